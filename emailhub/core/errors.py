@@ -1,0 +1,90 @@
+"""Every error emailhub raises on purpose.
+
+EmailhubError
+├── InvalidMessage        (ValueError)   what the sender gave breaks a rule; lists every problem
+├── IdempotencyConflict                  the same key came with other content
+├── NotFound              (LookupError)  no such message or relay
+├── WrongState                           the verb does not apply to the state the thing is in
+├── Refused                              not now: the hub is full, stopping, or its disk is
+└── OutboxError                          the database could not be read or written
+    ├── OutboxBusy                       another process holds the file
+    ├── OutboxFull                       the disk is full
+    └── OutboxUnusable                   corrupt, not a database, read-only, or newer than this program
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class EmailhubError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+class Problem(NamedTuple):
+    """One broken rule: the `field` as the sender named it (`to[1]`, `subject`) and a sentence with the limit."""
+
+    field: str
+    message: str
+
+
+class InvalidMessage(EmailhubError, ValueError):
+    """What the sender gave breaks at least one rule; nothing was stored."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("; ".join(f"{p.field}: {p.message}" for p in problems))
+        self.problems = problems
+
+
+class IdempotencyConflict(EmailhubError):
+    """The key was used before, for the message `id`, with other content; nothing was stored."""
+
+    def __init__(self, key: str, id: str) -> None:
+        super().__init__(f"the key {key!r} was already used with other content, for message {id}")
+        self.key = key
+        self.id = id
+
+
+class NotFound(EmailhubError, LookupError):
+    """There is no `kind` (message, relay) with this id or name."""
+
+    def __init__(self, kind: str, id: str) -> None:
+        super().__init__(f"there is no {kind} {id!r}")
+        self.kind = kind
+        self.id = id
+
+
+class WrongState(EmailhubError):
+    """The verb does not apply to the state the message is in now."""
+
+    def __init__(self, verb: str, id: str, state: str) -> None:
+        super().__init__(f"message {id} is {state}: nothing in it to {verb}")
+        self.verb = verb
+        self.id = id
+        self.state = state
+
+
+class Refused(EmailhubError):
+    """Not now. `name` is machine-readable, `status` the HTTP status that says it, `retry_after` seconds."""
+
+    def __init__(self, name: str, message: str, *, status: int = 503, retry_after: float = 5.0) -> None:
+        super().__init__(message)
+        self.name = name
+        self.status = status
+        self.retry_after = retry_after
+
+
+class OutboxError(EmailhubError):
+    """The database could not be read or written; what was asked has not happened."""
+
+
+class OutboxBusy(OutboxError):
+    """Another process holds the database file."""
+
+
+class OutboxFull(OutboxError):
+    """The disk that holds the database is full."""
+
+
+class OutboxUnusable(OutboxError):
+    """The file is corrupt, not a database, read-only, or written by a newer emailhub."""

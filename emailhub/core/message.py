@@ -1,0 +1,62 @@
+"""A message as its sender gave it, every field parsed and within its limits."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from msgspec import Struct
+
+from emailhub.core.delivery import OnUnknown
+
+
+class Mailbox(Struct, frozen=True):
+    """An address: `address` is the addr-spec with an ASCII domain, `name` the display name or ""."""
+
+    address: str
+    name: str = ""
+
+
+class Priority(IntEnum):
+    """Which due message goes first; the smaller number."""
+
+    HIGH = 0
+    NORMAL = 1
+    LOW = 2
+
+
+class Limits(Struct, frozen=True):
+    """What intake allows: recipients over to+cc+bcc, bytes of MIME, characters of the subject."""
+
+    recipients: int = 50
+    size: int = 10 * 1024 * 1024
+    subject: int = 998
+
+
+class Key(Struct, frozen=True):
+    """An idempotency key. `explicit` keys conflict on other content; implicit ones (`message_id`,
+    `notification_id`) only match together with the same content."""
+
+    value: str
+    explicit: bool = True
+
+
+class Submission(Struct, frozen=True, kw_only=True):
+    """What a sender gave. None means "not given": the hub's default applies and the fingerprint leaves it out."""
+
+    to: tuple[Mailbox, ...]
+    cc: tuple[Mailbox, ...] = ()
+    bcc: tuple[Mailbox, ...] = ()
+    sender: Mailbox | None = None
+    reply_to: tuple[Mailbox, ...] = ()
+    subject: str
+    text: str | None = None
+    html: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    tags: tuple[tuple[str, str], ...] = ()
+    metadata: tuple[tuple[str, str], ...] = ()
+    request_id: str | None = None
+    key: Key | None = None
+    on_unknown: OnUnknown | None = None
+    priority: Priority | None = None
+    scheduled_at: float | None = None
+    expires_at: float | None = None

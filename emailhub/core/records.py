@@ -1,0 +1,270 @@
+"""What the outbox tells: rows as values, read by the engine and the faces. Times are unix seconds (UTC)."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from emailhub.core.delivery import OnUnknown, Outcome, Reason, Standing, State, Wish
+from emailhub.core.message import Priority
+from emailhub.core.verdict import Line, Reply, Session, Stage
+
+
+class Origin(Struct, frozen=True):
+    """Where a message came from: `face` is http, contract (the two seed endpoints), amqp, dashboard or cli.
+
+    `detail` names the queue or API key; `correlation_id` is always set, from the sender or made by the face.
+    """
+
+    face: str
+    correlation_id: str
+    detail: str = ""
+
+
+class Parcel(Struct, frozen=True, kw_only=True):
+    """A message ready to be stored: built by intake, its bytes final."""
+
+    id: str
+    message_id: str
+    relay: str
+    origin: Origin
+    sender: str
+    from_header: str
+    to: tuple[str, ...]
+    cc: tuple[str, ...]
+    bcc: tuple[str, ...]
+    to_header: str
+    subject: str
+    snippet: str
+    content: bytes
+    smtputf8: bool = False
+    request_id: str | None = None
+    key: str | None = None
+    key_explicit: bool = True
+    fingerprint: bytes = b""
+    queue_body: bytes | None = None
+    tags: tuple[tuple[str, str], ...] = ()
+    metadata: tuple[tuple[str, str], ...] = ()
+    on_unknown: OnUnknown = OnUnknown.RETRY
+    priority: Priority = Priority.NORMAL
+    accepted_at: float
+    scheduled_at: float | None = None
+    expires_at: float
+    due_at: float
+
+
+class Receipt(Struct, frozen=True):
+    """Intake's answer: the message's `id`, and `replayed` when it was accepted earlier under the same key."""
+
+    id: str
+    replayed: bool = False
+
+
+class Job(Struct, frozen=True):
+    """A claimed message: its recipients are SENDING and an attempt row is open. The courier carries it."""
+
+    id: str
+    seq: int
+    attempt_id: int
+    number: int
+    relay: str
+    sender: str
+    content: bytes
+    smtputf8: bool
+    on_unknown: OnUnknown
+    expires_at: float
+    accepted_at: float
+    request_id: str | None
+    correlation_id: str
+    recipients: tuple[JobRecipient, ...]
+
+
+class JobRecipient(Struct, frozen=True):
+    """One recipient of a job; `troubled_at` is when relay trouble last put it off."""
+
+    id: int
+    address: str
+    standing: Standing
+    troubled_at: float | None = None
+
+
+class Result(Struct, frozen=True):
+    """What an attempt means for one recipient: the outcome to apply and what is kept of the verdict."""
+
+    recipient_id: int
+    outcome: Outcome
+    kind: str
+    stage: Stage
+    text: str
+    reply: Reply | None = None
+
+
+class RecipientRecord(Struct, frozen=True, kw_only=True):
+    """A recipient as it stands. `kind` is to, cc or bcc; `last` one plain line of what happened last."""
+
+    id: int
+    address: str
+    kind: str
+    state: State
+    reason: Reason
+    attempts: int
+    due_at: float | None
+    changed_at: float
+    last: str
+    wish: Wish | None = None
+
+
+class Summary(Struct, frozen=True, kw_only=True):
+    """A message as lists show it. `state` is the summary of its recipients' states (see `delivery.summarize`)."""
+
+    seq: int
+    id: str
+    state: State
+    reason: Reason
+    relay: str
+    face: str
+    from_header: str
+    to_header: str
+    recipients: int
+    subject: str
+    request_id: str | None
+    correlation_id: str
+    priority: int
+    accepted_at: float
+    scheduled_at: float | None
+    expires_at: float
+    due_at: float | None
+    final_at: float | None
+    changed_at: float
+    attempts: int
+    last: str
+    size: int
+
+
+class Detail(Struct, frozen=True, kw_only=True):
+    """A message with everything but its bytes."""
+
+    summary: Summary
+    message_id: str
+    sender: str
+    detail: str
+    snippet: str
+    on_unknown: OnUnknown
+    tags: tuple[tuple[str, str], ...]
+    metadata: tuple[tuple[str, str], ...]
+    has_content: bool
+    recipients: tuple[RecipientRecord, ...]
+
+
+class AttemptResult(Struct, frozen=True):
+    """The verdict of one recipient in one attempt, as kept."""
+
+    address: str
+    kind: str
+    stage: str
+    text: str
+    state: State
+    code: int | None = None
+    enhanced: str = ""
+
+
+class AttemptRecord(Struct, frozen=True, kw_only=True):
+    """One SMTP transaction. `finished_at` is None while it runs; `counted` says if it used an attempt."""
+
+    id: int
+    message: str
+    number: int
+    relay: str
+    started_at: float
+    body_at: float | None
+    finished_at: float | None
+    counted: bool
+    results: tuple[AttemptResult, ...]
+    transcript: tuple[Line, ...]
+    session: Session
+
+
+class Event(Struct, frozen=True):
+    """Something that happened. `id` grows by one with every event and never repeats, also across restarts.
+
+    `kind`: accepted, sending, sent, deferred, failed, held, canceled, released, retried, rescued, expired, wish,
+    dead_letter, unreadable, breaker, operator, stopped, started. `message` and `relay` say whom it concerns,
+    `data` holds only short facts (never a body): text, actor, reason, state, recipients, due_at …
+    """
+
+    id: int
+    at: float
+    kind: str
+    message: str | None
+    relay: str | None
+    data: dict[str, str | int | float | bool | None]
+
+
+class Minute(Struct, frozen=True):
+    """What happened in the minute (or longer bucket) that began at `at`: counts of recipients (accepted: messages)."""
+
+    at: float
+    accepted: int = 0
+    sent: int = 0
+    deferred: int = 0
+    failed: int = 0
+
+
+class Totals(Struct, frozen=True):
+    """The outbox now: messages by state, unfinished ones, the oldest still waiting for its first or next try."""
+
+    by_state: dict[State, int]
+    waiting: int
+    oldest_waiting: float | None
+    scheduled: int
+
+
+class Latency(Struct, frozen=True):
+    """Seconds from acceptance to sent over the messages asked about; None when there was none."""
+
+    count: int
+    p50: float | None
+    p95: float | None
+
+
+class Filter(Struct, frozen=True):
+    """Which messages a list shows: `state`, `search` over address, subject and ids, and exact ids."""
+
+    state: State | None = None
+    search: str = ""
+    request_id: str | None = None
+    correlation_id: str | None = None
+    relay: str | None = None
+
+
+class Page(Struct, frozen=True):
+    """A page of a list, newest first: `older` and `newer` are message ids to page from, None at the end."""
+
+    items: tuple[Summary, ...]
+    older: str | None
+    newer: str | None
+
+
+class DeadLetter(Struct, frozen=True, kw_only=True):
+    """What goes to the dead-letter queue: a failed recipient, or a queue body that could not be read.
+
+    `body` is published as it is, with `headers`; `confirmed_at` is set once RabbitMQ has it.
+    """
+
+    id: int
+    at: float
+    reason: str
+    body: bytes
+    headers: dict[str, str]
+    content_type: str
+    correlation_id: str
+    message: str | None = None
+    recipient: str | None = None
+    tries: int = 0
+    confirmed_at: float | None = None
+
+
+class BreakerRecord(Struct, frozen=True, kw_only=True):
+    """A breaker as stored, so that it survives a restart. See `breaker.Snapshot` for the meaning of the fields."""
+
+    relay: str
+    snapshot: bytes

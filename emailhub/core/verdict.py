@@ -1,0 +1,103 @@
+"""What a reply or a failure means for a recipient, and where in the conversation it happened."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+from emailhub.core.reply import Reply
+
+
+class Kind(StrEnum):
+    """The meanings an attempt can have for one recipient.
+
+    ACCEPTED   the recipient got its own 25x and the message its final 250 (or it was captured).
+    TRANSIENT  this recipient or message was put off; try again later, an attempt is used.
+    PERMANENT  this recipient or message was refused for good.
+    RELAY      the relay itself is in trouble (connection, TLS, login, 421, quota): nothing of the message's, no attempt used.
+    SENDER     the relay does not let this From address send: the mail is kept, no attempt used, a human is told.
+    UNKNOWN    the whole body was handed over and no final reply came: it may or may not have been taken.
+    """
+
+    ACCEPTED = "accepted"
+    TRANSIENT = "transient"
+    PERMANENT = "permanent"
+    RELAY = "relay trouble"
+    SENDER = "sender trouble"
+    UNKNOWN = "unknown"
+
+
+class Stage(StrEnum):
+    """How far the conversation had come, in order."""
+
+    CONNECT = "connect"
+    GREETING = "greeting"
+    EHLO = "ehlo"
+    TLS = "tls"
+    AUTH = "login"
+    MAIL = "mail"
+    RCPT = "rcpt"
+    DATA = "data"
+    BODY = "body"
+    FINAL = "final reply"
+
+
+STAGES: tuple[Stage, ...] = tuple(Stage)
+
+
+class Verdict(Struct, frozen=True):
+    """The meaning (`kind`) of what happened at `stage`, with the server's `reply` when there was one.
+
+    `text` is one plain line for people; `wait` the delay in seconds the reply named; `greylisted` asks for the slower
+    greylisting schedule.
+    """
+
+    kind: Kind
+    stage: Stage
+    text: str
+    reply: Reply | None = None
+    wait: float | None = None
+    greylisted: bool = False
+
+    @property
+    def login_rejected(self) -> bool:
+        """True when the relay refused our credentials, which opens the breaker at once."""
+        return self.kind is Kind.RELAY and self.stage is Stage.AUTH and self.reply is not None and self.reply.code >= 500
+
+
+class Line(Struct, frozen=True):
+    """One line of the conversation: `at` milliseconds after the attempt began, `side` client, server or note."""
+
+    at: float
+    side: str
+    text: str
+
+
+class Session(Struct, frozen=True):
+    """The connection an attempt used: `peer` address, `tls` such as "TLSv1.3" or "", `uses` counts messages on it."""
+
+    peer: str = ""
+    tls: str = ""
+    uses: int = 1
+
+
+class Report(Struct, frozen=True):
+    """All an attempt found out: one verdict per recipient in the envelope's order, the masked transcript, the session."""
+
+    verdicts: tuple[Verdict, ...]
+    transcript: tuple[Line, ...] = ()
+    session: Session = Session()
+
+
+class Envelope(Struct, frozen=True):
+    """What travels: MAIL FROM `sender`, RCPT TO `recipients` (addr-specs, ASCII domains), the final MIME `content`.
+
+    `content` has CRLF line ends, is 7-bit clean and not dot-stuffed. `smtputf8`: an address has a non-ASCII local part.
+    """
+
+    id: str
+    sender: str
+    recipients: tuple[str, ...]
+    content: bytes
+    smtputf8: bool = False
