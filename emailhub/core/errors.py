@@ -6,6 +6,7 @@ EmailhubError
 ├── NotFound              (LookupError)  no such message or relay
 ├── WrongState                           the verb does not apply to the state the thing is in
 ├── Refused                              not now: the hub is full, stopping, or its disk is
+├── BrokerDown                           RabbitMQ did not confirm what was published
 └── OutboxError                          the database could not be read or written
     ├── OutboxBusy                       another process holds the file
     ├── OutboxFull                       the disk is full
@@ -88,3 +89,7 @@ class OutboxFull(OutboxError):
 
 class OutboxUnusable(OutboxError):
     """The file is corrupt, not a database, read-only, or written by a newer emailhub."""
+
+
+class BrokerDown(EmailhubError):
+    """RabbitMQ did not confirm what was published; it is kept and published again."""

@@ -101,3 +101,13 @@ class Envelope(Struct, frozen=True):
     recipients: tuple[str, ...]
     content: bytes
     smtputf8: bool = False
+
+
+class Progress:
+    """How far a running attempt is; updated by the relay, read by the courier to see if a cancel is harmless."""
+
+    __slots__ = ("body_sent", "stage")
+
+    def __init__(self) -> None:
+        self.stage = Stage.CONNECT
+        self.body_sent = False

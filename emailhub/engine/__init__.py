@@ -1,0 +1,1 @@
+"""The work. Gets its neighbours by constructor and declares what it needs of them in `ports`."""

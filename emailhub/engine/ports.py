@@ -1,0 +1,144 @@
+"""What the engine and the faces need of their neighbours. Adapters satisfy these by shape; nobody inherits them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+from emailhub.core.breaker import Snapshot
+from emailhub.core.records import (
+    AttemptRecord,
+    DeadLetter,
+    Detail,
+    Event,
+    Filter,
+    Job,
+    Latency,
+    Minute,
+    Page,
+    Parcel,
+    Receipt,
+    Result,
+    Totals,
+)
+from emailhub.core.delivery import State
+from emailhub.core.status import OutboxStatus, PoolFacts, RabbitStatus
+from emailhub.core.verdict import Envelope, Progress, Report
+
+
+
+class Relay(Protocol):
+    """A way out: an SMTP server, or the capture relay."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def capacity(self) -> int: ...
+    @property
+    def captures(self) -> bool: ...
+    async def attempt(
+        self,
+        envelope: Envelope,
+        *,
+        fresh: bool,
+        progress: Progress,
+        before_body: Callable[[], Awaitable[None]] | None,
+    ) -> Report:
+        """Carry one message. Raises nothing for what network or server do; closes its connection when cancelled."""
+        ...
+
+    async def probe(self, *, progress: Progress) -> Report:
+        """Connect, greet, log in and quit; a report with exactly one verdict."""
+        ...
+
+    async def drop_idle(self) -> None: ...
+    async def close(self) -> None: ...
+    def facts(self) -> PoolFacts: ...
+
+
+class Broker(Protocol):
+    """RabbitMQ as the engine uses it."""
+
+    @property
+    def can_hand_off(self) -> bool:
+        """True while a confirmed publish to the hand-off queue can be expected to work."""
+        ...
+
+    def hand_off(self, ids: Sequence[str]) -> None:
+        """Publish ids to our own queue, in the background; losing them is harmless. Never blocks, never raises."""
+        ...
+
+    async def publish(self, letter: DeadLetter) -> None:
+        """Publish and wait for the confirm. Raises `BrokerDown` when it did not arrive."""
+        ...
+
+    def pause(self, why: str) -> None: ...
+    def resume(self) -> None: ...
+    def status(self) -> RabbitStatus: ...
+
+
+class History(Protocol):
+    """What can be read of the outbox. Never blocks a write and never changes anything."""
+
+    async def page(self, filter: Filter, *, before: str | None, after: str | None, limit: int) -> Page:
+        """Messages newest first; `before`/`after` are message ids. Raises NotFound for an unknown one."""
+        ...
+
+    async def find(self, id: str) -> Detail: ...
+    async def content(self, id: str) -> bytes | None:
+        """The final MIME bytes, or None when they were erased. Raises NotFound."""
+        ...
+
+    async def attempts(self, id: str) -> tuple[AttemptRecord, ...]: ...
+    async def events(self, id: str) -> tuple[Event, ...]: ...
+    async def events_since(self, event_id: int, limit: int) -> tuple[Event, ...]: ...
+    async def last_event_id(self) -> int: ...
+    async def relay_events(self, relay: str, limit: int) -> tuple[Event, ...]:
+        """Breaker and operator events of one relay, newest first."""
+        ...
+
+    async def states_of_request(self, request_id: str) -> tuple[State, ...] | None:
+        """The recipients' states of the newest message with this request id, or None."""
+        ...
+
+    async def totals(self) -> Totals: ...
+    async def minutes(self, since: float, until: float, step: float) -> tuple[Minute, ...]:
+        """What happened in [since, until), in buckets of `step` seconds (a multiple of 60), none left out."""
+        ...
+
+    async def latency(self, since: float) -> Latency: ...
+    async def causes(self, since: float, limit: int) -> tuple[tuple[str, int], ...]:
+        """Recent failures grouped by their plain text, most frequent first."""
+        ...
+
+    def status(self) -> OutboxStatus: ...
+
+
+class Outbox(Protocol):
+    """The durable queue. Every method is one guarded transaction, committed and synced when it returns."""
+
+    async def add(self, parcels: Sequence[Parcel]) -> list[Receipt | Exception]:
+        """Store each parcel or say why not (IdempotencyConflict); all in one commit."""
+        ...
+
+    async def claim(self, relay: str, *, limit: int, now: float, ids: Sequence[str] = (), probe: bool = False) -> list[Job]:
+        """Open an attempt for up to `limit` due messages by priority then time; `ids` (fresh ones only) go first.
+
+        `probe`: exactly one, the due one that met the least relay trouble.
+        """
+        ...
+
+    async def mark_body(self, job: Job, now: float) -> None:
+        """Record that the body is about to be handed over; from here on a crash leaves the outcome unknown."""
+        ...
+
+    async def record(self, job: Job, results: Sequence[Result], report: Report, now: float) -> None: ...
+    async def release(self, job: Job, reason: str, now: float) -> None: ...
+    async def next_due(self, relay: str) -> float | None: ...
+
+
+class Breakers(Protocol):
+    """Where breakers are kept."""
+
+    async def load(self, relay: str) -> Snapshot | None: ...
+    async def save(self, relay: str, snapshot: Snapshot, event: str, data: dict[str, str | float | None]) -> None: ...
