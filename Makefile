@@ -1,0 +1,62 @@
+# emailhub: `make serve` runs it, `make test` proves it. Written for GNU make 3.81 and newer.
+#
+#   ARGS="--port 9000"      is passed on by serve, pytest and bench
+#   PYTHON=/path/to/python  makes .venv with that interpreter
+
+SHELL = /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help serve test check nightly bench lock wheel binary clean venv dev services format lint types imports
+
+BIN = .venv/bin
+ARGS =
+
+help: ## List what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+
+serve: venv ## Run the hub on http://127.0.0.1:8000
+	@exec $(BIN)/emailhub serve $(ARGS)
+
+test: dev check services ## Check the code and run every test that is not nightly
+	@$(BIN)/python -m pytest -m "not nightly" $(ARGS)
+
+check: format lint types imports ## Check formatting, lint, types and the import contract
+
+nightly: dev services ## Run the long tests too: packages, binary, soak
+	@$(BIN)/python -m pytest -m nightly --timeout 1800 $(ARGS)
+
+bench: dev services ## Measure messages per second, latency and memory
+	@$(BIN)/python -m bench $(ARGS)
+
+lock: ## Resolve the dependencies anew and write the lock files
+	@.ci/lock
+
+wheel: dev ## Build dist/emailhub-*.whl
+	@$(BIN)/python -m hatchling build --target wheel
+
+binary: dev ## Build dist/emailhub, one file that needs no Python
+	@.ci/binary
+
+clean: ## Remove what was built, cached and installed here
+	@rm -rf .venv .venv-* .cache .hypothesis build dist
+	@find emailhub tests bench -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+venv:
+	@.ci/setup serve
+
+dev:
+	@.ci/setup dev
+
+services:
+	@.ci/services
+
+format: dev
+	@$(BIN)/ruff format --quiet --check . || { echo "to repair: $(BIN)/ruff format ."; exit 1; }
+
+lint: dev
+	@$(BIN)/ruff check --quiet .
+
+types: dev
+	@$(BIN)/mypy
+
+imports: dev
+	@$(BIN)/lint-imports --cache-dir .cache/import-linter
