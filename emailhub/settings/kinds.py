@@ -39,7 +39,7 @@ class Kind:
 def _scalar(parse: Callable[[str], Any]) -> Callable[[Raw], Any]:
     def read(raw: Raw) -> Any:
         if not isinstance(raw, str):
-            raise ValueError("one value, not several")  # noqa: TRY004 - every parser raises ValueError
+            raise ValueError("one value, not several")
         if _CONTROL.search(raw):
             raise ValueError("it contains a control character")
         return parse(raw)
@@ -50,7 +50,7 @@ def _scalar(parse: Callable[[str], Any]) -> Callable[[Raw], Any]:
 def _several(parse: Callable[[str], Any]) -> Callable[[Raw], tuple[Any, ...]]:
     def read(raw: Raw) -> tuple[Any, ...]:
         if isinstance(raw, dict):
-            raise ValueError("a list, not a table")  # noqa: TRY004
+            raise ValueError("a list, not a table")
         items = raw.split(",") if isinstance(raw, str) else raw
         return tuple(_scalar(parse)(item.strip()) for item in items if item.strip())
 
@@ -88,7 +88,9 @@ def duration(least: float, example: str) -> Kind:
     """A duration in seconds of at least `least`."""
     floor = f" of at least {units.duration_text(least)}" if least else ""
     parse = _bounded(units.duration, least, None, units.duration_text)
-    return Kind("duration", f"a duration{floor} with its unit (s, m, h, d), such as {example}", parse, units.duration_text)
+    return Kind(
+        "duration", f"a duration{floor} with its unit (s, m, h, d), such as {example}", parse, units.duration_text
+    )
 
 
 def seconds(least: float, example: str) -> Kind:
@@ -221,7 +223,7 @@ def _table(raw: Raw) -> dict[str, Any]:
         except ValueError as error:
             raise ValueError(f"not JSON: {error}") from None
     if not isinstance(raw, dict):
-        raise ValueError("not a JSON object")  # noqa: TRY004
+        raise ValueError("not a JSON object")
     return raw
 
 

@@ -25,9 +25,9 @@ _RATE = re.compile(r"(\d+)\s*/\s*(s|m|h|d|sec|min|second|minute|hour|day)", re.A
 
 
 class Rate(NamedTuple):
-    """At most `count` in any span of `seconds`."""
+    """At most `limit` in any span of `seconds`."""
 
-    count: int
+    limit: int
     seconds: float
 
 
@@ -107,7 +107,7 @@ def size_text(value: int) -> str:
 def rate_text(value: Rate) -> str:
     """`Rate(10, 1.0)` is `10/s`."""
     unit = next(unit for unit, span in _SECONDS.items() if span == value.seconds)
-    return f"{value.count}/{unit}"
+    return f"{value.limit}/{unit}"
 
 
 def boolean_text(value: bool) -> str:

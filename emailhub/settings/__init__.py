@@ -1,0 +1,33 @@
+"""Settings: from the environment, `.env`, a TOML file and flags to one frozen value, checked as a whole.
+
+loaded = load(os.environ, dotenv_path=Path(".env"), toml_path=Path("emailhub.toml"), flags={"port": "8080"})
+loaded.settings.port, loaded.sources["EMAILHUB_PORT"], loaded.warnings
+"""
+
+from emailhub.settings.catalog import fields
+from emailhub.settings.describe import BEGIN, END, Entry, Row, describe, documentation, markdown
+from emailhub.settings.fields import Settings
+from emailhub.settings.findings import Problem, SettingsError
+from emailhub.settings.loading import Loaded, discover, load
+from emailhub.settings.secret import Secret, SecretLink, SecretUrl, enc_hook
+
+__all__ = [
+    "BEGIN",
+    "END",
+    "Entry",
+    "Loaded",
+    "Problem",
+    "Row",
+    "Secret",
+    "SecretLink",
+    "SecretUrl",
+    "Settings",
+    "SettingsError",
+    "describe",
+    "discover",
+    "documentation",
+    "enc_hook",
+    "fields",
+    "load",
+    "markdown",
+]

@@ -1,0 +1,183 @@
+"""What settings must be to each other. Each rule names the settings it is about and is skipped when one is unusable."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, TypeAlias
+
+from emailhub.settings import kinds
+from emailhub.settings.catalog import fields
+from emailhub.settings.fields import Settings
+from emailhub.settings.findings import Findings
+
+
+class View(NamedTuple):
+    """The settings as read, with where each one that is set came from and SMTP_* names that are no setting."""
+
+    settings: Settings
+    sources: dict[str, str]
+    foreign_smtp: list[str]
+
+    def is_set(self, attribute: str) -> bool:
+        """Whether any source gave `attribute` a value."""
+        return attribute in self.sources
+
+
+class Finding(NamedTuple):
+    """`attribute` must change (fatal) or should be looked at, for the reason `text`."""
+
+    attribute: str
+    text: str
+    fatal: bool = True
+
+
+Rule: TypeAlias = Callable[[View], Iterator[Finding]]
+
+
+def check(view: View, findings: Findings) -> None:
+    """Try every rule whose settings could be read."""
+    for attributes, rule in _RULES:
+        if findings.broken.isdisjoint(attributes):
+            for finding in rule(view):
+                _note(finding, view, findings)
+
+
+def _note(finding: Finding, view: View, findings: Findings) -> None:
+    variable = fields()[finding.attribute].variable
+    if finding.fatal:
+        findings.problem(variable, view.sources.get(finding.attribute, "not set"), finding.text)
+    else:
+        findings.warn(f"{variable}: {finding.text}")
+
+
+def _real_or_capture(view: View) -> Iterator[Finding]:
+    settings = view.settings
+    if settings.smtp_host or settings.use_real_smtp is False:
+        return
+    meaning = [fields()[name].variable for name in view.sources if _means_real_mail(name)] + view.foreign_smtp
+    if settings.use_real_smtp:
+        meaning.insert(0, "USE_REAL_SMTP")
+    if meaning:
+        yield Finding(
+            "smtp_host",
+            f"{', '.join(meaning)} {'is' if len(meaning) == 1 else 'are'} set, so mail should really be sent, but to "
+            "which server? Set SMTP_HOST, or USE_REAL_SMTP=false to capture all mail instead.",
+        )
+
+
+def _means_real_mail(attribute: str) -> bool:
+    return attribute.startswith("smtp_") or attribute == "rabbitmq_url"
+
+
+def _captured_on_purpose(view: View) -> Iterator[Finding]:
+    if view.settings.use_real_smtp is False and view.settings.smtp_host:
+        yield Finding("use_real_smtp", "false, so all mail is captured and SMTP_HOST is not used", fatal=False)
+
+
+def _sender(view: View) -> Iterator[Finding]:
+    settings = view.settings
+    has_one = settings.email_from or (settings.smtp_user and kinds.is_address(settings.smtp_user))
+    if not settings.capture and not has_one:
+        yield Finding(
+            "email_from",
+            "expected the address mail is sent from when a message names none (SMTP_USER is none). "
+            "Set it, for example to noreply@your-domain.example.",
+        )
+
+
+def _login(view: View) -> Iterator[Finding]:
+    settings = view.settings
+    if settings.smtp_user and not settings.smtp_pass:
+        yield Finding("smtp_pass", "SMTP_USER is set and this is not. Set both, or neither for no login.")
+    if settings.smtp_pass and not settings.smtp_user:
+        yield Finding("smtp_user", "SMTP_PASS is set and this is not. Set both, or neither for no login.")
+    if settings.smtp_user and settings.smtp_tls == "none":
+        yield Finding(
+            "smtp_tls",
+            "none would send SMTP_PASS readable over the network. Use auto, starttls or implicit, "
+            "or remove SMTP_USER and SMTP_PASS.",
+        )
+
+
+def _certificates(view: View) -> Iterator[Finding]:
+    if view.settings.smtp_ca is None:
+        return
+    try:
+        ssl.create_default_context(cafile=str(view.settings.smtp_ca))
+    except (OSError, ssl.SSLError):
+        yield Finding("smtp_ca", f"{view.settings.smtp_ca} holds no certificates in PEM form that can be read")
+
+
+def _closed_by_default(view: View) -> Iterator[Finding]:
+    settings = view.settings
+    if settings.auth == "none":
+        yield Finding(
+            "auth",
+            "none: everybody who can connect may read and send all mail. "
+            "Set EMAILHUB_API_KEYS and EMAILHUB_ADMIN_PASSWORD instead.",
+            fatal=False,
+        )
+    elif not (settings.loopback or settings.api_keys or settings.admin_password):
+        yield Finding(
+            "host",
+            f"{settings.host} can be reached from other machines, and no credential is set. Set EMAILHUB_API_KEYS (for "
+            "services) or EMAILHUB_ADMIN_PASSWORD (for the dashboard), or listen on 127.0.0.1, or, when a proxy in "
+            "front decides who may come in, EMAILHUB_AUTH=none.",
+        )
+
+
+def _guessable(view: View) -> Iterator[Finding]:
+    if any(len(key.reveal()) < 16 for key in view.settings.api_keys):
+        yield Finding("api_keys", "a key shorter than 16 characters can be guessed", fatal=False)
+    password = view.settings.admin_password
+    if password and len(password.reveal()) < 8:
+        yield Finding("admin_password", "a password shorter than 8 characters can be guessed", fatal=False)
+
+
+def _unused(view: View) -> Iterator[Finding]:
+    settings = view.settings
+    if settings.redis_url:
+        yield Finding("redis_url", "set and unused: one replica needs no Redis", fatal=False)
+    if view.is_set("smtp_retry_delay_seconds") and settings.max_retry_attempts is None:
+        yield Finding("smtp_retry_delay_seconds", "unused while MAX_RETRY_ATTEMPTS is not set", fatal=False)
+    if settings.queue_routing_keys and not settings.queue_exchange:
+        yield Finding("queue_routing_keys", "unused while EMAILHUB_QUEUE_EXCHANGE is not set", fatal=False)
+
+
+def _order(view: View) -> Iterator[Finding]:
+    settings = view.settings
+    if settings.breaker_open_max < settings.breaker_open_for:
+        yield Finding("breaker_open_max", "expected at least EMAILHUB_BREAKER_OPEN_FOR")
+    if settings.keep_bodies > settings.keep_messages:
+        yield Finding("keep_bodies", "expected at most EMAILHUB_KEEP_MESSAGES: a body goes with its message")
+    if settings.queue == settings.dead_letter_queue and not settings.dead_letter_exchange:
+        yield Finding(
+            "dead_letter_queue", "expected another queue than EMAILHUB_QUEUE, or dead letters come back as requests"
+        )
+
+
+_RULES: tuple[tuple[frozenset[str], Rule], ...] = (
+    (frozenset({"smtp_host", "use_real_smtp"}), _real_or_capture),
+    (frozenset({"smtp_host", "use_real_smtp"}), _captured_on_purpose),
+    (frozenset({"smtp_host", "use_real_smtp", "smtp_user", "email_from"}), _sender),
+    (frozenset({"smtp_user", "smtp_pass", "smtp_tls"}), _login),
+    (frozenset({"smtp_ca"}), _certificates),
+    (frozenset({"host", "auth", "api_keys", "admin_password"}), _closed_by_default),
+    (frozenset({"api_keys", "admin_password"}), _guessable),
+    (frozenset({"redis_url", "smtp_retry_delay_seconds", "max_retry_attempts", "queue_exchange"}), _unused),
+    (
+        frozenset(
+            {
+                "breaker_open_for",
+                "breaker_open_max",
+                "keep_bodies",
+                "keep_messages",
+                "queue",
+                "dead_letter_queue",
+                "dead_letter_exchange",
+            }
+        ),
+        _order,
+    ),
+)
