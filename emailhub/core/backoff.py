@@ -16,7 +16,7 @@ JITTER = 0.2
 class Schedule(Struct, frozen=True):
     """The waits between attempts.
 
-    `limit` None: PATIENT, without end. `limit` set: `first` * 2^(n-1) seconds up to `cap`, and that many attempts in all.
+    `limit` None: PATIENT, without end. `limit` set: `first` * 2^(n-1) seconds up to `cap`, that many attempts in all.
     """
 
     limit: int | None = None
@@ -32,18 +32,17 @@ class Schedule(Struct, frozen=True):
         """
         if self.limit is not None and attempts >= self.limit:
             return None
-        wait = self._base(attempts)
+        wait = self._base(attempts) * (1 + JITTER * jitter)
         if greylisted:
-            wait = max(wait, _nth(GREYLISTED, attempts))
-        wait *= 1 + JITTER * jitter
-        floor = max(named or 0.0, GREYLISTED[0] if greylisted else 0.0)
-        return max(wait, floor)
+            # Only later, never sooner: a retry inside the window starts some windows anew.
+            wait = max(wait, _nth(GREYLISTED, attempts) * (1 + JITTER * abs(jitter)))
+        return max(wait, named or 0.0)
 
     def _base(self, attempts: int) -> float:
         if self.limit is None:
             return _nth(PATIENT, attempts)
         # 2.0 ** 1024 overflows; the cap is reached long before the 64th doubling.
-        return min(self.first * 2.0 ** min(attempts - 1, 64), self.cap)
+        return min(self.first * 2.0 ** min(max(attempts, 1) - 1, 64), self.cap)
 
 
 def _nth(waits: tuple[float, ...], attempts: int) -> float:

@@ -2,8 +2,8 @@
 
 closed -> open after `failures` relay-level failures in a row (a rejected login opens at once); open -> half-open when
 `probe_at` is reached; half-open -> closed when the one probe meets a message- or recipient-level verdict, -> open again
-(twice as long, up to `open_max`) when it meets relay trouble or an unknown outcome. An operator may force it `open` (until
-a time, or for good) or `closed` (failures are ignored) and set it back to `auto`.
+(twice as long, up to `open_max`) when it meets relay trouble or an unknown outcome. An operator may force it `open`
+(until a time, or for good) or `closed` (failures are ignored) and set it back to `auto`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ from __future__ import annotations
 from enum import StrEnum
 
 from msgspec import Struct
+from msgspec.structs import replace
+
+JITTER = 0.2
 
 
 class Phase(StrEnum):
@@ -48,7 +51,7 @@ class Rules(Struct, frozen=True):
 
 
 class Permit(Struct, frozen=True):
-    """The right to make one attempt; `epoch` ties it to the opening it was given before, `probe` marks the one probe."""
+    """The right to make one attempt; `epoch` ties it to what the breaker was then, `probe` marks the one probe."""
 
     epoch: int
     probe: bool = False
@@ -57,8 +60,8 @@ class Permit(Struct, frozen=True):
 class Snapshot(Struct, frozen=True, kw_only=True):
     """Everything the breaker knows, to be stored and shown.
 
-    `since` is when the phase or mode last changed; `cause` the plain text of the last failure; `openings` counts openings in
-    a row (sets the doubling); `actor`, `note`, `until` belong to a forced mode.
+    `since` is when the phase or mode last changed; `cause` the plain text of the last failure, "" when the relay is
+    well; `openings` counts openings in a row (sets the doubling); `actor`, `note`, `until` belong to a forced mode.
     """
 
     phase: Phase = Phase.CLOSED
@@ -75,14 +78,161 @@ class Snapshot(Struct, frozen=True, kw_only=True):
 
 
 class Breaker:
-    """See the module's docstring. Every method takes `now` (unix seconds) and none reads a clock."""
+    """See the module's docstring. Every method takes `now` (unix seconds) and none reads a clock.
+
+    Half-open means exactly that one probe is out. A new value of `snapshot` is made at every change, so `is` tells
+    whether anything has to be stored.
+    """
 
     def __init__(self, rules: Rules, snapshot: Snapshot) -> None:
         self._rules = rules
-        self._now = snapshot
-        self._probe_out = False
+        self._now = _restored(snapshot)
 
     @property
     def snapshot(self) -> Snapshot:
         """The state as last computed."""
         return self._now
+
+    def permit(self, now: float) -> Permit | None:
+        """The right to make one attempt, or None: nothing may go now.
+
+        Open with the probe due becomes half-open here; the one probe's permit ends with `record` or `release`.
+        """
+        self.tick(now)
+        if self._now.phase is Phase.CLOSED:
+            return Permit(self._now.epoch)
+        if not self._probe_due(self._now, now):
+            return None
+        self._now = replace(self._now, phase=Phase.HALF_OPEN, since=now)
+        return Permit(self._now.epoch, probe=True)
+
+    def record(self, permit: Permit, signal: Signal, *, cause: str, now: float, jitter: float) -> bool:
+        """Take in what the attempt found out; True when the snapshot changed.
+
+        Results of attempts permitted before the last opening or forcing change nothing. `jitter` in [-1, 1] moves the
+        next probe by up to 20 %, but after a rejected login never to sooner than `open_for_login`.
+        """
+        before = self._now
+        self.tick(now)
+        if permit.epoch == self._now.epoch and self._now.phase is not Phase.OPEN:
+            if signal is Signal.WELL:
+                self._well(now)
+            else:
+                self._failed(signal, cause, now, jitter)
+        return self._now is not before
+
+    def release(self, permit: Permit, now: float) -> bool:
+        """The attempt ended without a result: a probe may be made again at once. True when the snapshot changed."""
+        if not permit.probe or permit.epoch != self._now.epoch or self._now.phase is not Phase.HALF_OPEN:
+            return False
+        self._now = replace(self._now, phase=Phase.OPEN, since=now, probe_at=now)
+        return True
+
+    def force(self, mode: Mode, *, actor: str, note: str, until: float | None, now: float) -> Snapshot:
+        """An operator's decision, ended by `until` if given. `auto` makes the probe of an open breaker due at once."""
+        if mode is Mode.AUTO:
+            self._now = _automatic(self._now, now)
+            return self._now
+        opened = mode is Mode.OPEN
+        self._now = replace(
+            self._now,
+            phase=Phase.OPEN if opened else Phase.CLOSED,
+            mode=mode,
+            epoch=self._now.epoch + 1,
+            failures=0,
+            openings=0,
+            since=now,
+            probe_at=None,
+            actor=actor,
+            note=note,
+            until=until,
+        )
+        return self._now
+
+    def tick(self, now: float) -> bool:
+        """Let a forced mode end when its `until` has passed; True when it did."""
+        before = self._now
+        self._now = self.state(now)
+        return self._now is not before
+
+    def state(self, now: float) -> Snapshot:
+        """The snapshot as it is at `now`, for screens; changes nothing."""
+        over = self._now.until is not None and now >= self._now.until
+        return _automatic(self._now, now) if over else self._now
+
+    def would_permit(self, now: float) -> bool:
+        """Whether `permit` would give one; changes nothing."""
+        state = self.state(now)
+        return state.phase is Phase.CLOSED or self._probe_due(state, now)
+
+    def next_probe(self, now: float) -> float | None:
+        """When time alone lets something go again; None when it may go now, a probe is out, or only a human decides."""
+        state = self.state(now)
+        if state.phase is not Phase.OPEN:
+            return None
+        return state.until if state.mode is Mode.OPEN else state.probe_at
+
+    def _probe_due(self, state: Snapshot, now: float) -> bool:
+        if state.phase is not Phase.OPEN or state.mode is not Mode.AUTO or state.probe_at is None:
+            return False
+        # A clock set back by hours must not keep the mail waiting for hours.
+        return now >= state.probe_at or now < state.since - self._rules.open_max
+
+    def _well(self, now: float) -> None:
+        if self._now.phase is Phase.HALF_OPEN:
+            self._now = replace(
+                self._now, phase=Phase.CLOSED, failures=0, openings=0, since=now, cause="", probe_at=None
+            )
+        elif self._now.failures:
+            self._now = replace(self._now, failures=0, cause="")
+
+    def _failed(self, signal: Signal, cause: str, now: float, jitter: float) -> None:
+        self._now = replace(self._now, failures=self._now.failures + 1, cause=cause)
+        if self._now.mode is Mode.CLOSED:
+            return
+        at_once = self._now.phase is Phase.HALF_OPEN or signal is Signal.LOGIN_REJECTED
+        if at_once or self._now.failures >= self._rules.failures:
+            self._open(signal, now, jitter)
+
+    def _open(self, signal: Signal, now: float, jitter: float) -> None:
+        self._now = replace(
+            self._now,
+            phase=Phase.OPEN,
+            epoch=self._now.epoch + 1,
+            openings=self._now.openings + 1,
+            since=now,
+            probe_at=now + self._opening(signal, jitter),
+        )
+
+    def _opening(self, signal: Signal, jitter: float) -> float:
+        login = signal is Signal.LOGIN_REJECTED
+        first = self._rules.open_for_login if login else self._rules.open_for
+        # The exponent is bounded: a relay away for weeks would overflow the float.
+        wait = min(first * 2.0 ** min(self._now.openings, 32), self._rules.open_max) * (1 + JITTER * jitter)
+        return max(wait, self._rules.open_for_login) if login else wait
+
+
+def _automatic(state: Snapshot, now: float) -> Snapshot:
+    closed = state.phase is Phase.CLOSED
+    return replace(
+        state,
+        phase=Phase.CLOSED if closed else Phase.OPEN,
+        mode=Mode.AUTO,
+        epoch=state.epoch + 1,
+        failures=0,
+        since=now,
+        probe_at=None if closed else now,
+        cause="" if closed else state.cause,
+        actor="",
+        note="",
+        until=None,
+    )
+
+
+def _restored(state: Snapshot) -> Snapshot:
+    """A probe that was out when the process ended is gone: the next one is due at once."""
+    if state.phase is Phase.CLOSED or state.mode is not Mode.AUTO:
+        return state
+    if state.phase is Phase.OPEN and state.probe_at is not None:
+        return state
+    return replace(state, phase=Phase.OPEN, probe_at=state.since)

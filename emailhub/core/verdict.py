@@ -15,7 +15,7 @@ class Kind(StrEnum):
     ACCEPTED   the recipient got its own 25x and the message its final 250 (or it was captured).
     TRANSIENT  this recipient or message was put off; try again later, an attempt is used.
     PERMANENT  this recipient or message was refused for good.
-    RELAY      the relay itself is in trouble (connection, TLS, login, 421, quota): nothing of the message's, no attempt used.
+    RELAY      the relay itself is in trouble (connection, TLS, login, 421, quota): not the message's fault, no attempt used.
     SENDER     the relay does not let this From address send: the mail is kept, no attempt used, a human is told.
     UNKNOWN    the whole body was handed over and no final reply came: it may or may not have been taken.
     """
@@ -63,7 +63,8 @@ class Verdict(Struct, frozen=True):
     @property
     def login_rejected(self) -> bool:
         """True when the relay refused our credentials, which opens the breaker at once."""
-        return self.kind is Kind.RELAY and self.stage is Stage.AUTH and self.reply is not None and self.reply.code >= 500
+        refused = self.reply is not None and self.reply.code >= 500
+        return refused and self.kind is Kind.RELAY and self.stage is Stage.AUTH
 
 
 class Line(Struct, frozen=True):
@@ -83,7 +84,7 @@ class Session(Struct, frozen=True):
 
 
 class Report(Struct, frozen=True):
-    """All an attempt found out: one verdict per recipient in the envelope's order, the masked transcript, the session."""
+    """All an attempt found out: a verdict per recipient in the envelope's order, the masked transcript, the session."""
 
     verdicts: tuple[Verdict, ...]
     transcript: tuple[Line, ...] = ()
