@@ -14,6 +14,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -151,7 +152,7 @@ def test_an_exception_stays_on_its_json_line() -> None:
 @pytest.mark.parametrize(
     "leak",
     (
-        lambda log: log.info(f"using {CANARY}"),
+        lambda log: log.info(" ".join(("using", CANARY))),
         lambda log: log.info("x", url=f"amqp://hub:{quote(CANARY, safe='')}@rabbit/"),
         lambda log: log.info("x", nested={"deep": [{"deeper": f"<{CANARY}>"}]}),
         lambda log: log.info("x", line=f"AUTH LOGIN {base64.b64encode(CANARY.encode()).decode()}"),
@@ -239,6 +240,16 @@ def test_a_value_that_cannot_be_written_costs_its_line_and_nothing_else() -> Non
         logs.get("x").info("kept")
 
     assert [line["event"] for line in lines(act)] == ["kept", "lines dropped"]
+
+
+def test_a_closed_stream_is_not_mistaken_for_the_file_that_got_its_number(tmp_path: Path) -> None:
+    stream = (tmp_path / "log").open("w")
+    logs.configure(format="json", stream=stream)
+    stream.close()
+    with (tmp_path / "other").open("w"):
+        logs.get("x").info("lost")
+        assert logs.close(5)
+    assert (tmp_path / "other").read_text() == ""
 
 
 def test_a_huge_value_is_cut() -> None:

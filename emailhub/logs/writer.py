@@ -80,10 +80,11 @@ def to_stream(stream: IO[str]) -> Callable[[bytes], None]:
     A buffer's lock held by a stuck thread would abort the interpreter when it flushes standard output at exit.
     """
     try:
-        descriptor = stream.fileno()
+        stream.fileno()
     except (OSError, AttributeError):
         return lambda data: _through(stream, data)
-    return lambda data: _to_descriptor(descriptor, data)
+    # Asked for each time: a closed stream then raises, where its old number could be another file by now.
+    return lambda data: _to_descriptor(stream.fileno(), data)
 
 
 def _through(stream: IO[str], data: bytes) -> None:
