@@ -15,7 +15,7 @@ class Kind(StrEnum):
     ACCEPTED   the recipient got its own 25x and the message its final 250 (or it was captured).
     TRANSIENT  this recipient or message was put off; try again later, an attempt is used.
     PERMANENT  this recipient or message was refused for good.
-    RELAY      the relay itself is in trouble (connection, TLS, login, 421, quota): not the message's fault, no attempt used.
+    RELAY      the relay itself is in trouble (connection, TLS, login, 421, quota); no attempt used.
     SENDER     the relay does not let this From address send: the mail is kept, no attempt used, a human is told.
     UNKNOWN    the whole body was handed over and no final reply came: it may or may not have been taken.
     """
