@@ -93,7 +93,7 @@ class Wish(StrEnum):
 
 
 class Transition(Struct, frozen=True):
-    """`verb` leads from any of `sources` (none: from outside) to one of `targets`; `costs` says if an attempt is used."""
+    """`verb` leads from any of `sources` (none: from outside) to one of `targets`; `costs`: if an attempt is used."""
 
     sources: frozenset[State]
     verb: Verb
@@ -127,7 +127,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(_states(_S.DEFERRED, _S.HELD), Verb.RETRY, _states(_S.QUEUED)),
     Transition(_states(_S.FAILED, _S.CANCELED), Verb.RETRY, _states(_S.QUEUED)),
 )
-"""Every allowed change of state. `costs=None`: the verb itself uses no attempt, or its reason decides (defer, rescue)."""
+"""Every allowed change of state. `costs=None`: no attempt is open, or the reason decides (defer, rescue)."""
 
 
 def sources(verb: Verb, to: State | None = None) -> frozenset[State]:
@@ -157,7 +157,7 @@ def summarize(states: Iterable[State]) -> State:
 
 
 def seed_status(states: Iterable[State]) -> str:
-    """The three words of `POST /status/`: pending until all are final, delivered when all are sent, otherwise failed."""
+    """The words of `POST /status/`: pending until all are final, delivered when all are sent, otherwise failed."""
     present = set(states)
     if present - FINAL:
         return "pending"
@@ -188,7 +188,7 @@ class Outcome(Struct, frozen=True):
 
 
 class Policy(Struct, frozen=True):
-    """How long to wait: `unknown_wait`, `trouble_wait` and `trouble_cap` in seconds; `unknown_limit` in a row, then held."""
+    """How long to wait: `unknown_wait`, `trouble_wait`, `trouble_cap` in seconds; `unknown_limit` in a row, then held."""
 
     schedule: Schedule = Schedule()
     unknown_wait: float = 300.0
@@ -202,6 +202,11 @@ _WISHES = {
     Wish.HOLD: Outcome(Verb.HOLD, State.HELD, Reason.OPERATOR),
     Wish.EXPIRE: Outcome(Verb.EXPIRE, State.FAILED, Reason.EXPIRED),
 }
+
+
+def wished(outcome: Outcome, wish: Wish | None) -> Outcome:
+    """The outcome after what was asked for while the attempt ran: a wish wins over everything but sent."""
+    return outcome if wish is None or outcome.to is State.SENT else _WISHES[wish]
 
 
 def decide(
@@ -221,8 +226,18 @@ def decide(
     """
     if verdict.kind is Kind.ACCEPTED:
         return Outcome(Verb.SENT, State.SENT, Reason.CAPTURED if captured else Reason.ACCEPTED)
-    if standing.wish is not None:
-        return _WISHES[standing.wish]
+    return wished(_undelivered(standing, verdict, on_unknown, policy, now, jitter, probe_at), standing.wish)
+
+
+def _undelivered(
+    standing: Standing,
+    verdict: Verdict,
+    on_unknown: OnUnknown,
+    policy: Policy,
+    now: float,
+    jitter: float,
+    probe_at: float | None,
+) -> Outcome:
     if verdict.kind is Kind.PERMANENT:
         return Outcome(Verb.FAIL, State.FAILED, Reason.REFUSED)
     if verdict.kind is Kind.UNKNOWN:

@@ -8,6 +8,9 @@ from emailhub.core.delivery import OnUnknown, Outcome, Reason, Standing, State, 
 from emailhub.core.message import Priority
 from emailhub.core.verdict import Line, Reply, Session, Stage
 
+Scalar = str | int | float | bool | None
+"""What the data of an event may hold: short facts, never a body."""
+
 
 class Origin(Struct, frozen=True):
     """Where a message came from: `face` is http, contract (the two seed endpoints), amqp, dashboard or cli.
@@ -21,7 +24,11 @@ class Origin(Struct, frozen=True):
 
 
 class Parcel(Struct, frozen=True, kw_only=True):
-    """A message ready to be stored: built by intake, its bytes final."""
+    """A message ready to be stored: built by intake, its bytes final.
+
+    An explicit `key` conflicts with other content. `key_matches` False: a message stored under the key before is not
+    this one, and this one takes the key over (the body hash of a queue message that was not redelivered).
+    """
 
     id: str
     message_id: str
@@ -40,6 +47,7 @@ class Parcel(Struct, frozen=True, kw_only=True):
     request_id: str | None = None
     key: str | None = None
     key_explicit: bool = True
+    key_matches: bool = True
     fingerprint: bytes = b""
     queue_body: bytes | None = None
     tags: tuple[tuple[str, str], ...] = ()
@@ -196,7 +204,7 @@ class Event(Struct, frozen=True):
     kind: str
     message: str | None
     relay: str | None
-    data: dict[str, str | int | float | bool | None]
+    data: dict[str, Scalar]
 
 
 class Minute(Struct, frozen=True):

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from emailhub.core.breaker import Snapshot
+from emailhub.core.delivery import State
 from emailhub.core.records import (
     AttemptRecord,
     DeadLetter,
@@ -21,10 +22,8 @@ from emailhub.core.records import (
     Result,
     Totals,
 )
-from emailhub.core.delivery import State
 from emailhub.core.status import OutboxStatus, PoolFacts, RabbitStatus
 from emailhub.core.verdict import Envelope, Progress, Report
-
 
 
 class Relay(Protocol):
@@ -121,7 +120,9 @@ class Outbox(Protocol):
         """Store each parcel or say why not (IdempotencyConflict); all in one commit."""
         ...
 
-    async def claim(self, relay: str, *, limit: int, now: float, ids: Sequence[str] = (), probe: bool = False) -> list[Job]:
+    async def claim(
+        self, relay: str, *, limit: int, now: float, ids: Sequence[str] = (), probe: bool = False
+    ) -> list[Job]:
         """Open an attempt for up to `limit` due messages by priority then time; `ids` (fresh ones only) go first.
 
         `probe`: exactly one, the due one that met the least relay trouble.

@@ -37,8 +37,9 @@ CREATE TABLE message (
     subject        TEXT NOT NULL,
     size           INTEGER NOT NULL,
     smtputf8       INTEGER NOT NULL CHECK (smtputf8 IN (0, 1)),
-    -- A message is either being sent, or due at a time, or final, or held: nothing waits without a next time or a human.
-    CHECK ((due_at IS NOT NULL) = (state IN ('queued', 'scheduled', 'deferred'))),
+    -- Nothing waits without a next time. due_at is empty while an attempt runs, so that a message has one at a time.
+    CHECK (state NOT IN ('queued', 'scheduled', 'deferred') OR due_at IS NOT NULL),
+    CHECK (due_at IS NULL OR state NOT IN ('sending', 'sent', 'failed', 'canceled', 'suppressed')),
     CHECK ((final_at IS NOT NULL) = (state IN ('sent', 'failed', 'canceled', 'suppressed')))
 ) STRICT;
 

@@ -1,0 +1,346 @@
+"""Reading the outbox for people and programs. Every method is one hop and never delays a write."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import msgspec
+
+from emailhub.adapters.sqlite.database import Database
+from emailhub.core.delivery import OnUnknown, Reason, State, Wish
+from emailhub.core.errors import NotFound
+from emailhub.core.records import (
+    AttemptRecord,
+    AttemptResult,
+    Detail,
+    Event,
+    Filter,
+    Latency,
+    Minute,
+    Page,
+    RecipientRecord,
+    Summary,
+    Totals,
+)
+from emailhub.core.status import OutboxStatus
+from emailhub.core.verdict import Line, Session
+
+T = TypeVar("T")
+Row = tuple[Any, ...]
+
+_SUMMARY = (
+    "seq, id, state, reason, relay, face, from_header, to_header, recipients, subject, request_id, correlation_id, "
+    "priority, accepted_at, scheduled_at, expires_at, due_at, final_at, changed_at, attempts, last, size"
+)
+LATENCY_SAMPLE = 20_000
+"""Messages whose time to send is ranked; enough for a p95, and bounded for a busy hour."""
+
+
+class SqliteHistory:
+    """See `engine.ports.History`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def status(self) -> OutboxStatus:
+        return self._database.status()
+
+    async def page(self, filter: Filter, *, before: str | None, after: str | None, limit: int) -> Page:
+        """Newest first: those older than message `before`, or the ones just newer than `after`. Raises NotFound."""
+        return await self._ask(_page, filter, before, after, limit)
+
+    async def find(self, id: str) -> Detail:
+        """The message with its recipients. Raises NotFound."""
+        return await self._ask(_find, id)
+
+    async def content(self, id: str) -> bytes | None:
+        """The final MIME bytes; None when they were erased. Raises NotFound."""
+        return await self._ask(_content, id)
+
+    async def attempts(self, id: str) -> tuple[AttemptRecord, ...]:
+        """The attempts in order, the running one last. Raises NotFound."""
+        return await self._ask(_attempts, id)
+
+    async def events(self, id: str) -> tuple[Event, ...]:
+        """What happened to the message, in order. Raises NotFound."""
+        return await self._ask(_events, id)
+
+    async def events_since(self, event_id: int, limit: int) -> tuple[Event, ...]:
+        """Events with a greater id, in order."""
+        return await self._ask(_events_since, event_id, limit)
+
+    async def last_event_id(self) -> int:
+        return await self._ask(lambda c: c.execute("SELECT coalesce(max(id), 0) FROM event").fetchone()[0])
+
+    async def relay_events(self, relay: str, limit: int) -> tuple[Event, ...]:
+        """Events of one relay, newest first."""
+        return await self._ask(_relay_events, relay, limit)
+
+    async def states_of_request(self, request_id: str) -> tuple[State, ...] | None:
+        """The recipients' states of the newest message with this request id."""
+        return await self._ask(_states_of_request, request_id)
+
+    async def totals(self) -> Totals:
+        return await self._ask(_totals)
+
+    async def minutes(self, since: float, until: float, step: float) -> tuple[Minute, ...]:
+        """Counts in [since, until) in buckets of `step` seconds; empty buckets are there, with zeros."""
+        return await self._ask(_minutes, since, until, step)
+
+    async def latency(self, since: float) -> Latency:
+        """Accepted (or scheduled) to sent, over messages that became sent after `since`."""
+        return await self._ask(_latency, since)
+
+    async def causes(self, since: float, limit: int) -> tuple[tuple[str, int], ...]:
+        """The texts of failures after `since` with their counts, most frequent first."""
+        return await self._ask(_causes, since, limit)
+
+    async def _ask(self, work: Callable[..., T], *args: object) -> T:
+        def run(connection: sqlite3.Connection) -> T:
+            return work(connection, *args)
+
+        return await self._database.read(run)
+
+
+def _summary(row: Row) -> Summary:
+    return Summary(
+        seq=row[0],
+        id=row[1],
+        state=State(row[2]),
+        reason=Reason(row[3]),
+        relay=row[4],
+        face=row[5],
+        from_header=row[6],
+        to_header=row[7],
+        recipients=row[8],
+        subject=row[9],
+        request_id=row[10],
+        correlation_id=row[11],
+        priority=row[12],
+        accepted_at=row[13],
+        scheduled_at=row[14],
+        expires_at=row[15],
+        due_at=row[16],
+        final_at=row[17],
+        changed_at=row[18],
+        attempts=row[19],
+        last=row[20],
+        size=row[21],
+    )
+
+
+def _seq(connection: sqlite3.Connection, id: str) -> int:
+    row = connection.execute("SELECT seq FROM message WHERE id = ?", (id,)).fetchone()
+    if row is None:
+        raise NotFound("message", id)
+    return int(row[0])
+
+
+def _conditions(filter: Filter) -> tuple[list[str], list[object]]:
+    wheres: list[str] = []
+    values: list[object] = []
+    for column, value in (
+        ("state", filter.state.value if filter.state else None),
+        ("request_id", filter.request_id),
+        ("correlation_id", filter.correlation_id),
+        ("relay", filter.relay),
+    ):
+        if value is not None:
+            wheres.append(f"{column} = ?")
+            values.append(value)
+    if filter.search:
+        pattern = "%" + filter.search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+        wheres.append(
+            "(subject LIKE ? ESCAPE '\\' OR request_id = ? OR id = ? OR correlation_id = ? "
+            "OR EXISTS (SELECT 1 FROM recipient r WHERE r.seq = message.seq AND r.address LIKE ? ESCAPE '\\'))"
+        )
+        values += [pattern, filter.search, filter.search.upper(), filter.search, pattern]
+    return wheres, values
+
+
+def _page(connection: sqlite3.Connection, filter: Filter, before: str | None, after: str | None, limit: int) -> Page:
+    wheres, values = _conditions(filter)
+    if before is not None:
+        wheres.append("seq < ?")
+        values.append(_seq(connection, before))
+    elif after is not None:
+        wheres.append("seq > ?")
+        values.append(_seq(connection, after))
+    order = "ASC" if after is not None and before is None else "DESC"
+    where = f"WHERE {' AND '.join(wheres)}" if wheres else ""
+    found = connection.execute(
+        f"SELECT {_SUMMARY} FROM message {where} ORDER BY seq {order} LIMIT ?",  # noqa: S608 - fixed parts only
+        (*values, limit + 1),
+    ).fetchall()
+    more = len(found) > limit
+    items = [_summary(row) for row in found[:limit]]
+    if order == "ASC":
+        items.reverse()
+        return Page(tuple(items), older=items[-1].id if items else None, newer=items[0].id if more else None)
+    paged = before is not None
+    return Page(
+        tuple(items),
+        older=items[-1].id if more else None,
+        newer=items[0].id if paged and items else None,
+    )
+
+
+def _find(connection: sqlite3.Connection, id: str) -> Detail:
+    row = connection.execute(f"SELECT {_SUMMARY} FROM message WHERE id = ?", (id,)).fetchone()  # noqa: S608
+    if row is None:
+        raise NotFound("message", id)
+    more = connection.execute(
+        "SELECT m.message_id, m.sender, m.origin, m.on_unknown, b.snippet, b.tags, b.metadata, length(b.content) > 0 "
+        "FROM message m JOIN body b ON b.seq = m.seq WHERE m.seq = ?",
+        (row[0],),
+    ).fetchone()
+    pairs = tuple[tuple[str, str], ...]
+    return Detail(
+        summary=_summary(row),
+        message_id=more[0],
+        sender=more[1],
+        detail=more[2],
+        on_unknown=OnUnknown(more[3]),
+        snippet=more[4],
+        tags=msgspec.json.decode(more[5], type=pairs),
+        metadata=msgspec.json.decode(more[6], type=pairs),
+        has_content=bool(more[7]),
+        recipients=_recipients(connection, row[0]),
+    )
+
+
+def _recipients(connection: sqlite3.Connection, seq: int) -> tuple[RecipientRecord, ...]:
+    found = connection.execute(
+        "SELECT id, address, kind, state, reason, attempts, due_at, changed_at, last, wish "
+        "FROM recipient WHERE seq = ? ORDER BY id",
+        (seq,),
+    )
+    return tuple(
+        RecipientRecord(
+            id=row[0],
+            address=row[1],
+            kind=row[2],
+            state=State(row[3]),
+            reason=Reason(row[4]),
+            attempts=row[5],
+            due_at=row[6],
+            changed_at=row[7],
+            last=row[8],
+            wish=Wish(row[9]) if row[9] else None,
+        )
+        for row in found
+    )
+
+
+def _content(connection: sqlite3.Connection, id: str) -> bytes | None:
+    row = connection.execute("SELECT content FROM body WHERE seq = ?", (_seq(connection, id),)).fetchone()
+    return row[0] or None
+
+
+def _attempts(connection: sqlite3.Connection, id: str) -> tuple[AttemptRecord, ...]:
+    found = connection.execute(
+        "SELECT id, number, relay, started_at, body_at, finished_at, counted, results, transcript, session "
+        "FROM attempt WHERE seq = ? ORDER BY number",
+        (_seq(connection, id),),
+    )
+    return tuple(
+        AttemptRecord(
+            id=row[0],
+            message=id,
+            number=row[1],
+            relay=row[2],
+            started_at=row[3],
+            body_at=row[4],
+            finished_at=row[5],
+            counted=bool(row[6]),
+            results=msgspec.json.decode(row[7], type=tuple[AttemptResult, ...]),
+            transcript=msgspec.json.decode(row[8], type=tuple[Line, ...]),
+            session=msgspec.json.decode(row[9], type=Session),
+        )
+        for row in found
+    )
+
+
+_EVENT = "SELECT e.id, e.at, e.kind, m.id, e.relay, e.data FROM event e LEFT JOIN message m ON m.seq = e.seq"
+
+
+def _event(row: Row) -> Event:
+    return Event(row[0], row[1], row[2], row[3], row[4], msgspec.json.decode(row[5]))
+
+
+def _events(connection: sqlite3.Connection, id: str) -> tuple[Event, ...]:
+    found = connection.execute(f"{_EVENT} WHERE e.seq = ? ORDER BY e.id", (_seq(connection, id),))
+    return tuple(_event(row) for row in found)
+
+
+def _events_since(connection: sqlite3.Connection, event_id: int, limit: int) -> tuple[Event, ...]:
+    found = connection.execute(f"{_EVENT} WHERE e.id > ? ORDER BY e.id LIMIT ?", (event_id, limit))
+    return tuple(_event(row) for row in found)
+
+
+def _relay_events(connection: sqlite3.Connection, relay: str, limit: int) -> tuple[Event, ...]:
+    found = connection.execute(f"{_EVENT} WHERE e.relay = ? ORDER BY e.id DESC LIMIT ?", (relay, limit))
+    return tuple(_event(row) for row in found)
+
+
+def _states_of_request(connection: sqlite3.Connection, request_id: str) -> tuple[State, ...] | None:
+    found = connection.execute(
+        "SELECT r.state FROM recipient r WHERE r.seq = (SELECT max(seq) FROM message WHERE request_id = ?)",
+        (request_id,),
+    ).fetchall()
+    return tuple(State(row[0]) for row in found) or None
+
+
+def _totals(connection: sqlite3.Connection) -> Totals:
+    by_state = {State(row[0]): row[1] for row in connection.execute("SELECT state, messages FROM tally")}
+    oldest = connection.execute(
+        "SELECT accepted_at FROM message WHERE seq = (SELECT min(seq) FROM ("
+        "SELECT min(seq) AS seq FROM message WHERE state = 'queued' UNION ALL "
+        "SELECT min(seq) FROM message WHERE state = 'deferred' UNION ALL "
+        "SELECT min(seq) FROM message WHERE state = 'sending'))"
+    ).fetchone()
+    return Totals(
+        by_state=by_state,
+        waiting=by_state[State.QUEUED] + by_state[State.DEFERRED] + by_state[State.SENDING],
+        oldest_waiting=oldest[0] if oldest else None,
+        scheduled=by_state[State.SCHEDULED],
+    )
+
+
+def _minutes(connection: sqlite3.Connection, since: float, until: float, step: float) -> tuple[Minute, ...]:
+    width = max(int(step) // 60, 1) * 60
+    first = int(since) // width * width
+    found = {
+        row[0]: Minute(row[0], row[1], row[2], row[3], row[4])
+        for row in connection.execute(
+            "SELECT at / ?1 * ?1 AS bucket, sum(accepted), sum(sent), sum(deferred), sum(failed) "
+            "FROM minute WHERE at >= ?2 AND at < ?3 GROUP BY bucket",
+            (width, first, until),
+        )
+    }
+    return tuple(found.get(at, Minute(at)) for at in range(first, int(until), width))
+
+
+def _latency(connection: sqlite3.Connection, since: float) -> Latency:
+    took = sorted(
+        row[0]
+        for row in connection.execute(
+            "SELECT final_at - coalesce(scheduled_at, accepted_at) FROM message "
+            "WHERE final_at >= ? AND state = 'sent' ORDER BY final_at DESC LIMIT ?",
+            (since, LATENCY_SAMPLE),
+        )
+    )
+    if not took:
+        return Latency(0, None, None)
+    return Latency(len(took), took[len(took) // 2], took[min(len(took) * 95 // 100, len(took) - 1)])
+
+
+def _causes(connection: sqlite3.Connection, since: float, limit: int) -> tuple[tuple[str, int], ...]:
+    found = connection.execute(
+        "SELECT r.last, count(*) AS n FROM message m JOIN recipient r ON r.seq = m.seq AND r.state = 'failed' "
+        "WHERE m.final_at >= ? AND m.state = 'failed' GROUP BY r.last ORDER BY n DESC, r.last LIMIT ?",
+        (since, limit),
+    )
+    return tuple((row[0], row[1]) for row in found)

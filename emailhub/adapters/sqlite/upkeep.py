@@ -1,0 +1,197 @@
+"""What keeps the file in order: erasing what has been kept long enough, dead letters, breakers, identity, backup."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from emailhub.adapters.sqlite import rows
+from emailhub.adapters.sqlite.database import Database
+from emailhub.adapters.sqlite.writer import Transaction
+from emailhub.core.breaker import Snapshot
+from emailhub.core.records import DeadLetter, Scalar
+
+PRUNE_BATCH = 500
+"""Rows erased in one commit: more would keep mail waiting behind the clean-up."""
+PAGES_GIVEN_BACK = 2000
+
+
+class SqliteUpkeep:
+    """Keeping, publishing, remembering."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def erase_bodies(self, before: float) -> int:
+        """Erase the content of messages that were final `before`; returns how many (at most PRUNE_BATCH)."""
+        return await self._database.write(partial(_erase_bodies, before=before))
+
+    async def erase_messages(self, before: float) -> int:
+        """Erase messages that were final `before`, with all that belongs to them; at most PRUNE_BATCH."""
+        return await self._database.write(partial(_erase_messages, before=before))
+
+    async def erase_keys(self, before: float) -> int:
+        """Free idempotency keys older than `before` whose message was final `before` too (or is gone)."""
+        return await self._database.write(partial(_erase_keys, before=before))
+
+    async def give_back(self) -> int:
+        """Return free pages to the disk; the number of pages still free."""
+        return await self._database.write(_give_back_later) if await self._free_pages() > PAGES_GIVEN_BACK else 0
+
+    async def _free_pages(self) -> int:
+        return await self._database.read(lambda c: int(c.execute("PRAGMA freelist_count").fetchone()[0]))
+
+    async def bury(self, letters: Sequence[DeadLetter]) -> None:
+        """Keep dead letters until they are published; one commit. Their `id` is given by the database."""
+        await self._database.write(partial(_bury, letters=letters), weight=sum(len(x.body) for x in letters))
+
+    async def pending_letters(self, limit: int) -> list[DeadLetter]:
+        """The oldest dead letters RabbitMQ does not have yet."""
+        return await self._database.read(partial(_pending_letters, limit=limit))
+
+    async def confirm_letter(self, letter: DeadLetter, now: float) -> None:
+        """RabbitMQ has it: the row goes, the fact stays as an event of its message."""
+        await self._database.write(partial(_confirm_letter, letter=letter, now=now))
+
+    async def load_breaker(self, relay: str) -> Snapshot | None:
+        """The breaker as last saved."""
+
+        def ask(connection: sqlite3.Connection) -> Snapshot | None:
+            row = connection.execute("SELECT snapshot FROM breaker WHERE relay = ?", (relay,)).fetchone()
+            return msgspec.json.decode(row[0], type=Snapshot) if row else None
+
+        return await self._database.read(ask)
+
+    async def save_breaker(
+        self, relay: str, snapshot: Snapshot, now: float, event: str | None, data: Mapping[str, Scalar]
+    ) -> None:
+        """Keep the breaker; `event` names what to tell (None: nothing worth telling, e.g. one more failure)."""
+
+        def work(tx: Transaction) -> None:
+            tx.execute(
+                "INSERT OR REPLACE INTO breaker (relay, snapshot) VALUES (?, ?)",
+                (relay, msgspec.json.encode(snapshot).decode()),
+            )
+            if event is not None:
+                tx.tell(event, now, data, relay=relay)
+
+        await self._database.write(work)
+
+    async def tell(self, kind: str, now: float, data: Mapping[str, Scalar]) -> None:
+        """Record something that concerns no message: a start, a stop, an alert, a login."""
+        await self._database.write(lambda tx: tx.tell(kind, now, data))
+
+    async def identity(self, fresh: str) -> str:
+        """The outbox's own id, `fresh` when it had none yet."""
+
+        def work(tx: Transaction) -> str:
+            tx.execute("INSERT OR IGNORE INTO meta (key, value) VALUES ('outbox', ?)", (fresh,))
+            return str(tx.execute("SELECT value FROM meta WHERE key = 'outbox'").fetchone()[0])
+
+        return await self._database.write(work)
+
+
+def _erase_bodies(tx: Transaction, before: float) -> int:
+    return tx.execute(
+        "UPDATE body SET content = x'', queue_body = NULL, snippet = '' WHERE seq IN ("
+        "SELECT m.seq FROM message m JOIN body b ON b.seq = m.seq "
+        "WHERE m.final_at < ? AND length(b.content) > 0 ORDER BY m.final_at LIMIT ?)",
+        (before, PRUNE_BATCH),
+    ).rowcount
+
+
+def _erase_messages(tx: Transaction, before: float) -> int:
+    count = tx.execute(
+        "DELETE FROM message WHERE seq IN (SELECT seq FROM message WHERE final_at < ? ORDER BY final_at LIMIT ?)",
+        (before, PRUNE_BATCH),
+    ).rowcount
+    tx.execute(
+        "DELETE FROM event WHERE id IN (SELECT id FROM event WHERE seq IS NULL AND at < ? ORDER BY id LIMIT ?)",
+        (before, PRUNE_BATCH),
+    )
+    tx.execute("DELETE FROM minute WHERE at < ?", (int(before),))
+    return count
+
+
+def _erase_keys(tx: Transaction, before: float) -> int:
+    return tx.execute(
+        "DELETE FROM idempotency_key WHERE key IN (SELECT k.key FROM idempotency_key k "
+        "LEFT JOIN message m ON m.id = k.id WHERE k.created_at < ?1 AND (m.seq IS NULL OR m.final_at < ?1) LIMIT ?2)",
+        (before, PRUNE_BATCH),
+    ).rowcount
+
+
+def _give_back_later(tx: Transaction) -> int:
+    tx.execute(f"PRAGMA incremental_vacuum({PAGES_GIVEN_BACK})").fetchall()
+    return int(tx.execute("PRAGMA freelist_count").fetchone()[0])
+
+
+def _bury(tx: Transaction, letters: Sequence[DeadLetter]) -> None:
+    for letter in letters:
+        rows.bury(
+            tx,
+            at=letter.at,
+            reason=letter.reason,
+            body=letter.body,
+            headers=letter.headers,
+            content_type=letter.content_type,
+            correlation_id=letter.correlation_id,
+        )
+        tx.tell("unreadable", letter.at, {"reason": letter.reason, "size": len(letter.body)})
+
+
+def _pending_letters(connection: sqlite3.Connection, limit: int) -> list[DeadLetter]:
+    found = connection.execute(
+        "SELECT id, created_at, reason, body, headers, content_type, correlation_id, message, recipient, tries "
+        "FROM publication ORDER BY id LIMIT ?",
+        (limit,),
+    )
+    return [
+        DeadLetter(
+            id=row[0],
+            at=row[1],
+            reason=row[2],
+            body=row[3],
+            headers=msgspec.json.decode(row[4], type=dict[str, str]),
+            content_type=row[5],
+            correlation_id=row[6],
+            message=row[7],
+            recipient=row[8],
+            tries=row[9],
+        )
+        for row in found
+    ]
+
+
+def _confirm_letter(tx: Transaction, letter: DeadLetter, now: float) -> None:
+    tx.execute("DELETE FROM publication WHERE id = ?", (letter.id,))
+    seq = tx.execute("SELECT seq FROM message WHERE id = ?", (letter.message,)).fetchone()
+    facts = {"recipient": letter.recipient, "reason": letter.reason}
+    tx.tell("dead_letter", now, facts, seq=seq[0] if seq else None, message=letter.message)
+
+
+def backup(source: Path, target: Path, now: float) -> int:
+    """Copy a running outbox to `target` (which must not exist) and mark the copy as a restored one.
+
+    Whoever opens the copy gets everything unfinished held, because it may have been sent since. Returns the size in
+    bytes. Raises FileExistsError, sqlite3.Error.
+    """
+    if target.exists():
+        raise FileExistsError(f"{target} exists already: a backup never overwrites")
+    reader = sqlite3.connect(f"file:{source}?mode=ro", uri=True, isolation_level=None)
+    try:
+        reader.execute("PRAGMA busy_timeout = 5000")
+        reader.execute("VACUUM INTO ?", (str(target),))
+    finally:
+        reader.close()
+    target.chmod(0o600)
+    copy = sqlite3.connect(target, isolation_level=None)
+    try:
+        copy.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('restored', ?)", (str(now),))
+    finally:
+        copy.close()
+    return target.stat().st_size

@@ -1,0 +1,170 @@
+"""What an operator, a sender or the clock may do to messages: retry, hold, cancel, expire, copy."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from functools import partial
+
+from emailhub.adapters.sqlite import rows
+from emailhub.adapters.sqlite.database import Database
+from emailhub.adapters.sqlite.writer import Transaction
+from emailhub.core.delivery import Outcome, Reason, State, Verb, Wish, sources
+from emailhub.core.errors import NotFound, WrongState
+from emailhub.core.records import Scalar
+
+EXPIRE_BATCH = 500
+
+
+class SqliteVerbs:
+    """The desk's and the keeper's side of the outbox."""
+
+    def __init__(self, database: Database, *, dead_letters: bool) -> None:
+        self._database = database
+        self._dead_letters = dead_letters
+
+    async def retry(self, id: str, *, now: float, expires_at: float, actor: str, note: str) -> None:
+        """Queue what is deferred, held, failed or canceled. Raises NotFound, WrongState."""
+        await self._database.write(partial(_retry, id=id, now=now, expires_at=expires_at, actor=actor, note=note))
+
+    async def hold(self, id: str, *, now: float, actor: str, note: str) -> None:
+        """Keep what waits for a human; what is being sent is held if it is not sent. Raises NotFound, WrongState."""
+        outcome = Outcome(Verb.HOLD, State.HELD, Reason.OPERATOR)
+        await self._database.write(
+            partial(_stop, id=id, outcome=outcome, wish=Wish.HOLD, now=now, actor=actor, note=note)
+        )
+
+    async def cancel(self, id: str, *, now: float, actor: str, note: str) -> None:
+        """Withdraw what is not final; what is being sent is canceled if it is not sent. Raises NotFound, WrongState."""
+        outcome = Outcome(Verb.CANCEL, State.CANCELED, Reason.OPERATOR)
+        await self._database.write(
+            partial(_stop, id=id, outcome=outcome, wish=Wish.CANCEL, now=now, actor=actor, note=note)
+        )
+
+    async def copy(self, id: str, *, new_id: str, relay: str, now: float, expires_at: float, actor: str) -> None:
+        """Add a message with the same bytes and recipients for `relay`. Raises NotFound, WrongState (erased)."""
+        await self._database.write(
+            partial(_copy, id=id, new_id=new_id, relay=relay, now=now, expires_at=expires_at, actor=actor)
+        )
+
+    async def expire(self, now: float) -> int:
+        """Fail what has outlived its time, up to EXPIRE_BATCH messages; returns how many."""
+        return await self._database.write(partial(_expire, now=now, bury=self._dead_letters))
+
+    async def hold_restored(self, now: float) -> int:
+        """After a restored backup: hold everything unfinished, since it may have been sent since; returns how many."""
+        return await self._database.write(partial(_hold_restored, now=now))
+
+    async def next_expiry(self) -> float | None:
+        """When the next message expires, None when none is unfinished."""
+
+        def ask(connection: sqlite3.Connection) -> float | None:
+            row = connection.execute("SELECT min(expires_at) FROM message WHERE final_at IS NULL").fetchone()
+            return row[0] if row[0] is not None else None
+
+        return await self._database.read(ask)
+
+
+def _find(tx: Transaction, id: str) -> tuple[int, str]:
+    row = tx.execute("SELECT seq, state FROM message WHERE id = ?", (id,)).fetchone()
+    if row is None:
+        raise NotFound("message", id)
+    return row[0], row[1]
+
+
+def _retry(tx: Transaction, id: str, now: float, expires_at: float, actor: str, note: str) -> None:
+    seq, state = _find(tx, id)
+    _demand_content(tx, seq, id)
+    outcome = Outcome(Verb.RETRY, State.QUEUED, Reason.OPERATOR, now)
+    text = f"retried by {actor}" + (f": {note}" if note else "")
+    changes = rows.move(tx, seq, sources(Verb.RETRY), outcome, text, now)
+    if not changes:
+        raise WrongState("retry", id, state)
+    tx.execute("UPDATE message SET expires_at = max(expires_at, ?) WHERE seq = ?", (expires_at, seq))
+    rows.settle(tx, seq, id, changes, now, {"actor": actor, "note": note}, bury=False)
+
+
+def _demand_content(tx: Transaction, seq: int, id: str) -> None:
+    if not tx.execute("SELECT length(content) FROM body WHERE seq = ?", (seq,)).fetchone()[0]:
+        raise WrongState("send: its content was erased when its time of keeping ended", id, "empty")
+
+
+def _stop(tx: Transaction, id: str, outcome: Outcome, wish: Wish, now: float, actor: str, note: str) -> None:
+    seq, state = _find(tx, id)
+    done = {State.HELD: "held", State.CANCELED: "canceled"}[outcome.to]
+    text = f"{done} by {actor}" + (f": {note}" if note else "")
+    # `sending` is left to the wish: an attempt that is under way may have delivered already.
+    waiting = sources(outcome.verb, outcome.to) - {State.SENDING}
+    changes = rows.move(tx, seq, waiting, outcome, text, now)
+    wishes = rows.wish_for(tx, seq, wish)
+    if not changes and not wishes:
+        raise WrongState(outcome.verb.value, id, state)
+    if wishes:
+        facts: dict[str, Scalar] = {"wish": wish.value, "recipients": wishes, "actor": actor, "note": note}
+        tx.tell("wish", now, facts, seq=seq, message=id)
+    if changes:
+        rows.settle(tx, seq, id, changes, now, {"actor": actor, "note": note}, bury=False)
+
+
+def _expire(tx: Transaction, now: float, bury: bool) -> int:
+    found = tx.execute(
+        "SELECT seq, id FROM message WHERE final_at IS NULL AND expires_at <= ? ORDER BY expires_at LIMIT ?",
+        (now, EXPIRE_BATCH),
+    ).fetchall()
+    outcome = Outcome(Verb.EXPIRE, State.FAILED, Reason.EXPIRED)
+    count = 0
+    for seq, id in found:
+        text = "expired before it could be delivered"
+        changes = rows.move(tx, seq, sources(Verb.EXPIRE) - {State.SENDING}, outcome, text, now)
+        rows.wish_for(tx, seq, Wish.EXPIRE)
+        if changes:
+            count += 1
+            rows.settle(tx, seq, id, changes, now, {}, bury=bury)
+    return count
+
+
+def _hold_restored(tx: Transaction, now: float) -> int:
+    if not tx.execute("SELECT 1 FROM meta WHERE key = 'restored'").fetchone():
+        return 0
+    tx.execute("UPDATE attempt SET finished_at = ? WHERE finished_at IS NULL", (now,))
+    outcome = Outcome(Verb.HOLD, State.HELD, Reason.RESTORED)
+    text = "held: this database was restored from a backup, and the message may have been sent since it was made"
+    everything = sources(Verb.HOLD) | {State.SENDING}
+    found = tx.execute("SELECT seq, id FROM message WHERE final_at IS NULL").fetchall()
+    for seq, id in found:
+        tx.execute("UPDATE recipient SET wish = NULL WHERE seq = ?", (seq,))
+        changes = rows.move(tx, seq, everything, outcome, text, now)
+        if changes:
+            rows.settle(tx, seq, id, changes, now, {}, bury=False)
+    tx.execute("DELETE FROM meta WHERE key = 'restored'")
+    return len(found)
+
+
+_COPY_MESSAGE = """
+INSERT INTO message (id, message_id, relay, state, reason, due_at, priority, on_unknown, accepted_at, expires_at,
+    changed_at, face, origin, correlation_id, request_id, sender, from_header, to_header, recipients, subject, size,
+    smtputf8)
+SELECT ?1, message_id, ?2, 'queued', 'accepted', ?3, priority, on_unknown, ?3, ?4, ?3, 'dashboard', 'copy of ' || id,
+    correlation_id, request_id, sender, from_header, to_header, recipients, subject, size, smtputf8
+FROM message WHERE seq = ?5
+"""
+
+
+def _copy(tx: Transaction, id: str, new_id: str, relay: str, now: float, expires_at: float, actor: str) -> None:
+    seq, _ = _find(tx, id)
+    _demand_content(tx, seq, id)
+    copied = tx.execute(_COPY_MESSAGE, (new_id, relay, now, expires_at, seq)).lastrowid
+    tx.execute(
+        "INSERT INTO body (seq, content, snippet, tags, metadata) "
+        "SELECT ?, content, snippet, tags, metadata FROM body WHERE seq = ?",
+        (copied, seq),
+    )
+    recipients = tx.execute(
+        "INSERT INTO recipient (seq, address, kind, state, reason, due_at, changed_at) "
+        "SELECT ?1, address, kind, 'queued', 'accepted', ?2, ?2 FROM recipient WHERE seq = ?3",
+        (copied, now, seq),
+    ).rowcount
+    rows.count_minute(tx, now, Counter(accepted=1))
+    tx.tell("copied", now, {"copy": new_id, "over": relay, "actor": actor}, seq=seq, message=id)
+    facts: dict[str, Scalar] = {"state": "queued", "face": "dashboard", "detail": f"copy of {id}", "actor": actor}
+    tx.tell("accepted", now, {**facts, "recipients": recipients}, seq=copied, message=new_id)
