@@ -1,0 +1,326 @@
+"""Who may come in. A pure decision: the face tells what a request shows, the gate says who it is or why not.
+
+A face without a credential is open on a loopback address and closed on any other. With one it asks for it everywhere.
+
+area        opened by
+OPEN        everybody (liveness, static files)
+LOGIN       everybody, but closed where the dashboard is
+SEND        API key, or an address in EMAILHUB_OPEN_SEND
+API         API key, or a dashboard session
+DASHBOARD   dashboard session
+SHARED      whatever opens the API or the dashboard (live stream, reference, metrics)
+
+Every state change and every live stream must also come from our own pages or from no browser at all, and the Host
+asked for must be one of ours: otherwise any page a person visits could act in their name, or read what a loopback
+address serves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from ipaddress import IPv6Address, IPv6Network
+
+from msgspec import Struct
+
+from emailhub.engine.origins import (
+    HostPort,
+    Network,
+    address,
+    client_of,
+    host_port,
+    same_site,
+    scheme_of,
+    site_of,
+    within,
+)
+from emailhub.engine.sessions import Backoff, Sessions
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_ACCOUNT = "admin"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Access:
+    """Who may come in, as configured. `listen` is the address the hub binds, `auth` False opens everything.
+
+    `public_url` is where people reach the hub; its host counts as one of ours, and so do `allowed_hosts` (a leading
+    `*.` stands for any subdomain, `*` for any host). `X-Forwarded-*` counts only from `trusted_proxies`.
+    """
+
+    listen: str = "127.0.0.1"
+    auth: bool = True
+    admin_password: str | None = field(default=None, repr=False)
+    api_keys: tuple[str, ...] = field(default=(), repr=False)
+    open_send: tuple[Network, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
+    public_url: str | None = None
+    trusted_proxies: tuple[Network, ...] = ()
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can connect."""
+        found = address(self.listen)
+        return found.is_loopback if found else self.listen.lower() == "localhost"
+
+
+class Area(StrEnum):
+    """What a request is for; see the module's table."""
+
+    OPEN = "open"
+    LOGIN = "login"
+    SEND = "send"
+    API = "api"
+    DASHBOARD = "dashboard"
+    SHARED = "shared"
+
+
+class Knock(Struct, frozen=True, kw_only=True):
+    """What a request shows of itself. Headers as sent, None when absent; `host` is None when there is not exactly one.
+
+    `forwarded` says that some header of a proxy is there, `stream` that the answer is a live stream.
+    """
+
+    area: Area
+    method: str = "GET"
+    peer: str = ""
+    scheme: str = "http"
+    host: str | None = None
+    origin: str | None = None
+    fetch_site: str | None = None
+    authorization: str | None = None
+    session: str | None = None
+    forwarded_for: str | None = None
+    forwarded_proto: str | None = None
+    forwarded: bool = False
+    stream: bool = False
+
+
+class Way(StrEnum):
+    """How a caller came in: nothing asked, a key, a log-in, a network that may send, or unknown (public areas only)."""
+
+    OPEN = "open"
+    KEY = "key"
+    SESSION = "session"
+    NETWORK = "network"
+    NOBODY = "nobody"
+
+
+class Caller(Struct, frozen=True):
+    """Who came in. `name` is for records of actions (`admin`, `key 1`, `local`), `client` the address it came from.
+
+    `scheme` is what the client used (http or https), `session` the token of a log-in.
+    """
+
+    way: Way
+    name: str
+    client: str
+    scheme: str
+    session: str | None = None
+
+    @property
+    def trusted(self) -> bool:
+        """Whether details of the hub may be shown."""
+        return self.way in {Way.OPEN, Way.KEY, Way.SESSION}
+
+
+class Denial(Struct, frozen=True):
+    """Why not: an HTTP `status`, a machine-readable `name`, a sentence with the next step.
+
+    `log_in` says that a log-in would help, `retry_after` how many seconds to wait, `scheme` what the browser used.
+    """
+
+    status: int
+    name: str
+    message: str
+    log_in: bool = False
+    retry_after: float | None = None
+    scheme: str = "http"
+
+
+class LogIn(Struct, frozen=True):
+    """A log-in that worked: the token for the cookie."""
+
+    token: str
+
+
+class Gate:
+    """Decides by `access`. `token` makes unguessable session tokens (32 random bytes); no method reads a clock."""
+
+    def __init__(self, access: Access, token: Callable[[], str], *, sessions: Sessions | None = None) -> None:
+        self._access = access
+        self._keys = tuple(_digest(key) for key in access.api_keys)
+        self._password = _digest(access.admin_password) if access.admin_password else None
+        self._public = site_of(access.public_url) if access.public_url else None
+        self._names = _names(access, self._public)
+        self._sessions = sessions or Sessions(token)
+        self._accounts = Backoff()
+        self._peers = Backoff()
+
+    @property
+    def asks_for_password(self) -> bool:
+        """Whether the dashboard has a log-in at all."""
+        return self._access.auth and self._password is not None
+
+    def admit(self, knock: Knock, now: float) -> Caller | Denial:
+        """Who this is, or why it may not come in."""
+        host = host_port(knock.host) if knock.host else None
+        client = client_of(knock.peer, knock.forwarded_for, self._access.trusted_proxies)
+        scheme = self._scheme(knock, host)
+        if host is None:
+            return Denial(400, "validation_error", "The request needs exactly one Host header with a host in it.")
+        key = self._key(knock.authorization)
+        denial = self._misdirected(knock, host, client, key) or self._cross_site(knock, host, scheme)
+        if denial:
+            return denial
+        return self._identify(knock, host, client, scheme, key, now)
+
+    def log_in(self, password: str, client: str, now: float, *, old: str | None = None) -> LogIn | Denial:
+        """Begin a session for the right password, ending the `old` one; otherwise say why not and count the failure."""
+        if not self.asks_for_password:
+            return Denial(403, "invalid_permission", "There is no log-in: EMAILHUB_ADMIN_PASSWORD is not set.")
+        peer = _neighbourhood(client)
+        wait = max(self._accounts.wait(_ACCOUNT, now), self._peers.wait(peer, now))
+        if wait > 0:
+            # Not even a right password is looked at: otherwise the wait would tell when it was right.
+            text = f"Too many wrong passwords. Try again in {math.ceil(wait)} s."
+            return Denial(429, "rate_limit_exceeded", text, log_in=True, retry_after=wait)
+        if not hmac.compare_digest(_digest(password), self._password or b""):
+            self._accounts.failed(_ACCOUNT, now)
+            self._peers.failed(peer, now)
+            return Denial(401, "invalid_password", "The password is not right.", log_in=True)
+        self._accounts.succeeded(_ACCOUNT)
+        self._peers.succeeded(peer)
+        if old:
+            self._sessions.end(old)
+        return LogIn(self._sessions.begin(client, now))
+
+    def log_out(self, token: str | None) -> None:
+        """End the session."""
+        if token:
+            self._sessions.end(token)
+
+    def still_in(self, caller: Caller, now: float) -> bool:
+        """Whether a caller admitted earlier would still be: a long answer ends with the log-in it was given to."""
+        return caller.way is not Way.SESSION or self._sessions.alive(caller.session or "", now)
+
+    def _scheme(self, knock: Knock, host: HostPort | None) -> str:
+        if self._public and host and self._is_public(host):
+            return self._public[0]
+        return scheme_of(knock.peer, knock.scheme, knock.forwarded_proto, self._access.trusted_proxies)
+
+    def _is_public(self, host: HostPort) -> bool:
+        return self._public is not None and (host.name, host.port) == (self._public[1].name, self._public[1].port)
+
+    def _key(self, authorization: str | None) -> str | None:
+        """The name of the key shown, when it is one of ours. Every key is compared, so that time tells nothing."""
+        scheme, _, shown = (authorization or "").partition(" ")
+        digest = _digest(shown.strip())
+        hits = [hmac.compare_digest(digest, key) for key in self._keys]
+        return f"key {hits.index(True) + 1}" if scheme.lower() == "bearer" and any(hits) else None
+
+    def _misdirected(self, knock: Knock, host: HostPort, client: str, key: str | None) -> Denial | None:
+        if key or self._ours(host) or (self._may_send(knock, client) and _no_browser(knock)):
+            return None
+        return Denial(
+            421,
+            "misdirected_request",
+            f"{host.name!r} is not a host of this hub. Add it to EMAILHUB_ALLOWED_HOSTS, or ask for its IP address.",
+        )
+
+    def _ours(self, host: HostPort) -> bool:
+        # An address cannot be pointed at us by somebody else's DNS, a name can.
+        if host.address or host.is_loopback or host.name in self._names or "*" in self._names:
+            return True
+        return any(name.startswith("*.") and host.name.endswith(name[1:]) for name in self._names)
+
+    def _cross_site(self, knock: Knock, host: HostPort, scheme: str) -> Denial | None:
+        if knock.method in SAFE_METHODS and not knock.stream:
+            return None
+        if knock.fetch_site is not None and knock.fetch_site not in {"same-origin", "none"}:
+            return _CROSS_SITE
+        if knock.origin is None or same_site(knock.origin, scheme, host) or self._from_public(knock.origin):
+            return None
+        return _CROSS_SITE
+
+    def _from_public(self, origin: str) -> bool:
+        return self._public is not None and same_site(origin, self._public[0], self._public[1])
+
+    def _identify(
+        self, knock: Knock, host: HostPort, client: str, scheme: str, key: str | None, now: float
+    ) -> Caller | Denial:
+        area = knock.area
+        if key and area is not Area.DASHBOARD:
+            return Caller(Way.KEY, key, client, scheme)
+        if self._is_open(area, knock, host):
+            return Caller(Way.OPEN, "local" if self._access.auth else "anybody", client, scheme)
+        if area is not Area.SEND and self._password and knock.session and self._sessions.use(knock.session, now):
+            # Browsers name the origin of every such request; a cookie without one was not sent by our pages.
+            stray = knock.method not in SAFE_METHODS and _no_browser(knock)
+            return _CROSS_SITE if stray else Caller(Way.SESSION, _ACCOUNT, client, scheme, knock.session)
+        if self._may_send(knock, client):
+            return Caller(Way.NETWORK, client, client, scheme)
+        if area is Area.OPEN or (area is Area.LOGIN and self._password):
+            return Caller(Way.NOBODY, "", client, scheme)
+        return self._refusal(knock, scheme)
+
+    def _may_send(self, knock: Knock, client: str) -> bool:
+        return knock.area is Area.SEND and (not self._access.auth or within(client, self._access.open_send))
+
+    def _is_open(self, area: Area, knock: Knock, host: HostPort) -> bool:
+        if not self._access.auth:
+            return True
+        # A proxy on this machine makes the whole world look local.
+        local = self._access.loopback and not knock.forwarded and (host.is_loopback or not self._is_public(host))
+        api, dashboard = local and not self._keys, local and self._password is None
+        opened = {Area.SEND: api, Area.API: api, Area.DASHBOARD: dashboard, Area.LOGIN: dashboard}
+        return opened.get(area, api or dashboard)
+
+    def _refusal(self, knock: Knock, scheme: str) -> Denial:
+        if knock.area in {Area.DASHBOARD, Area.LOGIN}:
+            if self._password is None:
+                return Denial(403, "invalid_permission", self._closed("dashboard", "EMAILHUB_ADMIN_PASSWORD"))
+            return Denial(401, "not_logged_in", "Log in first.", log_in=True, scheme=scheme)
+        log_in = knock.area is Area.SHARED and self._password is not None
+        if not self._keys and not log_in:
+            return Denial(403, "invalid_permission", self._closed("API", "EMAILHUB_API_KEYS"))
+        if not (knock.authorization or "").lower().startswith("bearer "):
+            text = "This needs an API key: send the header `Authorization: Bearer <key>`."
+            return Denial(401, "missing_api_key", text, log_in=log_in, scheme=scheme)
+        return Denial(403, "invalid_api_key", "The API key is not one of this hub's keys.")
+
+    def _closed(self, face: str, variable: str) -> str:
+        why = f"the hub listens on {self._access.listen}"
+        if self._access.loopback:
+            why = "the request came through a proxy, so it does not count as local"
+        return f"The {face} is closed: {why} and {variable} is not set. Set it and start the hub again."
+
+
+_CROSS_SITE = Denial(
+    403,
+    "invalid_permission",
+    "The request comes from another site. If it is your own page behind a proxy, set EMAILHUB_PUBLIC_URL.",
+)
+
+
+def _no_browser(knock: Knock) -> bool:
+    return knock.origin is None and knock.fetch_site is None
+
+
+def _names(access: Access, public: tuple[str, HostPort] | None) -> frozenset[str]:
+    names = {access.listen, *access.allowed_hosts} | ({public[1].name} if public else set())
+    return frozenset(name.lower().rstrip(".") for name in names)
+
+
+def _neighbourhood(client: str) -> str:
+    """The address, or for IPv6 its /64: whoever has one address there has all of them."""
+    found = address(client)
+    return str(IPv6Network((found, 64), strict=False)) if isinstance(found, IPv6Address) else client
+
+
+def _digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
