@@ -1,0 +1,28 @@
+"""The fingerprint of a message: the same for the same content, however, wherever and whenever it is given again."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+from msgspec import json
+
+from emailhub.core.message import Submission
+
+
+def fingerprint(submission: Submission) -> bytes:
+    """SHA-256 of what the recipients would see and when: 32 bytes.
+
+    In it: from, to, cc, bcc, reply_to, subject, text, html, headers, tags, metadata, and scheduled_at as given; the
+    order of headers and metadata does not matter. Not in it: the face, the hub's defaults (its sender, its expiry), the
+    ids and the key themselves, and how the message is carried (priority, on_unknown, expiry), which a client that
+    tries again often computes afresh.
+    """
+    given = submission
+    content = (
+        given.sender,
+        (given.to, given.cc, given.bcc, given.reply_to),
+        (given.subject, given.text, given.html),
+        (sorted(given.headers), given.tags, sorted(given.metadata)),
+        given.scheduled_at,
+    )
+    return sha256(json.encode(content)).digest()

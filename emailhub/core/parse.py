@@ -1,0 +1,212 @@
+"""From the fields a sender gave, over any face, to a Submission: types, limits and safety, every problem at once.
+
+Fields (null means not given): `from`, `to`, `cc`, `bcc`, `reply_to` (a string or a list of strings), `subject`, `text`,
+`html`, `body` (html when it contains an HTML tag, otherwise text), `headers` {name: value}, `tags` [{name, value}],
+`metadata` {name: string or number}, `request_id`, `idempotency_key`, `on_unknown`, `priority`, `scheduled_at`,
+`expires_at`, `expires_in`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from typing import TypeVar
+
+from emailhub.core import fields as read
+from emailhub.core.address import parse_list, parse_mailbox
+from emailhub.core.delivery import OnUnknown
+from emailhub.core.errors import InvalidMessage, Problem
+from emailhub.core.message import Key, Limits, Mailbox, Priority, Submission
+
+PROBLEMS = 100
+"""Problems told at once; a list of a million bad addresses is not answered with a million sentences."""
+
+FIELDS = (
+    *("from", "to", "cc", "bcc", "reply_to", "subject", "text", "html", "body", "headers", "tags", "metadata"),
+    *("request_id", "idempotency_key", "on_unknown", "priority", "scheduled_at", "expires_at", "expires_in"),
+)
+"""Every field a message can have, as senders name it."""
+_POLICIES = {policy.value: policy for policy in OnUnknown}
+_PRIORITIES = {priority.name.lower(): priority for priority in Priority}
+_ELEMENTS = (
+    "a|abbr|b|blockquote|body|br|button|center|code|dd|div|dl|dt|em|font|footer|h[1-6]|head|header|hr|html|i|img|li|link|"
+    "main|meta|ol|p|pre|s|section|small|span|strong|style|sub|sup|table|tbody|td|tfoot|th|thead|title|tr|u|ul"
+)
+# Known elements only: `Ada <ada@example.org>` and `<name>` in a plain text must stay text.
+_TAGGED = re.compile(rf"<(?:!doctype\s|!--|/?(?:{_ELEMENTS})(?:\s[^<>]*)?/?>)", re.IGNORECASE)
+
+_T = TypeVar("_T")
+
+
+def submission(fields: Mapping[str, object], limits: Limits, *, now: float, key: Key | None = None) -> Submission:
+    """The message `fields` describe. Raises InvalidMessage with every problem, at most PROBLEMS of them.
+
+    The idempotency key is `idempotency_key`, else `request_id`; `key`, when the face found one elsewhere (an HTTP
+    header, an AMQP property), goes before both. The size of the finished message is the caller's to check.
+    """
+    form = _Form(fields, limits)
+    to, cc, bcc = form.recipients()
+    text, html = form.content()
+    request_id = form.take("request_id", read.request_id)
+    own_key = form.take("idempotency_key", read.idempotency_key) or request_id
+    scheduled_at, expires_at = form.times(now)
+    result = Submission(
+        to=to,
+        cc=cc,
+        bcc=bcc,
+        sender=form.take("from", _sender),
+        reply_to=form.boxes("reply_to"),
+        subject=form.subject(),
+        text=text,
+        html=html,
+        headers=form.headers(),
+        tags=form.tags(),
+        metadata=form.metadata(),
+        request_id=request_id,
+        key=key or (Key(own_key) if own_key else None),
+        on_unknown=form.take("on_unknown", lambda value: read.choice(value, _POLICIES)),
+        priority=form.take("priority", lambda value: read.choice(value, _PRIORITIES)),
+        scheduled_at=scheduled_at,
+        expires_at=expires_at,
+    )
+    form.unknown()
+    if form.problems:
+        raise InvalidMessage(tuple(form.problems[:PROBLEMS]))
+    return result
+
+
+def is_html(body: str) -> bool:
+    """Whether `body` contains an HTML tag."""
+    return _TAGGED.search(body) is not None
+
+
+class _Form:
+    """The given fields and the problems found in them so far."""
+
+    def __init__(self, fields: Mapping[str, object], limits: Limits) -> None:
+        self.fields = fields
+        self.limits = limits
+        self.problems: list[Problem] = []
+
+    def problem(self, field: str, sentence: str) -> None:
+        self.problems.append(Problem(field, sentence))
+
+    def take(self, field: str, reader: Callable[[object], _T]) -> _T | None:
+        """The field as `reader` reads it; None when it is not given, or bad and noted."""
+        value = self.fields.get(field)
+        return None if value is None else self.read(field, value, reader)
+
+    def read(self, field: str, value: object, reader: Callable[[object], _T]) -> _T | None:
+        try:
+            return reader(value)
+        except read.BadValueError as error:
+            self.problem(field, str(error))
+        except InvalidMessage as error:
+            self.problems += error.problems
+        return None
+
+    def boxes(self, field: str) -> tuple[Mailbox, ...]:
+        return self.take(field, lambda value: _boxes(value, field, self.limits.recipients)) or ()
+
+    def recipients(self) -> tuple[tuple[Mailbox, ...], tuple[Mailbox, ...], tuple[Mailbox, ...]]:
+        """To, cc and bcc without repetitions: the first mention of an address counts."""
+        before = len(self.problems)
+        seen: set[str] = set()
+        to, cc, bcc = (_unseen(self.boxes(field), seen) for field in ("to", "cc", "bcc"))
+        most = self.limits.recipients
+        if len(self.problems) == before and not seen:
+            self.problem("to", "is required: one address or a list of addresses")
+        elif len(seen) > most:
+            self.problem("to", f"has {len(seen)} recipients together with cc and bcc; at most {most} are allowed")
+        return to, cc, bcc
+
+    def subject(self) -> str:
+        longest = self.limits.subject
+        if self.fields.get("subject") is None:
+            self.problem("subject", f"is required: 1 to {longest} characters")
+        return self.take("subject", lambda value: read.line(value, longest)) or ""
+
+    def content(self) -> tuple[str | None, str | None]:
+        before = len(self.problems)
+        text, html, body = (self.take(field, self._document) or None for field in ("text", "html", "body"))
+        if body is not None:
+            kind, other = ("html", html) if is_html(body) else ("text", text)
+            if other is not None:
+                self.problem("body", f"is {kind} like the field {kind}; give one of the two")
+            text, html = (text, body) if kind == "html" else (body, html)
+        if text is None and html is None and len(self.problems) == before:
+            self.problem("text", "is required, or html: the message would be empty")
+        return text, html
+
+    def _document(self, value: object) -> str:
+        return read.document(value, self.limits.size)
+
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        given = self.take("headers", lambda value: read.entries(value, read.HEADERS)) or {}
+        found: list[tuple[str, str]] = []
+        seen: set[str] = set()
+        for name, value in given.items():
+            field = f"headers.{read.shown(name)}"
+            if name.lower() in seen:
+                self.problem(field, "is given twice; upper and lower case make no difference in a header's name")
+            seen.add(name.lower())
+            if self.read(field, name, lambda given: read.header_name(str(given))):
+                found.append((name, self.read(field, value, lambda given: read.line(given, read.HEADER_VALUE)) or ""))
+        return tuple(found)
+
+    def tags(self) -> tuple[tuple[str, str], ...]:
+        given = self.take("tags", lambda value: read.items(value, read.TAGS)) or []
+        found = [self.read(f"tags[{number}]", tag, read.tag) for number, tag in enumerate(given)]
+        return tuple(tag for tag in found if tag)
+
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        given = self.take("metadata", lambda value: read.entries(value, read.METADATA)) or {}
+        found = [(name, self._metadatum(name, value)) for name, value in given.items()]
+        return tuple((name, value) for name, value in found if value is not None)
+
+    def _metadatum(self, name: str, value: object) -> str | None:
+        return self.read(f"metadata.{read.shown(name)}", value, lambda given: read.metadatum(name, given))
+
+    def times(self, now: float) -> tuple[float | None, float | None]:
+        """When to send and when to give up; `expires_in` counts from the later of `now` and `scheduled_at`."""
+        scheduled_at = self.take("scheduled_at", lambda value: read.moment(value, now))
+        expires_at = self.take("expires_at", lambda value: read.moment(value, now))
+        expires_in = self.take("expires_in", read.duration)
+        start = max(now, scheduled_at or now)
+        if expires_in is not None and self.fields.get("expires_at") is not None:
+            self.problem("expires_in", "is given together with expires_at; give one of the two")
+        elif expires_in is not None:
+            expires_at = start + expires_in
+        elif expires_at is not None and expires_at <= start:
+            self.problem("expires_at", "is in the past, or not after scheduled_at; the message would never be sent")
+        return scheduled_at, expires_at
+
+    def unknown(self) -> None:
+        for field, value in self.fields.items():
+            if len(self.problems) >= PROBLEMS:
+                return
+            if field not in FIELDS and value is not None:
+                near = get_close_matches(field[:64], FIELDS, 1)
+                hint = f"did you mean {near[0]}?" if near else f"the fields are {', '.join(FIELDS)}"
+                self.problem(read.shown(field), f"is not a field of a message; {hint}")
+
+
+def _boxes(value: object, field: str, most: int) -> tuple[Mailbox, ...]:
+    if isinstance(value, str):
+        return parse_list(value, field)
+    # Duplicates collapse later; here the count is only bounded, before any of a million items is looked at.
+    return parse_list(read.items(value, 10 * most, "must be an address or a list of addresses"), field)
+
+
+def _sender(value: object) -> Mailbox:
+    return parse_mailbox(read.string(value), field="from")
+
+
+def _unseen(boxes: tuple[Mailbox, ...], seen: set[str]) -> tuple[Mailbox, ...]:
+    fresh = []
+    for box in boxes:
+        if box.address not in seen:
+            seen.add(box.address)
+            fresh.append(box)
+    return tuple(fresh)
