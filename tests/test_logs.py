@@ -102,7 +102,7 @@ def test_a_field_cannot_replace_what_every_line_has() -> None:
 
 
 @pytest.mark.parametrize("format", ("json", "console"))
-def test_no_value_can_forge_a_line_or_move_a_cursor(format: str) -> None:  # noqa: A002
+def test_no_value_can_forge_a_line_or_move_a_cursor(format: str) -> None:
     evil = "a\nb\r\x1b[2J\u2028\u202e\x00\x85"
     text = written(lambda: logs.get("x").info("event " + evil, subject=evil, nested=[evil]), format=format)
     assert text.count("\n") == 1
@@ -152,7 +152,7 @@ def test_an_exception_stays_on_its_json_line() -> None:
 @pytest.mark.parametrize(
     "leak",
     (
-        lambda log: log.info(" ".join(("using", CANARY))),
+        lambda log: log.info(CANARY),
         lambda log: log.info("x", url=f"amqp://hub:{quote(CANARY, safe='')}@rabbit/"),
         lambda log: log.info("x", nested={"deep": [{"deeper": f"<{CANARY}>"}]}),
         lambda log: log.info("x", line=f"AUTH LOGIN {base64.b64encode(CANARY.encode()).decode()}"),
@@ -165,7 +165,7 @@ def test_an_exception_stays_on_its_json_line() -> None:
 )
 @pytest.mark.parametrize("format", ("json", "console"))
 @pytest.mark.filterwarnings("default")
-def test_a_hidden_secret_appears_in_no_line(leak: Callable[[logs.Log], None], format: str) -> None:  # noqa: A002
+def test_a_hidden_secret_appears_in_no_line(leak: Callable[[logs.Log], None], format: str) -> None:
     logs.hide(CANARY)
     text = written(lambda: leak(logs.get("x")), format=format)
     assert text

@@ -38,8 +38,9 @@ def load(
     """Read settings: defaults < TOML file < `.env` < `environ` < `flags` (by attribute, such as `port`).
 
     The two files are skipped when absent; a TOML file named by `EMAILHUB_CONFIG` or the flag `config` is read instead
-    of `toml_path` and must exist. An empty value means "not set" and hides what weaker sources say. Raises SettingsError
-    with every problem there is.
+    of `toml_path` and must exist. An empty value means "not set" and hides what weaker sources say.
+
+    Raises SettingsError with every problem there is.
     """
     findings = Findings()
     strong = [sources.flags(flags or {}), sources.environment(environ, findings)]

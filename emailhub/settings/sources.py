@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -138,8 +138,8 @@ def _one(field: Field, value: str | None, path: str | None, source: str, finding
         return _from_file(field, Path(path), source, findings)
     if value is None:
         return None
-    text = value if field.doc.kind.secret else value.strip()
-    return Given(text or None, source)
+    trimmed = value.strip()
+    return Given((value if field.doc.kind.secret else trimmed) if trimmed else None, source)
 
 
 def _from_file(field: Field, path: Path, source: str, findings: Findings) -> Given | None:
@@ -191,7 +191,7 @@ def _toml_value(key: str, name: str, value: Any, source: str, layer: Layer, find
     plain = name.removesuffix(FILE.lower())
     field = fields().get(name) or fields().get(plain)
     if field is None or field.attribute == "config":
-        findings.problem(key, source, f"there is no such setting in a TOML file.{_suggestion(PREFIX + name)}")
+        findings.problem(key, source, f"there is no such setting in a TOML file.{_suggestion(name)}")
         return
     if field.attribute in layer:
         findings.problem(key, source, f"it sets {field.variable} a second time", breaks=field.attribute)
@@ -213,14 +213,9 @@ def _as_raw(value: Any) -> Raw:
 
 
 def _suggestion(name: str) -> str:
-    close = difflib.get_close_matches(name, _spellings(), n=1, cutoff=0.75)
-    known = by_variable()
+    """Compares without the prefix, which would make every name look like every other."""
+    wanted = name.upper().removeprefix(PREFIX)
+    close = difflib.get_close_matches(wanted, [attribute.upper() for attribute in fields()], n=1, cutoff=0.7)
     if not close:
         return " `emailhub config` lists them all."
-    wanted = close[0] if close[0] in known else close[0].removeprefix(PREFIX)
-    return f" Did you mean {wanted}?"
-
-
-def _spellings() -> Iterable[str]:
-    """Every variable, and those without prefix also with it: `EMAILHUB_SMTP_HOST` is a likely guess."""
-    return [name if name.startswith(PREFIX) else PREFIX + name for name in by_variable()]
+    return f" Did you mean {fields()[close[0].lower()].variable}?"

@@ -93,7 +93,7 @@ def duration_text(value: float) -> str:
     for unit, span in units:
         if value % span == 0 and value / span >= (2 if unit == "d" else 1):
             return f"{value / span:.0f}{unit}"
-    return f"{value:g}s"
+    return f"{value:.6f}".rstrip("0").rstrip(".") + "s"
 
 
 def size_text(value: int) -> str:
