@@ -156,7 +156,10 @@ def metadatum(name: str, value: object) -> str:
         raise BadValueError("must be a string or a number; metadata is flat")
     if isinstance(value, float) and not math.isfinite(value):
         raise BadValueError("must be a finite number")
-    found = value if isinstance(value, str) else _digits(value)
+    # CPython refuses to print an integer of more than 4300 digits, and takes quadratic time for a little shorter one.
+    if isinstance(value, int) and value.bit_length() > 64:
+        raise BadValueError("is a number of more than 64 bits; give it as a string")
+    found = str(value)
     if not 1 <= len(name) <= METADATA_NAME or len(found) > METADATA_VALUE:
         raise BadValueError(f"a name has 1 to {METADATA_NAME} characters, a value at most {METADATA_VALUE}")
     _refuse_surrogates(name + found)
@@ -214,13 +217,6 @@ def _iso(value: str) -> float:
     if found.tzinfo is None:
         raise BadValueError("has no time zone; write 2030-01-31T09:30:00Z or …+01:00")
     return found.timestamp()
-
-
-def _digits(value: float) -> str:
-    # CPython refuses to print an integer of more than 4300 digits, and takes quadratic time for a little shorter one.
-    if not isinstance(value, float) and value.bit_length() > 64:
-        raise BadValueError("is a number of more than 64 bits; give it as a string")
-    return repr(value)
 
 
 def _refuse_surrogates(value: str) -> None:

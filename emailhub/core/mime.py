@@ -14,6 +14,7 @@ from email.header import decode_header, make_header
 from email.message import Message
 from email.parser import BytesParser
 from email.policy import compat32
+from functools import lru_cache
 from html import unescape
 
 from msgspec import Struct
@@ -54,7 +55,7 @@ def build(submission: Submission, *, sender: Mailbox, message_id: str, date: flo
         lines.append(header.mailboxes("Reply-To", submission.reply_to))
     lines += (
         header.text("Subject", submission.subject),
-        f"Date: {_date(date)}",
+        f"Date: {_date(int(date))}",
         f"Message-ID: {message_id}",
         "Auto-Submitted: auto-generated",
     )
@@ -88,7 +89,9 @@ def _content(submission: Submission, boundary: str) -> bytes:
 
 
 def _part(subtype: str, text: str, boundary: str) -> bytes:
-    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\r\n")
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = text.replace("\n", "\r\n")
     if not text.endswith("\r\n"):
         text += "\r\n"
     encoding, body = _encoded(text, boundary)
@@ -110,12 +113,23 @@ def _encoded(text: str, boundary: str) -> tuple[str, bytes]:
 
 def _goes_as_it_is(text: str, raw: bytes, boundary: str) -> bool:
     # Controls are legal in 7bit, but some servers drop or change them; a NUL is not legal.
-    if raw.translate(None, _PLAIN) or boundary in text:
+    if not text.isascii() or raw.translate(None, _PLAIN) or boundary in text:
         return False
     # A line that begins with "From " gets a ">" in front of it in many mailboxes (RFC 4155).
     if text.startswith("From ") or "\nFrom " in text:
         return False
-    return len(text) <= header.HARD or max(map(len, text.split("\r\n"))) <= header.HARD
+    return not _has_long_line(text)
+
+
+def _has_long_line(text: str) -> bool:
+    """Whether a line of CRLF-ended `text` is too long for SMTP; looks only where lines may end, so it costs little."""
+    start = 0
+    while len(text) - start > header.HARD:
+        end = text.rfind("\n", start, start + header.HARD + 2)
+        if end < 0:
+            return True
+        start = end + 1
+    return False
 
 
 def _quoted_printable(raw: bytes) -> bytes:
@@ -125,16 +139,17 @@ def _quoted_printable(raw: bytes) -> bytes:
     return code.replace(b"\r\nFrom ", b"\r\n=46=\r\nrom ")[2:]
 
 
-def _date(unix: float) -> str:
+@lru_cache(maxsize=4)
+def _date(unix: int) -> str:
     """RFC 5322 §3.3, UTC; strftime would follow the locale."""
-    at = datetime.fromtimestamp(int(unix), UTC)
+    at = datetime.fromtimestamp(unix, UTC)
     day, month = _DAYS[at.weekday()], _MONTHS[at.month - 1]
     return f"{day}, {at.day:02} {month} {at.year:04} {at.hour:02}:{at.minute:02}:{at.second:02} +0000"
 
 
 def snippet(text: str | None, html: str | None) -> str:
     """The first 140 characters or so a reader would see, on one line."""
-    words = " ".join((text[:2000] if text else _visible(html or "")).split())
+    words = " ".join((text[:800] if text else _visible(html or "")).split())
     if not words.isprintable():
         words = "".join(char for char in words if char.isprintable())
     return words if len(words) <= _SNIPPET else words[: _SNIPPET - 1].rstrip() + "…"
