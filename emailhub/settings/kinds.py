@@ -7,11 +7,12 @@ import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from email.utils import parseaddr
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
+from emailhub.core.address import parse_mailbox
+from emailhub.core.errors import InvalidMessage
 from emailhub.settings import units
 from emailhub.settings.secret import Secret, SecretLink, SecretUrl
 
@@ -228,15 +229,18 @@ def _table(raw: Raw) -> dict[str, Any]:
 
 
 def is_address(text: str) -> bool:
-    """Whether `text` is one bare e-mail address (`name@domain`), as far as choosing a sender needs to know."""
-    local, at, domain = text.rpartition("@")
-    return bool(at and local and " " not in text and "@" not in local and _HOST.fullmatch(domain))
+    """Whether `text` is one bare e-mail address, so that it can be the sender of messages."""
+    try:
+        return not text.endswith(">") and bool(_sender(text))
+    except ValueError:
+        return False
 
 
 def _sender(text: str) -> str:
-    name, address = parseaddr(text)
-    if not is_address(address) or not (text == address or name):
-        raise ValueError("not an address")
+    try:
+        parse_mailbox(text, field="it", allow_local=True)
+    except InvalidMessage as error:
+        raise ValueError("; ".join(f"it {problem.message}" for problem in error.problems)) from None
     return text
 
 
