@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -321,8 +320,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - read, not bound
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
-    def secrets(self) -> Iterator[Secret]:
-        """Every secret that is set, also those inside URLs, for the logs to hide."""
-        for attribute in self.__struct_fields__:
-            value = getattr(self, attribute)
-            yield from (item for item in (value if isinstance(value, tuple) else (value,)) if isinstance(item, Secret))
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret text that is set, also the passwords inside URLs, for the logs to hide."""
+        values = [getattr(self, attribute) for attribute in self.__struct_fields__]
+        items = [item for value in values for item in (value if isinstance(value, tuple) else (value,))]
+        return tuple(text for item in items if isinstance(item, Secret) for text in item.texts())

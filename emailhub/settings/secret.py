@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 MASK = "***"
 
@@ -28,6 +28,10 @@ class Secret:
     def masked(self) -> str:
         """What people may see."""
         return MASK
+
+    def texts(self) -> tuple[str, ...]:
+        """What must not appear in any output because of this secret."""
+        return (self._value,)
 
     def __str__(self) -> str:
         return self.masked()
@@ -56,6 +60,12 @@ class SecretUrl(Secret):
         """The URL with its password hidden."""
         return mask_url(self._value)
 
+    def texts(self) -> tuple[str, ...]:
+        """The password in the URL, as it stands there and decoded."""
+        parts = _split(self._value)
+        password = parts.password if parts else None
+        return (password, unquote(password)) if password else ()
+
 
 class SecretLink(SecretUrl):
     """A URL that is a secret as a whole, as webhook addresses are: shown as `https://host/***`."""
@@ -65,6 +75,10 @@ class SecretLink(SecretUrl):
     def masked(self) -> str:
         """Scheme and host only: path and query of a webhook are its password."""
         return mask_link(self._value)
+
+    def texts(self) -> tuple[str, ...]:
+        """The whole URL, and the password in it."""
+        return (self._value, *super().texts())
 
 
 def mask_url(url: str) -> str:
