@@ -1,0 +1,184 @@
+"""By which names services bring the parts of an e-mail, and how they become the fields of a message.
+
+The first name that holds something wins, in the order in which services use them. Never read: `sender` (a service's
+name), `retry_count`, `status` and `priority` (which mean something else everywhere).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from emailhub.core.fields import METADATA, METADATA_NAME, METADATA_VALUE, shown
+from emailhub.core.parse import is_html
+from emailhub.core.placeholder import fill
+
+_Path = tuple[str, ...]
+
+
+def _paths(names: str) -> tuple[_Path, ...]:
+    return tuple(tuple(name.split(".")) for name in names.split())
+
+
+_ADDRESS = _paths(
+    "to to_email recipient recipient_email user_email email email_address user.email user.data.email contact_info.email"
+    " variables.__user.email metadata.recipient_email metadata.email metadata.to variables.email delivery_targets.email"
+)
+_SUBJECT = _paths("subject template_subject template.subject metadata.subject variables.subject template.name")
+_HTML = _paths("html_body body_html html_content html template.html")
+_TEXT = _paths("text_body body_text text_content text template.text")
+_EITHER = _paths("template_content template.body template.content body content metadata.body message")
+_FROM_TEMPLATE = _paths("template_content template.body template.content template.html template.text")
+_VARIABLES = _paths("variables template_vars.variables template_variables data context")
+_TEMPLATE = _paths("template_code template_id template_key template_name template template.slug")
+_USER = _paths("user_id user.id recipient_id")
+_AS_GIVEN = ("cc", "bcc", "reply_to", "on_unknown", "scheduled_at", "expires_at", "expires_in")
+_MAIL_HEADERS = ("list-", "in-reply-to", "references")
+_ADDRESSED_METADATA = ("recipient_email", "email", "to", "subject", "body")
+
+_EMAIL = ("email", "e-mail", "mail", "smtp")
+# `type` alone is also used for the kind of mail ("welcome"), so only the names of other channels speak against it.
+_OTHER_CHANNELS = frozenset(
+    {
+        "push",
+        "push_notification",
+        "sms",
+        "in_app",
+        "inapp",
+        "in-app",
+        "webhook",
+        "whatsapp",
+        "telegram",
+        "slack",
+        "voice",
+    }
+)
+
+
+def identifier(value: object) -> str | None:
+    """`value` as an id: a text that is not blank, or an integer; None for anything else."""
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() <= 64:
+        return str(value)
+    return value.strip() or None if isinstance(value, str) else None
+
+
+def not_email(order: Mapping[str, object]) -> str:
+    """Why `order` is for another channel, or ""."""
+    for name in ("notification_type", "channel", "type"):
+        given = order.get(name)
+        asked = [
+            item.strip().lower() for item in (given if isinstance(given, list) else [given]) if isinstance(item, str)
+        ]
+        if name == "type":
+            asked = [item for item in asked if item in _OTHER_CHANNELS]
+        if any(asked) and not any(item in _EMAIL for item in asked):
+            return f"its {name} is {shown(', '.join(asked))}, not email"
+    return ""
+
+
+def _at(order: Mapping[str, object], path: _Path) -> object:
+    found: object = order
+    for step in path:
+        found = found.get(step) if isinstance(found, Mapping) else None
+    return found
+
+
+def _first(order: Mapping[str, object], paths: tuple[_Path, ...]) -> tuple[str, _Path]:
+    """The first text at one of `paths` that is not blank, and its path; ("", ()) when there is none."""
+    for path in paths:
+        found = _at(order, path)
+        if isinstance(found, str) and found.strip():
+            return found, path
+    return "", ()
+
+
+def fields(order: Mapping[str, object]) -> dict[str, object]:
+    """The fields of a message that `order` brings, placeholders filled. Raises UnfillableError."""
+    found = _content(order)
+    addresses = [boxes for path in _ADDRESS if (boxes := _mailboxes(_at(order, path)))]
+    if addresses:
+        # A `to` that holds a user's id must not hide the address in `email`.
+        found["to"] = next((boxes for boxes in addresses if "@" in str(boxes)), addresses[0])
+    if "@" in str(order.get("from") or ""):
+        found["from"] = order["from"]
+    found |= {name: order[name] for name in _AS_GIVEN if order.get(name) not in (None, "", [])}
+    return found | _extras(order)
+
+
+def _mailboxes(value: object) -> str | list[str] | None:
+    if isinstance(value, str):
+        return value.strip() or None
+    if isinstance(value, Mapping):
+        address, name = (value.get(key) for key in ("email", "name"))
+        if not isinstance(address, str) or not isinstance(name, str) or not name.strip():
+            return address.strip() or None if isinstance(address, str) else None
+        quoted = name.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{quoted}" <{address}>'
+    if not isinstance(value, list):
+        return None
+    boxes = (_mailboxes(item) for item in value if not isinstance(item, list))
+    return [box for box in boxes if isinstance(box, str)] or None
+
+
+def _content(order: Mapping[str, object]) -> dict[str, object]:
+    (html, at_html), (text, at_text), (either, at_either) = (_first(order, way) for way in (_HTML, _TEXT, _EITHER))
+    subject, _ = _first(order, _SUBJECT)
+    if either and is_html(either):
+        html = html or either
+    else:
+        text = text or either
+    values = next((found for path in _VARIABLES if isinstance(found := _at(order, path), Mapping)), None)
+    templated = any(path in _FROM_TEMPLATE for path in (at_html, at_text, at_either))
+    if values is not None or templated:
+        values = values or {}
+        subject, text = (fill(part, values, html=False) for part in (subject, text))
+        html = fill(html, values, html=True)
+    given = {"subject": subject, "text": text, "html": html}
+    return {name: value for name, value in given.items() if value}
+
+
+def _extras(order: Mapping[str, object]) -> dict[str, object]:
+    """Headers, tags and metadata of a publisher who knows ours; what others mean by these names is left out."""
+    found: dict[str, object] = {}
+    headers, tags, metadata = order.get("headers"), order.get("tags"), order.get("metadata")
+    if isinstance(headers, Mapping):
+        # Some services copy the headers of an HTTP request in here; its tokens must not travel by mail.
+        found["headers"] = {name: value for name, value in headers.items() if name.lower().startswith(_MAIL_HEADERS)}
+    if isinstance(tags, list) and all(isinstance(tag, Mapping) and tag.keys() == {"name", "value"} for tag in tags):
+        found["tags"] = tags
+    if isinstance(metadata, Mapping):
+        flat = [item for item in metadata.items() if item[0] not in _ADDRESSED_METADATA and _is_flat(*item)]
+        found["metadata"] = dict(flat[:METADATA])
+    return {name: value for name, value in found.items() if value}
+
+
+def _is_flat(name: str, value: object) -> bool:
+    if isinstance(value, bool) or not 1 <= len(name) <= METADATA_NAME:
+        return False
+    return isinstance(value, (int, float)) or (isinstance(value, str) and len(value) <= METADATA_VALUE)
+
+
+def missing(order: Mapping[str, object], fields: Mapping[str, object]) -> str:
+    """What `order` does not bring, in sentences, or ""."""
+    lacks = []
+    if "to" not in fields:
+        lacks.append(_no_address(order))
+    if "text" not in fields and "html" not in fields:
+        lacks.append(_no_content(order))
+    return "; ".join(lacks)
+
+
+def _no_address(order: Mapping[str, object]) -> str:
+    user = next((found for path in _USER if (found := identifier(_at(order, path)))), None)
+    if user:
+        return f"it brings no address, only the user id {shown(user)}, and nobody is looked up; put the address into to"
+    return "it brings no address; put it into to (recipient, email, user.email and the like are understood too)"
+
+
+def _no_content(order: Mapping[str, object]) -> str:
+    template, _ = _first(order, _TEMPLATE)
+    if template:
+        return (
+            f"it names a template ({shown(template)}) and brings no content; add subject and body, or template.subject"
+            " and template.body with variables"
+        )
+    return "it brings no content; add html, text or body (content, message and template.body are understood too)"
