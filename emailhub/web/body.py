@@ -1,0 +1,144 @@
+"""Request bodies, read strictly: what is not JSON exactly as RFC 8259 has it is a 4xx, never a surprise later."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from typing import NoReturn
+
+from litestar.exceptions import InternalServerException
+
+from emailhub.core.errors import InvalidMessage, Problem
+from emailhub.web.errors import WebError
+from emailhub.web.visit import AnyRequest
+
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_MEDIA = "application/json"
+_LONGEST_NAME = 64
+
+
+class _JsonError(ValueError):
+    """JSON that is well-formed for some parsers and not for others; the text says what."""
+
+
+async def read_object(request: AnyRequest) -> dict[str, object]:
+    """The JSON object in the body. Raises WebError (400, 415) or InvalidMessage (422: not an object, broken text)."""
+    require_media(request, _MEDIA)
+    document = _parse(await read_bytes(request))
+    if not isinstance(document, dict):
+        kind = "null" if document is None else type(document).__name__
+        raise InvalidMessage((Problem("$", f"must be a JSON object with the fields of the request, not {kind}"),))
+    return document
+
+
+async def read_optional_object(request: AnyRequest) -> dict[str, object]:
+    """Like `read_object`; an empty body without a content type is an empty object."""
+    if "content-type" not in request.headers and not await read_bytes(request):
+        return {}
+    return await read_object(request)
+
+
+async def read_bytes(request: AnyRequest) -> bytes:
+    """The body. Raises HTTPException (413) above the limit and WebError (400) when the client went away."""
+    try:
+        return await request.body()
+    except InternalServerException:
+        raise WebError(400, "validation_error", "The connection ended before the whole body had arrived.") from None
+
+
+def require_media(request: AnyRequest, media: str) -> None:
+    """Raise WebError (415) unless the body is of the type `media`, in UTF-8.
+
+    A browser sends other types across sites without asking first, so this is part of the defence against forgery.
+    """
+    given, _, parameters = request.headers.get("content-type", "").partition(";")
+    charset = re.search(r"charset\s*=\s*\"?([^\s\";]+)", parameters, re.IGNORECASE)
+    if given.strip().lower() != media or (charset and charset[1].lower() not in {"utf-8", "utf8", "us-ascii"}):
+        raise WebError(415, "unsupported_media_type", f"Send the body as `Content-Type: {media}`, in UTF-8.")
+
+
+def _parse(body: bytes) -> object:
+    try:
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _malformed(f"byte {error.start} is not UTF-8") from None
+    if not text.strip():
+        raise _malformed("it is empty")
+    try:
+        document = json.loads(
+            text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_float, parse_int=_int
+        )
+    except RecursionError:
+        raise _malformed("it is nested too deeply") from None
+    except json.JSONDecodeError as error:
+        raise _malformed(f"{error.msg}, line {error.lineno} column {error.colno}") from None
+    except _JsonError as error:
+        raise _malformed(str(error)) from None
+    if _SURROGATE.search(body):
+        _refuse_surrogates(document)
+    return document
+
+
+def _malformed(why: str) -> WebError:
+    return WebError(400, "validation_error", f"The body is not valid JSON: {why}.", (Problem("$", why),))
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise _JsonError(f"the field {twice[:_LONGEST_NAME]!r} is given twice")
+    return found
+
+
+def _constant(name: str) -> NoReturn:
+    raise _JsonError(f"{name} is not a JSON number")
+
+
+def _float(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise _JsonError("a number is too large")
+    return value
+
+
+def _int(digits: str) -> int:
+    # Python itself refuses to read more than 4,300 digits, with an error of its own; no field needs more than 64 bits.
+    if len(digits) > 20:
+        raise _JsonError("a number is too large")
+    return int(digits)
+
+
+def _refuse_surrogates(document: object) -> None:
+    """Half of a surrogate pair is no character: it cannot be stored or sent (RFC 8259 §8.2)."""
+    fields = document.items() if isinstance(document, dict) else [("$", document)]
+    problems = [
+        Problem(_shown(name), "contains half of a surrogate pair (\\ud800 to \\udfff), which is no character")
+        for name, value in fields
+        if any(_broken(text) for text in (name, *_texts(value)))
+    ]
+    if problems:
+        raise InvalidMessage(tuple(problems))
+
+
+def _texts(value: object) -> Iterator[str]:
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, str):
+            yield item
+        elif isinstance(item, dict):
+            waiting += [*item.keys(), *item.values()]
+        elif isinstance(item, list):
+            waiting += item
+
+
+def _broken(text: str) -> bool:
+    return any("\ud800" <= char <= "\udfff" for char in text) if not text.isascii() else False
+
+
+def _shown(name: str) -> str:
+    return name.encode("ascii", "backslashreplace").decode()[:_LONGEST_NAME]

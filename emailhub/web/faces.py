@@ -1,0 +1,113 @@
+"""What every face gets: the engine's verbs, the outbox to read from, the clock. One value, handed in once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeAlias
+from urllib.parse import urlsplit
+
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
+from msgspec import Struct
+
+from emailhub.core.breaker import Mode, Snapshot
+from emailhub.core.message import Limits, Submission
+from emailhub.core.records import Detail, Origin, Receipt
+from emailhub.core.status import Flow, OutboxStatus, RabbitStatus, RelayStatus
+from emailhub.engine.gate import Gate
+from emailhub.engine.live import Live
+from emailhub.engine.meter import Meter
+from emailhub.engine.ports import History
+from emailhub.web.visit import AnyRequest, visit
+
+
+class Actor(Struct, frozen=True):
+    """Who does something: a name, the face it came through, the address it came from."""
+
+    name: str
+    face: str
+    peer: str
+
+
+class Intake(Protocol):
+    """The one door for messages."""
+
+    @property
+    def limits(self) -> Limits: ...
+    async def accept(self, submission: Submission, origin: Origin) -> Receipt:
+        """Store the message and answer. Raises InvalidMessage, IdempotencyConflict, Refused."""
+        ...
+
+
+class Desk(Protocol):
+    """What an operator may do. Every verb raises NotFound, those of messages also WrongState."""
+
+    async def retry(self, id: str, actor: Actor, reason: str = "") -> Detail: ...
+    async def hold(self, id: str, actor: Actor, reason: str = "") -> Detail: ...
+    async def cancel(self, id: str, actor: Actor, reason: str = "") -> Detail: ...
+    async def send_for_real(self, id: str, actor: Actor, reason: str = "") -> Detail: ...
+    async def force(self, relay: str, mode: Mode, *, actor: Actor, note: str, until: float | None) -> Snapshot: ...
+
+
+class Board(Protocol):
+    """How the parts stand right now."""
+
+    @property
+    def capturing(self) -> bool: ...
+    @property
+    def stopping(self) -> bool: ...
+    @property
+    def loop_lag(self) -> float: ...
+    def relays(self) -> tuple[RelayStatus, ...]: ...
+    def relay(self, name: str) -> RelayStatus: ...
+    def rabbit(self) -> RabbitStatus: ...
+    def outbox(self) -> OutboxStatus: ...
+    async def flow(self) -> Flow: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebOptions:
+    """How the faces behave. `body_limit` in bytes; `heartbeat` and `stall` in seconds.
+
+    A live stream gets a comment every `heartbeat` seconds; one whose client takes nothing for `stall` seconds is cut.
+    `templates_dir` and `static_dir` are searched before the built-in ones.
+    """
+
+    public_url: str | None = None
+    body_limit: int = 21 * 2**20
+    heartbeat: float = 15.0
+    stall: float = 10.0
+    templates_dir: Path | None = None
+    static_dir: Path | None = None
+
+    @property
+    def prefix(self) -> str:
+        """The path the hub lives under, without a slash at its end: "" or "/mail"."""
+        return urlsplit(self.public_url).path.rstrip("/") if self.public_url else ""
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Everything the faces work with. `now` is unix seconds (UTC)."""
+
+    intake: Intake
+    desk: Desk
+    history: History
+    live: Live
+    board: Board
+    gate: Gate
+    meter: Meter
+    options: WebOptions
+    now: Callable[[], float]
+
+
+GivenFaces: TypeAlias = NamedDependency[SkipValidation[Faces]]
+"""The type of the handler parameter `faces`."""
+
+
+def actor_of(request: AnyRequest, face: str) -> Actor:
+    """Who is behind this request, for the record of what they do."""
+    caller = visit(request).caller
+    return Actor(caller.name, face, caller.client)

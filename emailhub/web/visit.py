@@ -1,0 +1,69 @@
+"""What is known of a request before any handler runs: who sent it, for what, and the ids its log lines carry."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import Any, TypeAlias, cast
+
+from litestar import Request
+from litestar.types import Scope
+from msgspec import Struct
+
+from emailhub.core.records import Origin
+from emailhub.engine.gate import Area, Caller
+
+AnyRequest: TypeAlias = Request[Any, Any, Any]
+
+_KEY = "emailhub.visit"
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=@~-]{0,127}")
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+class Trace(Struct, frozen=True):
+    """The ids of a request: `correlation_id` goes with the message to its end, `request_id` names this one request.
+
+    `traceparent` is what the client sent, when it is valid (W3C Trace Context §3.2), else "".
+    """
+
+    correlation_id: str
+    request_id: str
+    traceparent: str = ""
+
+
+class Visit(Struct, frozen=True):
+    """A request that was let in. `prefix` is the path the hub lives under ("" or "/mail"), `html` if a person reads."""
+
+    area: Area
+    caller: Caller
+    trace: Trace
+    prefix: str = ""
+    html: bool = False
+
+    def origin(self, face: str) -> Origin:
+        """Where a message given with this request comes from."""
+        return Origin(face, self.trace.correlation_id, self.caller.name)
+
+
+def visit(request: AnyRequest) -> Visit:
+    """The visit a handler answers."""
+    return cast("Visit", request.scope["state"][_KEY])
+
+
+def remember(scope: Scope, found: Visit) -> None:
+    """Keep the visit with the request."""
+    scope["state"][_KEY] = found
+
+
+def trace_of(headers: dict[str, str]) -> Trace:
+    """The ids the client gave, where they are short and harmless in a log and a header, otherwise new ones."""
+    given = {name: headers[name] for name in ("x-correlation-id", "x-request-id") if _harmless(headers.get(name))}
+    parent = _TRACEPARENT.fullmatch(headers.get("traceparent", ""))
+    first = given.get("x-correlation-id") or given.get("x-request-id") or (parent[1] if parent else "")
+    correlation_id = first or secrets.token_hex(16)
+    request_id = given.get("x-request-id") or correlation_id
+    return Trace(correlation_id, request_id, parent[0] if parent else "")
+
+
+def _harmless(value: str | None) -> bool:
+    return value is not None and _ID.fullmatch(value) is not None
