@@ -51,6 +51,7 @@ class Reason(StrEnum):
     UNKNOWN = "unknown"
     RESCUED = "rescued"
     RESTORED = "restored"
+    NO_RELAY = "no relay"
     REFUSED = "refused"
     ATTEMPTS_USED_UP = "attempts used up"
     EXPIRED = "expired"

@@ -7,6 +7,7 @@ EmailhubError
 ├── WrongState                           the verb does not apply to the state the thing is in
 ├── Refused                              not now: the hub is full, stopping, or its disk is
 ├── BrokerDown                           RabbitMQ did not confirm what was published
+├── HookFailed                           a web hook did not take what was posted
 └── OutboxError                          the database could not be read or written
     ├── OutboxBusy                       another process holds the file
     ├── OutboxFull                       the disk is full
@@ -93,3 +94,7 @@ class OutboxUnusable(OutboxError):
 
 class BrokerDown(EmailhubError):
     """RabbitMQ did not confirm what was published; it is kept and published again."""
+
+
+class HookFailed(EmailhubError):
+    """The receiver of a web hook could not be reached or did not answer 2xx."""

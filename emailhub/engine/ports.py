@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-from emailhub.core.breaker import Snapshot
-from emailhub.core.delivery import State
+from emailhub.core.delivery import Reason, State
 from emailhub.core.records import (
     AttemptRecord,
     DeadLetter,
@@ -133,13 +132,12 @@ class Outbox(Protocol):
         """Record that the body is about to be handed over; from here on a crash leaves the outcome unknown."""
         ...
 
-    async def record(self, job: Job, results: Sequence[Result], report: Report, now: float) -> None: ...
-    async def release(self, job: Job, reason: str, now: float) -> None: ...
+    async def record(self, job: Job, results: Sequence[Result], report: Report, now: float) -> bool:
+        """Apply what an attempt found out. False: it was closed before, nothing was changed."""
+        ...
+
+    async def release(self, job: Job, reason: Reason, now: float) -> bool:
+        """Give a claimed message back; no attempt is used."""
+        ...
+
     async def next_due(self, relay: str) -> float | None: ...
-
-
-class Breakers(Protocol):
-    """Where breakers are kept."""
-
-    async def load(self, relay: str) -> Snapshot | None: ...
-    async def save(self, relay: str, snapshot: Snapshot, event: str, data: dict[str, str | float | None]) -> None: ...

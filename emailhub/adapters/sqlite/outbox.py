@@ -58,11 +58,11 @@ class SqliteOutbox:
             partial(_record, job=job, results=results, report=report, now=now, bury=self._dead_letters)
         )
 
-    async def release(self, job: Job, reason: Reason, now: float, text: str = "") -> bool:
+    async def release(self, job: Job, reason: Reason, now: float) -> bool:
         """Give a claimed message back, no attempt used, because nothing that could deliver it was sent."""
         outcome = Outcome(Verb.RELEASE, State.QUEUED, reason, now, costs=False)
         results = [
-            Result(r.id, outcome, "released", Stage.CONNECT, text or f"given back: {reason}") for r in job.recipients
+            Result(r.id, outcome, "released", Stage.CONNECT, f"given back: {reason}") for r in job.recipients
         ]
         return await self.record(job, results, Report(()), now)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
+from collections.abc import Sequence
 from functools import partial
 
 from emailhub.adapters.sqlite import rows
@@ -23,9 +24,13 @@ class SqliteVerbs:
         self._database = database
         self._dead_letters = dead_letters
 
-    async def retry(self, id: str, *, now: float, expires_at: float, actor: str, note: str) -> None:
-        """Queue what is deferred, held, failed or canceled. Raises NotFound, WrongState."""
-        await self._database.write(partial(_retry, id=id, now=now, expires_at=expires_at, actor=actor, note=note))
+    async def retry(self, id: str, *, relay: str, now: float, expires_at: float, actor: str, note: str) -> None:
+        """Queue what is deferred, held, failed or canceled. Raises NotFound, WrongState.
+
+        `relay` takes it over when its own relay is not set up any more.
+        """
+        work = partial(_retry, id=id, relay=relay, now=now, expires_at=expires_at, actor=actor, note=note)
+        await self._database.write(work)
 
     async def hold(self, id: str, *, now: float, actor: str, note: str) -> None:
         """Keep what waits for a human; what is being sent is held if it is not sent. Raises NotFound, WrongState."""
@@ -55,6 +60,10 @@ class SqliteVerbs:
         """After a restored backup: hold everything unfinished, since it may have been sent since; returns how many."""
         return await self._database.write(partial(_hold_restored, now=now))
 
+    async def hold_orphans(self, relays: Sequence[str], now: float) -> int:
+        """Hold what waits for a relay that is not set up any more; returns how many messages."""
+        return await self._database.write(partial(_hold_orphans, relays=relays, now=now))
+
     async def next_expiry(self) -> float | None:
         """When the next message expires, None when none is unfinished."""
 
@@ -72,7 +81,7 @@ def _find(tx: Transaction, id: str) -> tuple[int, str]:
     return row[0], row[1]
 
 
-def _retry(tx: Transaction, id: str, now: float, expires_at: float, actor: str, note: str) -> None:
+def _retry(tx: Transaction, id: str, relay: str, now: float, expires_at: float, actor: str, note: str) -> None:
     seq, state = _find(tx, id)
     _demand_content(tx, seq, id)
     outcome = Outcome(Verb.RETRY, State.QUEUED, Reason.OPERATOR, now)
@@ -80,7 +89,11 @@ def _retry(tx: Transaction, id: str, now: float, expires_at: float, actor: str, 
     changes = rows.move(tx, seq, sources(Verb.RETRY), outcome, text, now)
     if not changes:
         raise WrongState("retry", id, state)
-    tx.execute("UPDATE message SET expires_at = max(expires_at, ?) WHERE seq = ?", (expires_at, seq))
+    tx.execute(
+        "UPDATE message SET expires_at = max(expires_at, ?), relay = CASE WHEN reason = ? THEN ? ELSE relay END "
+        "WHERE seq = ?",
+        (expires_at, Reason.NO_RELAY.value, relay, seq),
+    )
     rows.settle(tx, seq, id, changes, now, {"actor": actor, "note": note}, bury=False)
 
 
@@ -137,6 +150,19 @@ def _hold_restored(tx: Transaction, now: float) -> int:
         if changes:
             rows.settle(tx, seq, id, changes, now, {}, bury=False)
     tx.execute("DELETE FROM meta WHERE key = 'restored'")
+    return len(found)
+
+
+def _hold_orphans(tx: Transaction, relays: Sequence[str], now: float) -> int:
+    known = ", ".join("?" * len(relays))
+    found = tx.execute(
+        f"SELECT seq, id, relay FROM message WHERE due_at IS NOT NULL AND relay NOT IN ({known})",  # noqa: S608
+        tuple(relays),
+    ).fetchall()
+    outcome = Outcome(Verb.HOLD, State.HELD, Reason.NO_RELAY)
+    for seq, id, relay in found:
+        text = f"held: relay {relay} is not set up any more; retry sends it over the one that is"
+        rows.settle(tx, seq, id, rows.move(tx, seq, sources(Verb.HOLD), outcome, text, now), now, {}, bury=False)
     return len(found)
 
 

@@ -1,0 +1,205 @@
+"""How everything stands, for health, metrics and the first page: and the sentence that says if mail is flowing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from emailhub.core.breaker import Mode, Phase
+from emailhub.core.delivery import State
+from emailhub.core.errors import NotFound
+from emailhub.core.records import Totals
+from emailhub.core.status import Flow, Link, OutboxStatus, RabbitStatus, RelayStatus
+from emailhub.engine.courier import Courier
+from emailhub.engine.fuse import Fuse
+from emailhub.engine.intake import Room
+from emailhub.engine.ports import Broker, History, Relay
+
+HOUR = 3600.0
+
+
+class Line:
+    """A relay with its courier and its breaker."""
+
+    __slots__ = ("courier", "fuse", "host", "relay")
+
+    def __init__(self, relay: Relay, courier: Courier, fuse: Fuse, host: str) -> None:
+        self.relay = relay
+        self.courier = courier
+        self.fuse = fuse
+        self.host = host
+
+    def status(self) -> RelayStatus:
+        """The relay as it stands now."""
+        return RelayStatus(
+            name=self.relay.name,
+            host=self.host,
+            captures=self.relay.captures,
+            breaker=self.fuse.snapshot,
+            next_probe=self.fuse.next_probe,
+            capacity=self.relay.capacity,
+            in_flight=self.courier.in_flight,
+            pool=self.relay.facts(),
+            last_sent_at=self.courier.last_well,
+        )
+
+
+class Board:
+    """Reads the parts. `loop_lag` (seconds) is kept by the lag watch."""
+
+    def __init__(
+        self,
+        lines: Mapping[str, Line],
+        broker: Broker,
+        history: History,
+        room: Room,
+        *,
+        capturing: bool,
+        now: Callable[[], float],
+    ) -> None:
+        self._lines = lines
+        self._broker = broker
+        self._history = history
+        self._room = room
+        self._now = now
+        self.capturing = capturing
+        self.loop_lag = 0.0
+
+    @property
+    def stopping(self) -> bool:
+        return self._room.stopping
+
+    def relays(self) -> tuple[RelayStatus, ...]:
+        """The relays new mail goes to first, the capture relay last."""
+        found = (line.status() for line in self._lines.values())
+        return tuple(sorted(found, key=lambda relay: relay.captures))
+
+    def relay(self, name: str) -> RelayStatus:
+        """Raises NotFound."""
+        if name not in self._lines:
+            raise NotFound("relay", name)
+        return self._lines[name].status()
+
+    def rabbit(self) -> RabbitStatus:
+        return self._broker.status()
+
+    def outbox(self) -> OutboxStatus:
+        return self._history.status()
+
+    async def flow(self) -> Flow:
+        """Is mail flowing? The worst thing first, the rest as causes."""
+        now = self._now()
+        totals = await self._history.totals()
+        findings = [*self._outbox_trouble(), *self._relay_trouble(totals, now), *self._rabbit_trouble()]
+        findings += self._held(totals)
+        if findings:
+            first, *others = sorted(findings, key=lambda flow: _LEVELS.index(flow.level))
+            return Flow(
+                level=first.level,
+                headline=first.headline,
+                sentence=first.sentence,
+                causes=tuple(f"{flow.headline} {flow.sentence}".strip() for flow in others),
+                action=first.action,
+            )
+        return await self._calm(totals, now)
+
+    async def _calm(self, totals: Totals, now: float) -> Flow:
+        sent = sum(minute.sent for minute in await self._history.minutes(now - HOUR, now, 60.0))
+        waiting = _waiting(totals)
+        if self.capturing:
+            sentence = f"{_n(sent, 'message')} captured in the last hour. Set SMTP_HOST to send for real."
+            return Flow(level="info", headline="Mail is captured, not sent.", sentence=sentence)
+        return Flow(level="ok", headline="All mail is flowing.", sentence=f"{sent:,} sent in the last hour. {waiting}")
+
+    def _outbox_trouble(self) -> list[Flow]:
+        status = self.outbox()
+        found = []
+        if not status.writable:
+            found.append(
+                Flow(
+                    level="bad", headline="The outbox cannot be written.", sentence=f"{status.detail}. Nothing is lost."
+                )
+            )
+        free, reserve = self._room.free_disk, self._room.disk_reserve
+        if free is not None and free < reserve:
+            sentence = f"{free // 1048576} MiB are free; new mail is refused below {reserve // 1048576} MiB."
+            found.append(Flow(level="bad", headline="The disk is nearly full.", sentence=sentence))
+        return found
+
+    def _relay_trouble(self, totals: Totals, now: float) -> list[Flow]:
+        return [flow for relay in self.relays() if (flow := relay_flow(relay, totals, now, many=len(self._lines) > 1))]
+
+    def _rabbit_trouble(self) -> list[Flow]:
+        status = self.rabbit()
+        if status.link in (Link.OFF, Link.CONSUMING):
+            return []
+        level = "bad" if status.link is Link.REFUSED else "warn"
+        headline = {
+            Link.CONNECTING: "RabbitMQ is not connected yet.",
+            Link.PAUSED: "The queue is paused.",
+            Link.BLOCKED: "RabbitMQ takes no messages.",
+            Link.MISSING: "RabbitMQ is connected, but our consumer is missing.",
+            Link.DOWN: "RabbitMQ cannot be reached.",
+            Link.REFUSED: "RabbitMQ refuses us.",
+        }[status.link]
+        return [Flow(level=level, headline=headline, sentence=f"{_sentence(status.detail)} Mail over HTTP goes on.")]
+
+    def _held(self, totals: Totals) -> list[Flow]:
+        held = totals.by_state.get(State.HELD, 0)
+        if not held:
+            return []
+        headline = f"{_n(held, 'message')} {'needs' if held == 1 else 'need'} you."
+        action = ("See what is held", "/messages?state=held")
+        return [Flow(level="info", headline=headline, sentence="Held until retried or canceled.", action=action)]
+
+
+_LEVELS = ("bad", "warn", "info", "ok")
+
+
+def relay_flow(relay: RelayStatus, totals: Totals, now: float, *, many: bool) -> Flow | None:
+    """What is to be said of a relay, None when it is well."""
+    breaker = relay.breaker
+    name = relay.name if many else "The relay"
+    action = (f"Open relay {relay.name}", f"/relays/{relay.name}")
+    waiting = _waiting(totals)
+    if breaker.mode is Mode.OPEN:
+        because = f": {breaker.note}" if breaker.note else ""
+        headline = f"Mail is stopped by {breaker.actor or 'an operator'}{because}."
+        return Flow(level="warn", headline=headline, sentence=waiting, action=action)
+    if breaker.mode is Mode.CLOSED and breaker.failures:
+        sentence = f"{_sentence(breaker.cause)} It is forced closed, so emailhub keeps trying."
+        return Flow(level="warn", headline=f"{name} is in trouble.", sentence=sentence, action=action)
+    if breaker.phase is Phase.CLOSED:
+        return None
+    next_try = "One probe is under way."
+    if relay.next_probe is not None:
+        next_try = f"Next try in {_duration(max(relay.next_probe - now, 0))}."
+    return Flow(
+        level="bad" if totals.waiting else "warn",
+        headline=f"Mail is waiting: {_lower(name)} is not taking any.",
+        sentence=f"{_sentence(breaker.cause)} {waiting} {next_try}".strip(),
+        action=action,
+    )
+
+
+def _waiting(totals: Totals) -> str:
+    if not totals.waiting:
+        return "Nothing waits."
+    return f"{_n(totals.waiting, 'message')} {'waits' if totals.waiting == 1 else 'wait'}, none is lost."
+
+
+def _n(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _sentence(text: str) -> str:
+    text = text.strip()
+    return text if not text or text[-1] in ".!?" else f"{text}."
+
+
+def _lower(text: str) -> str:
+    return "the relay" if text == "The relay" else text
+
+
+def _duration(seconds: float) -> str:
+    whole = round(seconds)
+    return f"{whole // 60}:{whole % 60:02}"

@@ -1,0 +1,106 @@
+"""What an operator may do. Every verb names who did it and why, in the message's or the relay's history."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from msgspec import Struct
+
+from emailhub import logs
+from emailhub.core import mime
+from emailhub.core.breaker import Mode, Snapshot
+from emailhub.core.errors import NotFound, WrongState
+from emailhub.core.records import Detail
+from emailhub.engine.fuse import Fuse
+from emailhub.engine.ports import History
+
+log = logs.get("desk")
+
+
+class Actor(Struct, frozen=True):
+    """Who acts: a `name` (operator, an API key's name), over which `face`, from which `peer` address."""
+
+    name: str
+    face: str = ""
+    peer: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name} from {self.peer}" if self.peer else self.name
+
+
+class Verbs(Protocol):
+    """The outbox as the desk uses it."""
+
+    async def retry(self, id: str, *, relay: str, now: float, expires_at: float, actor: str, note: str) -> None: ...
+    async def hold(self, id: str, *, now: float, actor: str, note: str) -> None: ...
+    async def cancel(self, id: str, *, now: float, actor: str, note: str) -> None: ...
+    async def copy(self, id: str, *, new_id: str, relay: str, now: float, expires_at: float, actor: str) -> None: ...
+
+
+class Desk:
+    """The operator's verbs. `relay` is where new copies go; `fuses` the breakers by relay."""
+
+    def __init__(
+        self,
+        verbs: Verbs,
+        history: History,
+        fuses: Mapping[str, Fuse],
+        *,
+        relay: str,
+        expire_after: float,
+        wake: Callable[[], None],
+        now: Callable[[], float],
+        entropy: Callable[[int], bytes],
+    ) -> None:
+        self._verbs = verbs
+        self._history = history
+        self._fuses = fuses
+        self._relay = relay
+        self._expire_after = expire_after
+        self._wake = wake
+        self._now = now
+        self._entropy = entropy
+
+    async def retry(self, id: str, actor: Actor, reason: str = "") -> Detail:
+        """Send again what is deferred, held, failed or canceled. Raises NotFound, WrongState."""
+        now = self._now()
+        until = now + self._expire_after
+        await self._verbs.retry(id, relay=self._relay, now=now, expires_at=until, actor=str(actor), note=reason)
+        return await self._done("retry", id, actor, reason)
+
+    async def hold(self, id: str, actor: Actor, reason: str = "") -> Detail:
+        """Keep what waits until somebody retries or cancels it. Raises NotFound, WrongState."""
+        await self._verbs.hold(id, now=self._now(), actor=str(actor), note=reason)
+        return await self._done("hold", id, actor, reason)
+
+    async def cancel(self, id: str, actor: Actor, reason: str = "") -> Detail:
+        """Withdraw what is not final yet. Raises NotFound, WrongState."""
+        await self._verbs.cancel(id, now=self._now(), actor=str(actor), note=reason)
+        return await self._done("cancel", id, actor, reason)
+
+    async def send_for_real(self, id: str, actor: Actor, reason: str = "") -> Detail:
+        """Send a captured message over the real relay, as a linked message. Raises NotFound, WrongState."""
+        original = await self._history.find(id)
+        if original.summary.relay == self._relay:
+            raise WrongState("send for real: it was not captured, or no real relay is set up", id, "not captured")
+        now = self._now()
+        new_id = mime.new_id(now, self._entropy(10))
+        await self._verbs.copy(
+            id, new_id=new_id, relay=self._relay, now=now, expires_at=now + self._expire_after, actor=str(actor)
+        )
+        return await self._done("send for real", new_id, actor, reason)
+
+    async def force(self, relay: str, mode: Mode, *, actor: Actor, note: str, until: float | None) -> Snapshot:
+        """Force a breaker open or closed, or leave it to itself again. Raises NotFound."""
+        if relay not in self._fuses:
+            raise NotFound("relay", relay)
+        snapshot = await self._fuses[relay].force(mode, actor=str(actor), note=note, until=until)
+        log.warning("breaker forced", relay=relay, mode=mode.value, actor=str(actor), note=note, until=until)
+        self._wake()
+        return snapshot
+
+    async def _done(self, verb: str, id: str, actor: Actor, reason: str) -> Detail:
+        log.info(verb, message_id=id, actor=str(actor), note=reason)
+        self._wake()
+        return await self._history.find(id)

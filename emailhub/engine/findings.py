@@ -1,0 +1,81 @@
+"""From a report to what is recorded: one outcome for each recipient, and one signal for the breaker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from emailhub.core.breaker import Signal
+from emailhub.core.delivery import OnUnknown, Policy, Reason, decide
+from emailhub.core.records import Job, JobRecipient, Result
+from emailhub.core.verdict import STAGES, Kind, Report, Stage, Verdict
+
+
+def outcomes(
+    job: Job,
+    report: Report,
+    *,
+    policy: Policy,
+    now: float,
+    jitter: Callable[[], float],
+    probe_at: float | None,
+    relay_well_at: float,
+    captured: bool,
+) -> tuple[Result, ...]:
+    """What becomes of each recipient of `job` after `report`."""
+    results = []
+    for recipient, verdict in zip(job.recipients, report.verdicts, strict=True):
+        meant = _own_trouble(recipient, verdict, relay_well_at)
+        outcome = decide(
+            recipient.standing,
+            meant,
+            on_unknown=OnUnknown(job.on_unknown),
+            policy=policy,
+            now=now,
+            jitter=jitter(),
+            probe_at=probe_at,
+            captured=captured,
+        )
+        results.append(Result(recipient.id, outcome, meant.kind.value, meant.stage, meant.text, meant.reply))
+    return tuple(results)
+
+
+def _own_trouble(recipient: JobRecipient, verdict: Verdict, relay_well_at: float) -> Verdict:
+    """Relay trouble after MAIL that only this message meets, while others get through, is the message's own.
+
+    Without this one message that makes the relay drop the connection would be tried for ever at no cost.
+    """
+    after_mail = STAGES.index(verdict.stage) >= STAGES.index(Stage.MAIL)
+    alone = recipient.troubled_at is not None and relay_well_at > recipient.troubled_at
+    if verdict.kind is Kind.RELAY and after_mail and alone:
+        return replace(verdict, kind=Kind.TRANSIENT)
+    return verdict
+
+
+def rescued(job: Job, *, policy: Policy, now: float, jitter: Callable[[], float]) -> tuple[Result, ...]:
+    """What becomes of the recipients of an attempt that a crash left open after its body may have gone out."""
+    text = "emailhub ended during this attempt: the mail may have been delivered"
+    verdict = Verdict(Kind.UNKNOWN, Stage.FINAL, text)
+    report = Report((verdict,) * len(job.recipients))
+    found = outcomes(
+        job, report, policy=policy, now=now, jitter=jitter, probe_at=None, relay_well_at=0.0, captured=False
+    )
+    return tuple(
+        replace(result, outcome=replace(result.outcome, reason=Reason.RESCUED))
+        if result.outcome.reason is Reason.UNKNOWN
+        else result
+        for result in found
+    )
+
+
+def signal_of(report: Report) -> tuple[Signal, str]:
+    """What the report says of the relay's health, and the cause when it is not well."""
+    troubles = [verdict for verdict in report.verdicts if verdict.kind is Kind.RELAY]
+    if troubles:
+        worst = next((verdict for verdict in troubles if verdict.login_rejected), troubles[0])
+        return (Signal.LOGIN_REJECTED if worst.login_rejected else Signal.TROUBLE), worst.text
+    unknown = next((verdict for verdict in report.verdicts if verdict.kind is Kind.UNKNOWN), None)
+    if unknown is not None:
+        return Signal.UNKNOWN, unknown.text
+    return Signal.WELL, ""

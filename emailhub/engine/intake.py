@@ -1,0 +1,212 @@
+"""The one door in: builds the final bytes, stores them durably, and only then answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
+
+from emailhub.core import header, mime
+from emailhub.core.address import needs_smtputf8
+from emailhub.core.delivery import OnUnknown
+from emailhub.core.errors import InvalidMessage, Problem, Refused
+from emailhub.core.fingerprint import fingerprint
+from emailhub.core.message import Limits, Mailbox, Priority, Submission
+from emailhub.core.records import Origin, Parcel, Receipt
+from emailhub.engine.meter import Meter
+from emailhub.engine.ports import Broker, Outbox
+
+OWN_WAKE = 5.0
+"""Seconds after which a fresh message is due by itself when a hand-off was published: a lost one delays it so long."""
+HEAVY = 256 * 1024
+"""Characters from which the bytes are built in a thread: encoding a megabyte would stall every other request."""
+
+
+class Defaults(Struct, frozen=True):
+    """What applies where the sender gave nothing: seconds for `expire_after`, the name of the first `relay`."""
+
+    sender: Mailbox
+    relay: str
+    expire_after: float = 86400.0
+    on_unknown: OnUnknown = OnUnknown.RETRY
+
+
+class QueueFacts(Struct, frozen=True):
+    """What is known of a queue message: its raw `body`, the body's hash, and if RabbitMQ delivered it before."""
+
+    body: bytes
+    body_hash: str
+    redelivered: bool
+
+
+class Room(Struct):
+    """How much the hub can still take; kept up to date by the keeper, and by intake between its rounds.
+
+    `free_disk` in bytes, None when it cannot be told.
+    """
+
+    most_waiting: int
+    disk_reserve: int
+    waiting: int = 0
+    free_disk: int | None = None
+    stopping: bool = False
+
+    def check(self) -> None:
+        """Raises Refused when nothing more can be taken, saying why and when to come back."""
+        if self.stopping:
+            raise Refused("service_unavailable", "emailhub is stopping: send it again in a few seconds")
+        if self.waiting >= self.most_waiting:
+            raise Refused(
+                "outbox_full",
+                f"{self.waiting} messages wait already, the limit is {self.most_waiting} (EMAILHUB_MAX_WAITING)",
+                retry_after=30.0,
+            )
+        if self.free_disk is not None and self.free_disk < self.disk_reserve:
+            raise Refused(
+                "disk_full",
+                f"only {self.free_disk // 1048576} MiB are free on the disk, {self.disk_reserve // 1048576} MiB are kept "
+                "back (EMAILHUB_DISK_RESERVE)",
+                status=507,
+                retry_after=60.0,
+            )
+
+
+Item = tuple[Submission, Origin, QueueFacts | None]
+
+
+class Intake:
+    """Accepts messages. `wake` tells the couriers that fresh rows are due; `entropy(n)` gives n random bytes."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        broker: Broker,
+        *,
+        wake: Callable[[], None],
+        room: Room,
+        limits: Limits,
+        defaults: Defaults,
+        meter: Meter,
+        now: Callable[[], float],
+        entropy: Callable[[int], bytes],
+    ) -> None:
+        self._outbox = outbox
+        self._broker = broker
+        self._wake = wake
+        self._room = room
+        self._defaults = defaults
+        self._meter = meter
+        self._now = now
+        self._entropy = entropy
+        self.limits = limits
+
+    async def accept(self, submission: Submission, origin: Origin) -> Receipt:
+        """Store one message; its receipt once it is on the disk.
+
+        Raises InvalidMessage (too large), IdempotencyConflict, Refused, OutboxError; then nothing was stored.
+        """
+        answer = (await self.accept_many([(submission, origin, None)]))[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def accept_many(self, items: Sequence[Item]) -> list[Receipt | Exception]:
+        """Store messages, sharing commits; for each its receipt or why it was not stored, in order."""
+        try:
+            self._room.check()
+        except Refused as refused:
+            self._meter.refused(refused.name)
+            return [refused] * len(items)
+        built = [await self._built(item) for item in items]
+        parcels = [parcel for parcel in built if isinstance(parcel, Parcel)]
+        stored = iter(await self._outbox.add(parcels) if parcels else ())
+        answers = [next(stored) if isinstance(one, Parcel) else one for one in built]
+        self._after(parcels, answers)
+        return answers
+
+    async def _built(self, item: Item) -> Parcel | Exception:
+        submission = item[0]
+        heavy = len(submission.text or "") + len(submission.html or "") > HEAVY
+        try:
+            return await asyncio.to_thread(self._build, *item) if heavy else self._build(*item)
+        except InvalidMessage as invalid:
+            return invalid
+
+    def _build(self, submission: Submission, origin: Origin, queue: QueueFacts | None) -> Parcel:
+        now = self._now()
+        random = self._entropy(20)
+        id = mime.new_id(now, random[:10])
+        sender = submission.sender or self._defaults.sender
+        message_id = mime.message_id(id, sender)
+        content = mime.build(submission, sender=sender, message_id=message_id, date=now, boundary=random[10:].hex())
+        self._check_size(submission, content)
+        key, explicit, matches = _key(submission, queue)
+        to, cc, bcc = (tuple(box.address for box in boxes) for boxes in (submission.to, submission.cc, submission.bcc))
+        return Parcel(
+            id=id,
+            message_id=message_id,
+            relay=self._defaults.relay,
+            origin=origin,
+            sender=sender.address,
+            from_header=header.display(sender),
+            to=to,
+            cc=cc,
+            bcc=bcc,
+            to_header=header.display((submission.to or submission.cc or submission.bcc)[0]),
+            subject=submission.subject,
+            snippet=mime.snippet(submission.text, submission.html),
+            content=content,
+            smtputf8=needs_smtputf8((sender.address, *to, *cc, *bcc)),
+            request_id=submission.request_id,
+            key=key,
+            key_explicit=explicit,
+            key_matches=matches,
+            fingerprint=fingerprint(submission),
+            queue_body=queue.body if queue else None,
+            tags=submission.tags,
+            metadata=submission.metadata,
+            on_unknown=submission.on_unknown or self._defaults.on_unknown,
+            priority=submission.priority if submission.priority is not None else Priority.NORMAL,
+            accepted_at=now,
+            scheduled_at=submission.scheduled_at,
+            expires_at=submission.expires_at or max(now, submission.scheduled_at or now) + self._defaults.expire_after,
+            due_at=self._due_at(submission, now),
+        )
+
+    def _due_at(self, submission: Submission, now: float) -> float:
+        if submission.scheduled_at is not None:
+            return submission.scheduled_at
+        return now + OWN_WAKE if self._broker.can_hand_off else now
+
+    def _check_size(self, submission: Submission, content: bytes) -> None:
+        if len(content) > self.limits.size:
+            larger = "html" if len(submission.html or "") > len(submission.text or "") else "text"
+            sentence = (
+                f"makes a message of {len(content)} bytes, the limit is {self.limits.size} (EMAILHUB_MAX_MESSAGE_SIZE)"
+            )
+            raise InvalidMessage((Problem(larger, sentence),))
+
+    def _after(self, parcels: Sequence[Parcel], answers: Sequence[Receipt | Exception]) -> None:
+        new = {answer.id for answer in answers if isinstance(answer, Receipt) and not answer.replayed}
+        fresh = [parcel for parcel in parcels if parcel.id in new]
+        if not fresh:
+            return
+        self._room.waiting += len(fresh)
+        for parcel in fresh:
+            self._meter.accepted(parcel.origin.face)
+        handed = [parcel.id for parcel in fresh if parcel.scheduled_at is None]
+        if handed and self._broker.can_hand_off:
+            self._broker.hand_off(handed)
+        self._wake()
+
+
+def _key(submission: Submission, queue: QueueFacts | None) -> tuple[str | None, bool, bool]:
+    """The key as stored; if other content under it is a conflict; if an older message under it is this one."""
+    key = submission.key
+    if key is None:
+        # Without any id, only RabbitMQ's own word that it delivered this body before makes it a duplicate.
+        return (queue.body_hash, False, queue.redelivered) if queue else (None, False, True)
+    if key.explicit:
+        return key.value, True, True
+    return f"{key.value}#{fingerprint(submission).hex()}", False, True

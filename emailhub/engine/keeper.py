@@ -1,0 +1,117 @@
+"""The keeper: lets time pass for the outbox. Expires, erases, gives space back, and minds how much room is left."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from msgspec import Struct
+
+from emailhub import logs
+from emailhub.core.errors import OutboxError
+from emailhub.engine.intake import Room
+from emailhub.engine.ports import Broker, History
+
+ROUND = 1.0
+ERASE_EVERY = 60.0
+PAUSE_AT = 0.8
+"""Share of EMAILHUB_MAX_WAITING at which the queue is left alone: RabbitMQ keeps mail better than a full outbox."""
+RESUME_AT = 0.7
+
+log = logs.get("keeper")
+
+
+class Keeping(Struct, frozen=True):
+    """Seconds that bodies and messages are kept after their final state, and keys at least."""
+
+    bodies: float = 7 * 86400.0
+    messages: float = 90 * 86400.0
+    keys: float = 72 * 3600.0
+
+
+class Expiring(Protocol):
+    async def expire(self, now: float) -> int: ...
+
+
+class Upkeep(Protocol):
+    """The outbox as the keeper tidies it."""
+
+    async def erase_bodies(self, before: float) -> int: ...
+    async def erase_messages(self, before: float) -> int: ...
+    async def erase_keys(self, before: float) -> int: ...
+    async def give_back(self) -> int: ...
+
+
+class Keeper:
+    """Runs its round every second, its clean-up every minute."""
+
+    def __init__(
+        self,
+        verbs: Expiring,
+        upkeep: Upkeep,
+        history: History,
+        broker: Broker,
+        *,
+        room: Room,
+        keeping: Keeping,
+        letters_due: Callable[[], None],
+        now: Callable[[], float],
+    ) -> None:
+        self._verbs = verbs
+        self._upkeep = upkeep
+        self._history = history
+        self._broker = broker
+        self._room = room
+        self._keeping = keeping
+        self._letters_due = letters_due
+        self._now = now
+        self._paused = False
+        self._erased_at = 0.0
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        while True:
+            try:
+                await self.round()
+            except OutboxError as error:
+                log.error("round failed", error=str(error))
+            await asyncio.sleep(ROUND)
+
+    async def round(self) -> None:
+        """One round: expire, look at the room that is left, clean up when it is time."""
+        now = self._now()
+        if await self._verbs.expire(now):
+            self._letters_due()
+        await self._look()
+        if now - self._erased_at >= ERASE_EVERY or now < self._erased_at:
+            self._erased_at = now
+            await self.erase(now)
+
+    async def erase(self, now: float) -> None:
+        """Erase what has been kept long enough; nothing unfinished is ever touched."""
+        keeping = self._keeping
+        for what, act, before in (
+            ("bodies", self._upkeep.erase_bodies, now - keeping.bodies),
+            ("messages", self._upkeep.erase_messages, now - keeping.messages),
+            ("keys", self._upkeep.erase_keys, now - keeping.keys),
+        ):
+            total = 0
+            while count := await act(before):
+                total += count
+            if total:
+                log.info("erased", what=what, count=total)
+        await self._upkeep.give_back()
+
+    async def _look(self) -> None:
+        totals = await self._history.totals()
+        self._room.waiting = totals.waiting + totals.scheduled
+        self._room.free_disk = self._history.status().free_disk
+        full = self._room.waiting / max(self._room.most_waiting, 1)
+        low_disk = self._room.free_disk is not None and self._room.free_disk < self._room.disk_reserve
+        if not self._paused and (full >= PAUSE_AT or low_disk):
+            self._paused = True
+            self._broker.pause("the disk is nearly full" if low_disk else f"{self._room.waiting} messages wait already")
+        elif self._paused and full < RESUME_AT and not low_disk:
+            self._paused = False
+            self._broker.resume()
