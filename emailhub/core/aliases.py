@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from emailhub.core.fields import METADATA, METADATA_NAME, METADATA_VALUE, shown
 from emailhub.core.parse import is_html
-from emailhub.core.placeholder import fill
+from emailhub.core.placeholder import UnfillableError, fill
 
 _Path = tuple[str, ...]
 
@@ -37,21 +37,11 @@ _ADDRESSED_METADATA = ("recipient_email", "email", "to", "subject", "body")
 
 _EMAIL = ("email", "e-mail", "mail", "smtp")
 # `type` alone is also used for the kind of mail ("welcome"), so only the names of other channels speak against it.
-_OTHER_CHANNELS = frozenset(
-    {
-        "push",
-        "push_notification",
-        "sms",
-        "in_app",
-        "inapp",
-        "in-app",
-        "webhook",
-        "whatsapp",
-        "telegram",
-        "slack",
-        "voice",
-    }
-)
+_OTHER_CHANNELS = ("push", "push_notification", "sms", "in_app", "webhook", "whatsapp", "telegram", "slack")
+
+
+class NotARequestError(ValueError):
+    """The body asks for no e-mail that could be sent; the text says why and what to do, without repeating content."""
 
 
 def identifier(value: object) -> str | None:
@@ -59,20 +49,6 @@ def identifier(value: object) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() <= 64:
         return str(value)
     return value.strip() or None if isinstance(value, str) else None
-
-
-def not_email(order: Mapping[str, object]) -> str:
-    """Why `order` is for another channel, or ""."""
-    for name in ("notification_type", "channel", "type"):
-        given = order.get(name)
-        asked = [
-            item.strip().lower() for item in (given if isinstance(given, list) else [given]) if isinstance(item, str)
-        ]
-        if name == "type":
-            asked = [item for item in asked if item in _OTHER_CHANNELS]
-        if any(asked) and not any(item in _EMAIL for item in asked):
-            return f"its {name} is {shown(', '.join(asked))}, not email"
-    return ""
 
 
 def _at(order: Mapping[str, object], path: _Path) -> object:
@@ -92,16 +68,41 @@ def _first(order: Mapping[str, object], paths: tuple[_Path, ...]) -> tuple[str, 
 
 
 def fields(order: Mapping[str, object]) -> dict[str, object]:
-    """The fields of a message that `order` brings, placeholders filled. Raises UnfillableError."""
-    found = _content(order)
-    addresses = [boxes for path in _ADDRESS if (boxes := _mailboxes(_at(order, path)))]
-    if addresses:
-        # A `to` that holds a user's id must not hide the address in `email`.
-        found["to"] = next((boxes for boxes in addresses if "@" in str(boxes)), addresses[0])
+    """The fields of a message that `order` brings: at least `to` and `text` or `html`, placeholders filled.
+
+    Raises NotARequestError when it asks for something else or lacks one of these.
+    """
+    reason = _not_email(order)
+    if reason:
+        raise NotARequestError(reason)
+    found = {**_content(order), **_recipients(order), **_extras(order)}
+    reason = _missing(order, found)
+    if reason:
+        raise NotARequestError(reason)
     if "@" in str(order.get("from") or ""):
         found["from"] = order["from"]
-    found |= {name: order[name] for name in _AS_GIVEN if order.get(name) not in (None, "", [])}
-    return found | _extras(order)
+    return found | {name: order[name] for name in _AS_GIVEN if order.get(name) not in (None, "", [])}
+
+
+def _not_email(order: Mapping[str, object]) -> str:
+    """Why `order` is for another channel, or ""."""
+    for name in ("notification_type", "channel", "type"):
+        given = order.get(name)
+        asked = [
+            item.strip().lower() for item in (given if isinstance(given, list) else [given]) if isinstance(item, str)
+        ]
+        if name == "type":
+            asked = [item for item in asked if item in _OTHER_CHANNELS]
+        if any(asked) and not any(item in _EMAIL for item in asked):
+            return f"its {name} is {shown(', '.join(asked))}, not email"
+    return ""
+
+
+def _recipients(order: Mapping[str, object]) -> dict[str, object]:
+    addresses = [boxes for path in _ADDRESS if (boxes := _mailboxes(_at(order, path)))]
+    # A `to` that holds a user's id must not hide the address in `email`.
+    best = next((boxes for boxes in addresses if "@" in str(boxes)), addresses[0] if addresses else None)
+    return {"to": best} if best else {}
 
 
 def _mailboxes(value: object) -> str | list[str] | None:
@@ -130,10 +131,17 @@ def _content(order: Mapping[str, object]) -> dict[str, object]:
     templated = any(path in _FROM_TEMPLATE for path in (at_html, at_text, at_either))
     if values is not None or templated:
         values = values or {}
-        subject, text = (fill(part, values, html=False) for part in (subject, text))
-        html = fill(html, values, html=True)
+        subject, text = (_filled(part, values, html=False) for part in (subject, text))
+        html = _filled(html, values, html=True)
     given = {"subject": subject, "text": text, "html": html}
     return {name: value for name, value in given.items() if value}
+
+
+def _filled(template: str, values: Mapping[str, object], *, html: bool) -> str:
+    try:
+        return fill(template, values, html=html)
+    except UnfillableError as error:
+        raise NotARequestError(f"its content {error}") from None
 
 
 def _extras(order: Mapping[str, object]) -> dict[str, object]:
@@ -157,7 +165,7 @@ def _is_flat(name: str, value: object) -> bool:
     return isinstance(value, (int, float)) or (isinstance(value, str) and len(value) <= METADATA_VALUE)
 
 
-def missing(order: Mapping[str, object], fields: Mapping[str, object]) -> str:
+def _missing(order: Mapping[str, object], fields: Mapping[str, object]) -> str:
     """What `order` does not bring, in sentences, or ""."""
     lacks = []
     if "to" not in fields:

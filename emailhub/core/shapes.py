@@ -14,15 +14,15 @@ from msgspec import DecodeError, Struct, field, json
 
 from emailhub.core import aliases
 from emailhub.core.aliases import identifier
-from emailhub.core.fields import shown
+from emailhub.core.fields import REQUEST_ID, shown
 from emailhub.core.message import Key
-from emailhub.core.placeholder import UnfillableError
 
 DEPTH = 64
 """Levels of arrays and objects a body may have."""
 RETURNED = "x-emailhub-id"
 """The header our own dead letters carry."""
 
+_TOO_DEEP = f"it is nested more than {DEPTH} levels deep"
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _BINARY = {
     b"\xac\xed": "it is a serialised Java object; publish JSON",
@@ -79,49 +79,44 @@ class Unreadable(Struct, frozen=True, kw_only=True):
 def read(body: bytes, properties: Properties) -> Request | Unreadable:
     """What `body` asks for, whatever its content type says; never raises. The caller has bounded its size."""
     body_hash = f"sha256:{sha256(body).hexdigest()}"
-    found = _decode(body)
-    pattern, order = _unwrap(found) if isinstance(found, dict) else ("", {})
-    order = _snake(order)
-    request_id = identifier(order.get("request_id")) or properties.header("request_id", "x-request-id")
-    correlation_id = _correlation_id(order, properties, request_id)
-    reason = found if isinstance(found, str) else aliases.not_email(order)
-    fields: dict[str, object] = {}
-    if not reason:
-        try:
-            fields = aliases.fields(order)
-            reason = aliases.missing(order, fields)
-        except UnfillableError as error:
-            reason = f"its content {error}"
-    if reason:
-        return Unreadable(reason=reason, body_hash=body_hash, correlation_id=correlation_id, request_id=request_id)
-    ids = {"request_id": request_id, "idempotency_key": _idempotency_key(order, properties)}
+    order: dict[str, object] = {}
+    try:
+        pattern, order = _unwrap(_decode(body))
+        order = _snake(order)
+        fields = aliases.fields(order)
+    except aliases.NotARequestError as error:
+        request_id = _short(_request_id(order, properties))
+        correlation_id = _correlation_id(order, properties)
+        return Unreadable(reason=str(error), body_hash=body_hash, correlation_id=correlation_id, request_id=request_id)
+    request_id, idempotency_key = _request_id(order, properties), _idempotency_key(order, properties)
+    fields |= {"request_id": request_id} if request_id else {}
+    fields |= {"idempotency_key": idempotency_key} if idempotency_key else {}
     return Request(
-        fields=fields | {name: value for name, value in ids.items() if value},
-        key=_key(order, properties, ids["idempotency_key"] or request_id),
+        fields=fields,
+        key=_key(order, properties, idempotency_key or request_id),
         body_hash=body_hash,
-        correlation_id=correlation_id,
-        request_id=request_id,
+        correlation_id=_correlation_id(order, properties),
+        request_id=_short(request_id),
         pattern=pattern,
     )
 
 
-def _decode(body: bytes) -> dict[str, object] | str:
-    """The object in `body`, or the reason why there is none."""
+def _decode(body: bytes) -> dict[str, object]:
     body = body.removeprefix(b"\xef\xbb\xbf")
     if not body.strip():
-        return "it is empty"
+        raise aliases.NotARequestError("it is empty")
     try:
         found = json.decode(body)
-    except UnicodeDecodeError:
-        return _binary(body) or "it is not UTF-8; publish JSON in UTF-8"
     except RecursionError:
-        return f"it is nested more than {DEPTH} levels deep"
+        raise aliases.NotARequestError(_TOO_DEEP) from None
+    except UnicodeDecodeError:
+        raise aliases.NotARequestError(_binary(body) or "it is not UTF-8; publish JSON in UTF-8") from None
     except DecodeError as error:
-        return _binary(body) or f"it is not JSON: {error}"
+        raise aliases.NotARequestError(_binary(body) or f"it is not JSON: {error}") from None
     if not isinstance(found, dict):
-        return "it is JSON but not an object with fields such as to, subject and body"
+        raise aliases.NotARequestError("it is JSON but not an object with fields such as to, subject and body")
     if _deep(found):
-        return f"it is nested more than {DEPTH} levels deep"
+        raise aliases.NotARequestError(_TOO_DEEP)
     return found
 
 
@@ -159,15 +154,19 @@ def _snake(order: dict[str, object]) -> dict[str, object]:
 
 
 def _short(value: str | None) -> str | None:
-    return value if value and len(value) <= 200 and value.isprintable() else None
+    return value if value and len(value) <= REQUEST_ID and value.isprintable() else None
 
 
-def _correlation_id(order: Mapping[str, object], properties: Properties, request_id: str | None) -> str | None:
+def _request_id(order: Mapping[str, object], properties: Properties) -> str | None:
+    return identifier(order.get("request_id")) or properties.header("request_id", "x-request-id")
+
+
+def _correlation_id(order: Mapping[str, object], properties: Properties) -> str | None:
     candidates = (
         identifier(properties.correlation_id),
         properties.header("x-correlation-id", "correlation_id"),
         identifier(order.get("correlation_id")),
-        request_id,
+        _request_id(order, properties),
         identifier(order.get("notification_id")),
     )
     return next((found for found in candidates if _short(found)), None)
