@@ -19,17 +19,21 @@ _STOP_SECONDS = 30.0
 _AMQP_HEADER = b"AMQP\x00\x00\x09\x01"
 _METHOD_FRAME = 1
 
-# The server outlives a test run that is killed. So a watcher holds the other end of a pipe: when the run is gone,
-# it takes the server and its port mapper with it.
+# The server outlives a test run that is killed. So a watcher holds the other end of a pipe: when the run is gone
+# without a word, it takes the server, its port mapper (which refuses while it still knows the node) and its folder.
 _WATCHED = """
 exec 3<&0
 "$1" </dev/null 3<&- &
 server=$!
 {
-    cat <&3 >/dev/null
-    kill -9 "$(cat "$RABBITMQ_PID_FILE")" 2>/dev/null
-    epmd -port "$ERL_EPMD_PORT" -kill >/dev/null 2>&1
-} &
+    read -r ended <&3 && exit
+    kill -9 "$(cat "$RABBITMQ_PID_FILE")"
+    for try in 1 2 3 4 5 6 7 8 9 10; do
+        epmd -port "$ERL_EPMD_PORT" -kill && break
+        sleep 0.2
+    done
+    rm -rf "$HOME"
+} >/dev/null 2>&1 &
 exec 3<&-
 wait "$server"
 """
@@ -57,6 +61,7 @@ class RabbitNode:
         self._pid_file = self._folder / "pid"
         self._environment = self._make_environment()
         self._process: asyncio.subprocess.Process | None = None
+        self._watch = -1
         self._fresh_vhosts: list[str] = []
         self._vhosts_made = 0
         (self._folder / "plugins").write_text("[].")
@@ -82,12 +87,14 @@ class RabbitNode:
 
         Raises RuntimeError with the end of its output when it ends or takes longer than 60 s.
         """
+        watched, self._watch = os.pipe()
         with (self._folder / "output").open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(
                 "/bin/sh", "-c", _WATCHED, "rabbit", str(self._server),
-                stdin=asyncio.subprocess.PIPE, stdout=output, stderr=output,
+                stdin=watched, stdout=output, stderr=output,
                 env=self._environment, cwd=self._folder, start_new_session=True,
             )  # fmt: skip
+        os.close(watched)
         try:
             async with asyncio.timeout(_START_SECONDS):
                 await self._speaks_amqp()
@@ -106,8 +113,7 @@ class RabbitNode:
 
     async def close(self) -> None:
         """End the server, its port mapper and its folder."""
-        if self.running:
-            await self.kill9()
+        await self.kill9()
         epmd = await self._run("epmd", "-port", self._environment["ERL_EPMD_PORT"], "-kill")
         await epmd.communicate()
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -210,6 +216,8 @@ class RabbitNode:
                 await writer.wait_closed()
 
     def _signal(self, number: signal.Signals) -> None:
+        if not self.running:
+            return
         with contextlib.suppress(FileNotFoundError, ProcessLookupError, ValueError):
             os.kill(int(self._pid_file.read_text()), number)
 
@@ -224,8 +232,9 @@ class RabbitNode:
             os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
         self._pid_file.unlink(missing_ok=True)
-        if process.stdin is not None:
-            process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self._watch, b"ended\n")
+        os.close(self._watch)
         self._process = None
 
     def _last_output(self) -> str:
