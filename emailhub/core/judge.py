@@ -186,7 +186,7 @@ RULES: tuple[Rule, ...] = (
     # Our From address.
     _rule(
         _OF_MESSAGE, "5..", r"5\.7\.60|5\.2\.252|5\.1\.8|5\.1\.7", None, _K.SENDER,
-        "the relay does not let this From send", "550 5.7.60 SMTP; Client does not have permissions to send as this sender",
+        "the relay does not let this From send", "550 5.7.60 Client does not have permissions to send as this sender",
     ),
     _rule(
         _OF_MESSAGE, "5..", None, _SENDER, _K.SENDER, "the relay does not let this From send",

@@ -1,0 +1,300 @@
+"""Opens a session: TCP, TLS, greeting, EHLO, STARTTLS and login, with the stage of every failure known."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+
+import aiosmtplib
+from aiosmtplib import SMTPResponse
+from msgspec.structs import replace
+
+from emailhub.adapters.smtp.dial import Dialer, Trouble, trouble
+from emailhub.adapters.smtp.options import SmtpOptions, TlsMode
+from emailhub.adapters.smtp.transcript import Transcript
+from emailhub.adapters.smtp.wire import Wire
+from emailhub.core.judge import judge
+from emailhub.core.reply import Reply
+from emailhub.core.verdict import Progress, Stage, Verdict
+
+_HOSTNAME = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
+_CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+
+
+class Connection:
+    """An open session: what the server offers, and how much it was used."""
+
+    __slots__ = ("extensions", "idle_since", "opened_at", "peer", "tls", "uses", "wire")
+
+    def __init__(self, wire: Wire, extensions: Mapping[str, str], peer: str, tls: str, opened_at: float) -> None:
+        self.wire = wire
+        self.extensions = extensions
+        self.peer = peer
+        self.tls = tls
+        self.opened_at = opened_at
+        self.idle_since = opened_at
+        self.uses = 0
+
+
+class LoginGate:
+    """One login at a time; after a rejected one no other for `pause` seconds, so that no account is locked out."""
+
+    def __init__(self, pause: float, clock: Callable[[], float]) -> None:
+        self.turn = asyncio.Lock()
+        self._pause = pause
+        self._clock = clock
+        self._rejected: tuple[float, Verdict] | None = None
+
+    def check(self) -> None:
+        """Raises the Trouble of the last rejection while it is too soon to try again."""
+        if self._rejected is None:
+            return
+        at, verdict = self._rejected
+        left = at + self._pause - self._clock()
+        if left > 0:
+            raise Trouble(replace(verdict, text=f"{verdict.text} (not tried again for another {left:.0f} s)"))
+
+    def took(self) -> None:
+        """The server took the login."""
+        self._rejected = None
+
+    def refused(self, verdict: Verdict) -> None:
+        """The server refused it."""
+        if verdict.login_rejected:
+            self._rejected = (self._clock(), verdict)
+
+
+class SessionOpener:
+    """Opens sessions to one server; raises Trouble for whatever network or server do."""
+
+    def __init__(self, options: SmtpOptions, clock: Callable[[], float]) -> None:
+        self._options = options
+        self._clock = clock
+        self._dialer = Dialer(options.host, options.port, options.timeouts.connect, clock)
+        self._context = options.tls_context()
+        self._gate = LoginGate(options.login_pause, clock)
+
+    async def open(self, progress: Progress, log: Transcript) -> Connection:
+        """A session ready for MAIL. Raises Trouble."""
+        if self._options.user:
+            self._gate.check()
+        progress.stage = Stage.CONNECT
+        sock = await self._dialer.dial(log)
+        handshake = _Handshake(self._options, self._context, self._gate, sock, progress, log)
+        try:
+            return await handshake.run(self._clock())
+        except BaseException:
+            handshake.close()
+            raise
+
+    async def close(self) -> None:
+        """Stop what runs in the background."""
+        await self._dialer.close()
+
+
+class _Handshake:
+    def __init__(
+        self,
+        options: SmtpOptions,
+        context: ssl.SSLContext,
+        gate: LoginGate,
+        sock: socket.socket,
+        progress: Progress,
+        log: Transcript,
+    ) -> None:
+        self._options = options
+        self._gate = gate
+        self._sock = sock
+        self._progress = progress
+        self._log = log
+        self._client = aiosmtplib.SMTP(
+            hostname=options.host,
+            sock=sock,
+            use_tls=options.implicit,
+            start_tls=False,
+            tls_context=context,
+            local_hostname=_our_name(options, sock),
+            timeout=options.timeouts.command,
+        )
+
+    async def run(self, now: float) -> Connection:
+        peer = _peer(self._sock)
+        self._log.note(f"connected to {peer}")
+        await self._greet()
+        await self._hello()
+        await self._secure()
+        if self._options.user:
+            await self._log_in()
+        return self._handed_over(peer, now)
+
+    def close(self) -> None:
+        self._client.close()
+        self._sock.close()
+
+    async def _greet(self) -> None:
+        self._progress.stage = Stage.TLS if self._options.implicit else Stage.GREETING
+        try:
+            greeting = await self._client.connect(timeout=self._options.timeouts.greeting)
+        except aiosmtplib.SMTPException as error:
+            raise self._not_greeted(error) from error
+        self._log_tls()
+        self._say(greeting)
+
+    async def _hello(self) -> None:
+        self._progress.stage = Stage.EHLO
+        self._log.client(f"EHLO {self._client.local_hostname}")
+        try:
+            self._say(await self._step(self._client.ehlo()))
+        except Trouble as refused:
+            reply = refused.verdict.reply
+            if reply is None or reply.code < 500 or not self._client.is_connected:
+                raise
+            self._log.server(reply)
+            self._log.client(f"HELO {self._client.local_hostname}")
+            self._say(await self._step(self._client.helo()))
+
+    async def _secure(self) -> None:
+        if self._encrypted or self._options.tls is TlsMode.NONE:
+            return
+        self._progress.stage = Stage.TLS
+        if not self._client.supports_extension("starttls"):
+            if self._options.tls_required:
+                raise trouble(
+                    Stage.TLS,
+                    f"{self._options.host} does not offer STARTTLS: nothing is sent unencrypted; use the port that "
+                    "offers it (587), or 465 with implicit TLS",
+                )
+            return
+        self._log.client("STARTTLS")
+        self._say(await self._step(self._client.starttls()))
+        self._log_tls()
+        await self._hello()
+
+    async def _log_in(self) -> None:
+        self._progress.stage = Stage.AUTH
+        offered = self._client.supported_auth_methods
+        if not self._encrypted:  # cannot happen: kept so that no later change can send a password in clear text
+            raise trouble(Stage.AUTH, "the connection is not encrypted: the login is not sent")
+        if not offered:
+            others = ", ".join(self._client.server_auth_methods) or "none"
+            raise trouble(Stage.AUTH, f"{self._options.host} offers no login we can do (it offers: {others})")
+        async with self._gate.turn:
+            self._gate.check()
+            try:
+                self._say(await self._step(self._login_by(offered)))
+            except Trouble as refused:
+                self._gate.refused(refused.verdict)
+                raise
+            self._gate.took()
+
+    def _login_by(self, offered: list[str]) -> Awaitable[SMTPResponse]:
+        # Inside TLS the plain mechanism is as safe as CRAM-MD5 and the one that servers get right.
+        ways = {
+            "plain": self._client.auth_plain,
+            "login": self._client.auth_login,
+            "cram-md5": self._client.auth_crammd5,
+        }
+        name = next(way for way in ways if way in offered)
+        self._log.client(f"AUTH {name.upper()} ••••••")
+        return ways[name](self._options.user, self._options.password)
+
+    async def _step(self, step: Awaitable[SMTPResponse]) -> SMTPResponse:
+        stage, limit = self._progress.stage, self._options.timeouts.command
+        try:
+            return await step
+        except aiosmtplib.SMTPResponseException as error:
+            raise Trouble(judge(stage, _reply(error.code, error.message))) from error
+        except aiosmtplib.SMTPTimeoutError as error:
+            raise self._late(stage, limit) from error
+        except aiosmtplib.SMTPServerDisconnected as error:
+            raise self._lost(stage, error) from error
+        except ssl.SSLError as error:
+            raise self._no_tls(error) from error
+        except (OSError, aiosmtplib.SMTPException) as error:
+            raise trouble(stage, f"{stage.value} failed: {error}") from error
+
+    def _not_greeted(self, error: aiosmtplib.SMTPException) -> Trouble:
+        """With TCP connected, what can fail is the handshake of implicit TLS, then the greeting."""
+        limit, cause = self._options.timeouts.greeting, error.__cause__
+        if isinstance(error, aiosmtplib.SMTPResponseException):
+            return Trouble(judge(Stage.GREETING, _reply(error.code, error.message)))
+        if isinstance(cause, aiosmtplib.SMTPTimeoutError):
+            return self._late(Stage.GREETING, limit)
+        if isinstance(cause, aiosmtplib.SMTPServerDisconnected):
+            return self._lost(Stage.GREETING, cause)
+        if isinstance(error, aiosmtplib.SMTPTimeoutError):
+            return self._late(self._progress.stage, limit)
+        return self._no_tls(cause or error)
+
+    def _no_tls(self, error: BaseException) -> Trouble:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return self._certificate(error)
+        reason = getattr(error, "reason", None) or error
+        return trouble(Stage.TLS, f"the TLS handshake with {self._options.host} failed: {reason}")
+
+    def _certificate(self, error: ssl.SSLCertVerificationError) -> Trouble:
+        return trouble(
+            Stage.TLS,
+            f"the certificate of {self._options.host} is not trusted: {error.verify_message}; "
+            "for a private authority set EMAILHUB_SMTP_CA to its certificate file",
+        )
+
+    def _late(self, stage: Stage, limit: float) -> Trouble:
+        return trouble(stage, f"{self._options.host} did not answer at {stage.value} within {limit:g} s")
+
+    def _lost(self, stage: Stage, error: Exception) -> Trouble:
+        detail = f": {error.__cause__}" if error.__cause__ else ""
+        return trouble(stage, f"{self._options.host} closed the connection at {stage.value}{detail}")
+
+    @property
+    def _encrypted(self) -> bool:
+        return self._client.is_connected and self._client.get_transport_info("sslcontext") is not None
+
+    def _say(self, response: SMTPResponse) -> None:
+        self._log.server(_reply(response.code, response.message))
+
+    def _tls(self) -> str:
+        cipher = self._client.get_transport_info("cipher") if self._encrypted else None
+        return str(cipher[1]) if cipher else ""
+
+    def _log_tls(self) -> None:
+        if self._encrypted:
+            cipher = self._client.get_transport_info("cipher")
+            context = self._client.get_transport_info("sslcontext")
+            trust = "" if context.verify_mode is ssl.CERT_REQUIRED else ", certificate not verified"
+            self._log.note(f"encrypted: {cipher[1]}, {cipher[0]}{trust}" if cipher else f"encrypted{trust}")
+
+    def _handed_over(self, peer: str, now: float) -> Connection:
+        """From here on the connection is ours alone and the library's object is not used any more."""
+        tls = self._tls()
+        extensions = dict(self._client.esmtp_extensions)
+        transport = self._client.transport
+        if transport is None:
+            raise trouble(self._progress.stage, f"{self._options.host} closed the connection")
+        wire = Wire()
+        wire.connection_made(transport)
+        transport.set_protocol(wire)
+        return Connection(wire, extensions, peer, tls, now)
+
+
+def _reply(code: int, message: str) -> Reply:
+    return Reply.of(code, _CONTROLS.sub(" ", message.encode("utf-8", "replace").decode("utf-8"))[:2000])
+
+
+def _peer(sock: socket.socket) -> str:
+    try:
+        host, port = sock.getpeername()[:2]
+    except OSError as error:
+        raise trouble(Stage.CONNECT, f"the connection was lost at once: {error.strerror}") from error
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _our_name(options: SmtpOptions, sock: socket.socket) -> str:
+    name = options.local_hostname or socket.gethostname()
+    if options.local_hostname or _HOSTNAME.fullmatch(name):
+        return name
+    address = sock.getsockname()[0]
+    return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
