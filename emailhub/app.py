@@ -1,0 +1,315 @@
+"""The composition root: builds every part from the settings, runs them all, stops them in order.
+
+Stopping, and why in this order: intake answers 503 first, so that nothing new is promised; the queue's consumer is
+cancelled, so that RabbitMQ keeps what it has; live streams end, since the server waits for open answers; couriers give
+back what is harmless and finish what could have been delivered; then dead letters, server, RabbitMQ, and the outbox
+last, because every other part still writes to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Coroutine, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import uvloop
+
+from emailhub import __version__, logs, wiring
+from emailhub.adapters.http import Webhook
+from emailhub.adapters.rabbit import Delivery, Rabbit
+from emailhub.adapters.sqlite import Database, SqliteHistory, SqliteOutbox, open_database
+from emailhub.adapters.sqlite.upkeep import SqliteUpkeep
+from emailhub.adapters.sqlite.verbs import SqliteVerbs
+from emailhub.core.breaker import Snapshot
+from emailhub.core.errors import EmailhubError, OutboxBusy, OutboxUnusable
+from emailhub.core.records import Event
+from emailhub.engine.board import Board, Line
+from emailhub.engine.courier import Courier
+from emailhub.engine.desk import Desk
+from emailhub.engine.fuse import Fuse
+from emailhub.engine.intake import Intake, Room
+from emailhub.engine.keeper import Keeper
+from emailhub.engine.live import Live
+from emailhub.engine.meter import Meter
+from emailhub.engine.ports import Relay
+from emailhub.engine.rescuer import rescue
+from emailhub.engine.solo import NoBroker
+from emailhub.engine.subscriber import Subscriber
+from emailhub.engine.undertaker import Undertaker
+from emailhub.engine.watch import Watch, watch_lag
+from emailhub.settings import Loaded, Settings
+from emailhub.web.faces import Faces
+from emailhub.web.server import Server
+from emailhub.web.site import create_app
+
+EXIT_FAILED = 70
+EXIT_BUSY = 75
+EXIT_CONFIG = 78
+BURIALS = frozenset({"failed", "unreadable"})
+"""Events after which a dead letter may wait to be published."""
+
+log = logs.get("app")
+
+
+def serve(loaded: Loaded) -> int:
+    """Run emailhub until it is told to stop; the exit code: 0 stopped, 70 a part died, 75 busy, 78 not usable."""
+    settings = loaded.settings
+    logs.configure(settings.log_level, settings.log_format, addresses=settings.log_addresses)
+    for secret in wiring.secrets_of(settings):
+        logs.hide(secret)
+    for warning in loaded.warnings:
+        log.warning("setting", text=warning)
+    os.umask(0o077)
+    try:
+        return uvloop.run(Hub(settings).run())
+    except OutboxBusy as error:
+        log.error("outbox busy", text=str(error))
+        return EXIT_BUSY
+    except (OutboxUnusable, OSError) as error:
+        log.error("cannot start", text=str(error))
+        return EXIT_CONFIG
+    finally:
+        logs.close()
+
+
+class Hub:
+    """One running emailhub. Clock and randomness enter here and nowhere else."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._now = time.time
+        self._random = random.SystemRandom()
+        self._live: Live | None = None
+        self._undertaker: Undertaker | None = None
+        self._couriers: dict[str, Courier] = {}
+        self._stop = asyncio.Event()
+
+    async def run(self) -> int:
+        """Build, work, stop; the exit code. Raises OutboxBusy, OutboxUnusable, OSError when it cannot start."""
+        started = time.monotonic()
+        # Bound first: a port that is taken is told before the outbox is touched.
+        listener = Server.bind(self._settings.host, self._settings.port)
+        async with AsyncExitStack() as stack:
+            stack.callback(listener.close)
+            database = await open_database(self._settings.database, on_events=self._told)
+            stack.push_async_callback(database.close)
+            parts = await self._build(database)
+            self._listen_for_signals()
+            await parts.server.start(listener)
+            log.info("started", version=__version__, **wiring.greeting(self._settings, time.monotonic() - started))
+            return await self._work(parts, database)
+
+    def _told(self, events: Sequence[Event]) -> None:
+        if self._live is not None:
+            self._live.publish(events)
+        if self._undertaker is not None and any(event.kind in BURIALS for event in events):
+            self._undertaker.wake()
+
+    def _wake(self) -> None:
+        for courier in self._couriers.values():
+            courier.wake()
+
+    def _jitter(self) -> float:
+        return self._random.uniform(-1.0, 1.0)
+
+    async def _build(self, database: Database) -> Parts:
+        settings, now = self._settings, self._now
+        meter = Meter()
+        history, upkeep = SqliteHistory(database), SqliteUpkeep(database)
+        burying = settings.rabbitmq_url is not None
+        outbox, verbs = SqliteOutbox(database, dead_letters=burying), SqliteVerbs(database, dead_letters=burying)
+        self._live = Live(history, clients=settings.sse_clients)
+        await self._tidy(outbox, verbs)
+        broker = await self._broker(upkeep)
+        lines = {relay.name: await self._line(relay, outbox, upkeep, meter) for relay in wiring.relays(settings)}
+        self._couriers = {name: line.courier for name, line in lines.items()}
+        await verbs.hold_orphans(tuple(lines), now())
+        room = Room(settings.max_waiting, settings.disk_reserve, free_disk=database.status().free_disk)
+        defaults = wiring.defaults(settings)
+        intake = Intake(
+            outbox,
+            broker,
+            wake=self._wake,
+            room=room,
+            limits=wiring.limits(settings),
+            defaults=defaults,
+            meter=meter,
+            now=now,
+            entropy=secrets.token_bytes,
+        )
+        self._subscriber = Subscriber(intake, upkeep, limits=intake.limits, now=now)
+        self._undertaker = Undertaker(upkeep, broker, now=now, jitter=self._random.uniform)
+        desk = Desk(
+            verbs,
+            history,
+            {name: line.fuse for name, line in lines.items()},
+            relay=defaults.relay,
+            expire_after=settings.expire_after,
+            wake=self._wake,
+            now=now,
+            entropy=secrets.token_bytes,
+        )
+        board = Board(lines, broker, history, room, capturing=wiring.capturing(settings), now=now)
+        hook = Webhook(settings.alert_url.reveal()) if settings.alert_url else None
+        post = hook.post if hook else None
+        watch = Watch(board, history, room, post, waiting_limit=settings.alert_waiting, now=now)
+        keeper = Keeper(
+            verbs,
+            upkeep,
+            history,
+            broker,
+            room=room,
+            keeping=wiring.keeping(settings),
+            letters_due=self._undertaker.wake,
+            now=now,
+        )
+        gate = wiring.gate(settings)
+        faces = Faces(intake, desk, history, self._live, board, gate, meter, wiring.web_options(settings), now)
+        server = Server(create_app(faces), header_timeout=settings.request_timeout)
+        return Parts(
+            broker=broker,
+            lines=lines,
+            room=room,
+            board=board,
+            watch=watch,
+            keeper=keeper,
+            undertaker=self._undertaker,
+            hook=hook,
+            server=server,
+        )
+
+    async def _tidy(self, outbox: SqliteOutbox, verbs: SqliteVerbs) -> None:
+        restored = await verbs.hold_restored(self._now())
+        if restored:
+            log.warning("restored from a backup: everything unfinished is held", messages=restored)
+        rescued = await rescue(outbox, policy=wiring.policy(self._settings), now=self._now, jitter=self._jitter)
+        if rescued:
+            log.warning("rescued after a crash", attempts=rescued)
+
+    async def _broker(self, upkeep: SqliteUpkeep) -> Rabbit | NoBroker:
+        if self._settings.rabbitmq_url is None:
+            return NoBroker()
+        identity = await upkeep.identity(secrets.token_hex(6))
+        return Rabbit(
+            wiring.rabbit_options(self._settings, identity),
+            on_requests=self._take,
+            on_handoff=self._offer,
+            now=self._now,
+        )
+
+    async def _take(self, deliveries: Sequence[Delivery]) -> Sequence[bool]:
+        # Looked up late: the subscriber needs the intake, which needs the broker that calls this.
+        return await self._subscriber.take(deliveries)
+
+    def _offer(self, ids: Sequence[str]) -> None:
+        for courier in self._couriers.values():
+            courier.offer(ids)
+
+    async def _line(self, relay: Relay, outbox: SqliteOutbox, upkeep: SqliteUpkeep, meter: Meter) -> Line:
+        settings = self._settings
+        snapshot = await upkeep.load_breaker(relay.name) or Snapshot()
+        fuse = Fuse(relay.name, wiring.rules(settings), snapshot, upkeep, now=self._now, jitter=self._jitter)
+        courier = Courier(
+            relay,
+            outbox,
+            fuse,
+            policy=wiring.policy(settings),
+            meter=meter,
+            now=self._now,
+            jitter=self._jitter,
+        )
+        host = "" if relay.captures else f"{settings.smtp_host}:{settings.smtp_port}"
+        return Line(relay, courier, fuse, host)
+
+    def _listen_for_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._asked_to_stop)
+
+    def _asked_to_stop(self) -> None:
+        if self._stop.is_set():
+            # The operator has asked twice: what runs is rescued by the next start.
+            sys.stderr.write("emailhub: stopped at once\n")
+            os._exit(EXIT_FAILED)
+        self._stop.set()
+
+    async def _work(self, parts: Parts, database: Database) -> int:
+        tasks = [asyncio.create_task(run, name=name) for name, run in parts.running()]
+        tasks.append(asyncio.create_task(parts.server.serve(), name="server"))
+        stop = asyncio.create_task(self._stop.wait(), name="stop")
+        watched: list[asyncio.Future[Any]] = [*tasks, stop, database.broken]
+        await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+        code = _verdict(tasks, database)
+        log.info("stopping", grace=self._settings.shutdown_grace)
+        await self._shut_down(parts, tasks)
+        stop.cancel()
+        log.info("stopped", exit=code)
+        return code
+
+    async def _shut_down(self, parts: Parts, tasks: Sequence[asyncio.Task[None]]) -> None:
+        parts.room.stopping = True
+        if isinstance(parts.broker, Rabbit):
+            await parts.broker.stop_intake()
+        if self._live is not None:
+            self._live.close()
+        await asyncio.gather(*(line.courier.stop(self._settings.shutdown_grace) for line in parts.lines.values()))
+        await parts.server.stop()
+        if isinstance(parts.broker, Rabbit):
+            await parts.broker.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if parts.hook:
+            await parts.hook.close()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """Everything that runs."""
+
+    broker: Rabbit | NoBroker
+    lines: dict[str, Line]
+    room: Room
+    board: Board
+    watch: Watch
+    keeper: Keeper
+    undertaker: Undertaker
+    hook: Webhook | None
+    server: Server
+
+    def running(self) -> list[tuple[str, Coroutine[Any, Any, None]]]:
+        """The supervised parts by name: none may end while emailhub runs."""
+        parts = [
+            ("keeper", self.keeper.run()),
+            ("watch", self.watch.run()),
+            ("alerts", self.watch.tell()),
+            ("lag", watch_lag(self.board)),
+        ]
+        for name, line in self.lines.items():
+            parts += [(f"courier {name}", line.courier.run()), (f"breaker {name}", line.fuse.run())]
+        if isinstance(self.broker, Rabbit):
+            parts += [("rabbitmq", self.broker.run()), ("undertaker", self.undertaker.run())]
+        return parts
+
+
+def _verdict(tasks: Sequence[asyncio.Task[None]], database: Database) -> int:
+    """Why work ended: 0 when somebody asked for it, 70 and a log line when a part died."""
+    if database.broken.done():
+        log.error("outbox broken", text=str(database.broken.result()))
+        return EXIT_FAILED
+    dead = [task for task in tasks if task.done()]
+    for task in dead:
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, EmailhubError):
+            log.error("part ended", part=task.get_name(), text=str(error))
+        else:
+            log.error("part ended", part=task.get_name(), exc=error)
+    return EXIT_FAILED if dead else 0
