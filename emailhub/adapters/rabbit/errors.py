@@ -1,0 +1,91 @@
+"""What the errors of the AMQP libraries mean to a human, and whether waiting helps."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelNotFoundEntity, ProbableAuthenticationError
+from aiormq.exceptions import ChannelAccessRefused, ChannelLockedResource, ConnectionChannelError
+from faststream.exceptions import FastStreamException
+from msgspec import Struct
+
+from emailhub.adapters.rabbit.options import RabbitOptions
+
+
+class Lost(Exception):
+    """A connection, a channel or the consumer on it is gone; everything is built anew."""
+
+
+FAILURES: tuple[type[Exception], ...] = (*CONNECTION_EXCEPTIONS, FastStreamException, Lost)
+"""All that talking to RabbitMQ can raise (TimeoutError is an OSError)."""
+
+
+class Trouble(Struct, frozen=True):
+    """Why we are not connected: `text` for a human; `lasting` when waiting alone will hardly help; `absent` when the
+    queue does not exist."""
+
+    text: str
+    lasting: bool = False
+    absent: bool = False
+
+
+@contextmanager
+def cut_off_is_lost() -> Iterator[None]:
+    """Turn the CancelledError of a call cut off by a closing connection into Lost; a real cancellation passes."""
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise Lost("the connection closed") from error
+
+
+def explain(error: BaseException, options: RabbitOptions) -> Trouble:
+    """`error`, raised while connecting or connected, in words that name the next step and never the password."""
+    if refusal := _refusal(error, options):
+        return Trouble(refusal, lasting=True)
+    text = plain(error)
+    if isinstance(error, ChannelNotFoundEntity):
+        return Trouble(f"{text}; waiting until somebody creates it", absent=True)
+    if isinstance(error, TimeoutError):
+        return Trouble(f"no answer from RabbitMQ at {options.place} in {options.connect:g} s")
+    if isinstance(error, Lost):
+        return Trouble(text)
+    return Trouble(f"no connection to RabbitMQ at {options.place}: {text}")
+
+
+def _refusal(error: BaseException, options: RabbitOptions) -> str:
+    """What RabbitMQ, or we, refuse until a human changes something, or ""."""
+    text = plain(error)
+    if isinstance(error, ProbableAuthenticationError):
+        return (
+            f"RabbitMQ at {options.place} refused the login of user {options.user!r}: "
+            "check user and password in RABBITMQ_URL"
+        )
+    if isinstance(error, ChannelAccessRefused):
+        return f"RabbitMQ refused a permission: {text}; grant user {options.user!r} the right"
+    if isinstance(error, ChannelLockedResource):
+        return f"the queue belongs to another connection alone: {text}"
+    if _refuses_vhost(error, text):
+        return (
+            f"RabbitMQ at {options.place} does not let user {options.user!r} into vhost {options.vhost!r}: "
+            "create it, or grant the user access"
+        )
+    if isinstance(error.__cause__, ssl.SSLCertVerificationError):
+        return f"the certificate of RabbitMQ at {options.place} is not trusted: {error.__cause__}"
+    return ""
+
+
+def plain(error: BaseException) -> str:
+    """The server's or the system's own words, on one line; the class when there are none."""
+    words = " ".join(str(part) for part in error.args if isinstance(part, str)) or str(error)
+    return " ".join(words.split()) or type(error).__name__
+
+
+def _refuses_vhost(error: BaseException, text: str) -> bool:
+    # A vhost that is still starting is refused with the same code; that passes.
+    return "NOT_ALLOWED" in text and "is down" not in text and not isinstance(error, ConnectionChannelError)

@@ -1,0 +1,169 @@
+"""From the channel to the hub: deliveries are taken in batches and acknowledged once they are stored."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import takewhile
+
+from aiormq.abc import AbstractChannel
+from msgspec import Struct
+
+from emailhub import logs
+from emailhub.adapters.rabbit.errors import FAILURES, cut_off_is_lost, plain
+from emailhub.adapters.rabbit.options import Delivery
+from emailhub.adapters.rabbit.valve import Valve
+
+OnRequests = Callable[[Sequence[Delivery]], Awaitable[Sequence[bool]]]
+
+BATCH = 200
+_SETTLE_SECONDS = 10.0
+_RETURNED_OFTEN = 10
+"""Of the 20 returns that quorum queues allow since RabbitMQ 4.0 before they drop a message."""
+
+_log = logs.get("rabbit")
+
+
+class Ledger:
+    """What of one channel is settled. One frame acknowledges as many deliveries as follow each other without a gap."""
+
+    def __init__(self, channel: AbstractChannel) -> None:
+        self.channel = channel
+        self._settled_to: int | None = 0
+
+    async def ack(self, tags: Sequence[int]) -> None:
+        """Acknowledge `tags`, in ascending order; does not wait for the write. Raises one of FAILURES."""
+        last = self._settled_to
+        for tag in tags:
+            if last is None or tag != last + 1:
+                break
+            last = tag
+        if last is not None and last != self._settled_to:
+            # Every earlier delivery is settled, so "up to here" names no other one.
+            await self.channel.basic_ack(last, multiple=True, wait=False)
+            self._settled_to = last
+        for tag in tags:
+            if last is None or tag > last:
+                await self.channel.basic_ack(tag, wait=False)
+
+    async def give_back(self) -> None:
+        """Return everything that is not settled to the queue, once. Only without a consumer on the channel."""
+        # From now on there may be gaps that were settled: single acknowledgements only.
+        self._settled_to = None
+        await self.channel.basic_nack(0, multiple=True, requeue=True)
+
+
+class Arrival(Struct, frozen=True):
+    """A delivery with the channel it has to be acknowledged on. `returns`: how often RabbitMQ says it came back."""
+
+    delivery: Delivery
+    ledger: Ledger
+    returns: int = 0
+
+
+class Rate:
+    """Events a second, averaged over about the last ten seconds."""
+
+    _SPAN = 10.0
+
+    def __init__(self) -> None:
+        self._value = 0.0
+        self._at = 0.0
+
+    def add(self, count: int, now: float) -> None:
+        self._value = self.at(now) + count / self._SPAN
+        self._at = now
+
+    def at(self, now: float) -> float:
+        return self._value * math.exp(-max(0.0, now - self._at) / self._SPAN)
+
+
+class Inbox:
+    """Deliveries waiting for the hub. Outlives connections: a batch is never cut off by a lost one."""
+
+    def __init__(self, on_requests: OnRequests, valve: Valve, now: Callable[[], float]) -> None:
+        self._on_requests = on_requests
+        self._valve = valve
+        self._now = now
+        self._waiting: deque[Arrival] = deque()
+        self._arrived = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._in_hand = 0
+        self._rate = Rate()
+        self.received = 0
+
+    @property
+    def unsettled(self) -> int:
+        """Deliveries that arrived and are neither acknowledged nor given back."""
+        return len(self._waiting) + self._in_hand
+
+    @property
+    def rate(self) -> float:
+        return self._rate.at(self._now())
+
+    def put(self, arrival: Arrival) -> None:
+        self._waiting.append(arrival)
+        self._arrived.set()
+        self.received += 1
+        self._rate.add(1, self._now())
+
+    def drop(self) -> None:
+        """Forget what waits: its channel closes, or it is given back."""
+        self._waiting.clear()
+
+    async def idle(self) -> None:
+        """Wait until no batch is being taken."""
+        await self._idle.wait()
+
+    async def run(self) -> None:
+        """Hand batches over, one after the other, until cancelled."""
+        while True:
+            await self._arrived.wait()
+            if self._waiting and self._valve.open:
+                await self._hand_over(self._batch())
+            else:
+                self._arrived.clear()
+
+    def _batch(self) -> list[Arrival]:
+        ledger = self._waiting[0].ledger
+        same = takewhile(lambda arrival: arrival.ledger is ledger, self._waiting)
+        batch = [arrival for arrival, _ in zip(same, range(BATCH), strict=False)]
+        for _ in batch:
+            self._waiting.popleft()
+        return batch
+
+    async def _hand_over(self, batch: list[Arrival]) -> None:
+        self._in_hand = len(batch)
+        self._idle.clear()
+        try:
+            taken = await self._ask([arrival.delivery for arrival in batch])
+            await self._settle(batch, taken)
+        finally:
+            self._in_hand = 0
+            self._idle.set()
+
+    async def _ask(self, deliveries: list[Delivery]) -> Sequence[bool]:
+        try:
+            return await self._on_requests(deliveries)
+        except Exception as error:  # noqa: BLE001 - a bug in the hub must not cost a message: they go back to the queue
+            _log.error("deliveries not taken", exc=error, deliveries=len(deliveries))
+            return [False] * len(deliveries)
+
+    async def _settle(self, batch: list[Arrival], taken: Sequence[bool]) -> None:
+        left = [arrival for arrival, ok in zip(batch, taken, strict=True) if not ok]
+        if left:
+            careful = any(arrival.returns >= _RETURNED_OFTEN for arrival in left)
+            self._valve.refuse(f"{len(left)} deliveries could not be stored and go back to the queue", careful=careful)
+        else:
+            self._valve.took()
+        done = sorted(arrival.delivery.tag for arrival, ok in zip(batch, taken, strict=True) if ok)
+        try:
+            with cut_off_is_lost():
+                async with asyncio.timeout(_SETTLE_SECONDS):
+                    await batch[0].ledger.ack(done)
+        except FAILURES as error:
+            # They are stored; RabbitMQ delivers them again and their keys tell that they were here before.
+            _log.info("stored deliveries come again", deliveries=len(done), reason=plain(error))

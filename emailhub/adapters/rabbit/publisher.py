@@ -1,0 +1,166 @@
+"""What we publish: hand-offs to our own queue, and dead letters; every one confirmed by RabbitMQ."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+
+import msgspec
+from faststream.rabbit import RabbitExchange
+
+from emailhub import logs
+from emailhub.adapters.rabbit.connection import Connection
+from emailhub.adapters.rabbit.errors import FAILURES, cut_off_is_lost, plain
+from emailhub.adapters.rabbit.options import RabbitOptions
+from emailhub.adapters.rabbit.topology import prepare_dead_letters
+from emailhub.core.errors import BrokerDown
+from emailhub.core.records import DeadLetter
+
+IDS = 64
+"""Ids in one hand-off."""
+_WAITING = 64 * IDS
+_SHORT = 255
+"""Bytes of an AMQP short string, such as a correlation id or a header's name."""
+_HEADERS = 32 * 1024
+"""Bytes of headers taken over from the original: they must fit into one frame together with ours."""
+_BROKERS_OWN = ("x-death", "x-first-death-", "x-last-death-", "x-delivery-count", "x-acquired-count", "x-emailhub-")
+
+_log = logs.get("rabbit")
+
+
+class Publisher:
+    """Publishes on the connection it is attached to, if any. Outlives connections."""
+
+    def __init__(self, options: RabbitOptions) -> None:
+        self._options = options
+        self._connection: Connection | None = None
+        self._ids: deque[str] = deque()
+        self._filled = asyncio.Event()
+        self._dead_letters_ready = False
+        self._handing_off = False
+        self.blocked = False
+
+    @property
+    def can_hand_off(self) -> bool:
+        return self._connection is not None and self._handing_off and not self.blocked
+
+    def attach(self, connection: Connection, *, handing_off: bool) -> None:
+        self._connection = connection
+        self._handing_off = handing_off
+        self._dead_letters_ready = False
+        self.blocked = False
+
+    def detach(self) -> None:
+        self._connection = None
+        self._ids.clear()
+
+    def hand_off(self, ids: Sequence[str]) -> None:
+        """Keep `ids` for the next hand-off; forget them without a connection, or when too many wait: rows come due."""
+        if self.can_hand_off and len(self._ids) + len(ids) <= _WAITING:
+            self._ids.extend(ids)
+            self._filled.set()
+
+    async def send_hand_offs(self) -> None:
+        """Publish hand-offs, one after the other, as long as the connection lasts. Raises one of FAILURES."""
+        while True:
+            await self._filled.wait()
+            if not self._ids:
+                self._filled.clear()
+                continue
+            ids = [self._ids.popleft() for _ in range(min(IDS, len(self._ids)))]
+            await self._publish(
+                msgspec.json.encode(ids),
+                queue=self._options.handoff_queue,
+                content_type="application/json",
+            )
+
+    async def publish(self, letter: DeadLetter) -> None:
+        """Publish a dead letter and wait until RabbitMQ has it. Raises BrokerDown.
+
+        `message_id` is the same every time, so that a repeat after a lost confirm can be recognised.
+        """
+        if self.blocked:
+            raise BrokerDown("RabbitMQ takes nothing at the moment (memory or disk alarm)")
+        try:
+            with cut_off_is_lost():
+                await self._ready_for_dead_letters()
+                await self._publish(
+                    letter.body,
+                    queue=self._options.dead_letter_queue,
+                    exchange=self._options.dead_letter_exchange,
+                    headers=dead_letter_headers(letter, self._options.outbox_id),
+                    content_type=_short(letter.content_type),
+                    correlation_id=_short(letter.correlation_id),
+                    message_id=f"{self._options.outbox_id}.{letter.id}",
+                )
+        except FAILURES as error:
+            # Perhaps the queue was deleted: look for it again next time.
+            self._dead_letters_ready = False
+            raise BrokerDown(f"dead letter {letter.id} was not confirmed: {plain(error)}") from error
+
+    async def _ready_for_dead_letters(self) -> None:
+        if not self._dead_letters_ready:
+            await prepare_dead_letters(self._attached(), self._options)
+            self._dead_letters_ready = True
+
+    async def _publish(
+        self,
+        body: bytes,
+        *,
+        queue: str,
+        content_type: str,
+        exchange: str = "",
+        headers: dict[str, str] | None = None,
+        correlation_id: str | None = None,
+        message_id: str | None = None,
+    ) -> None:
+        # The library's own timeout does not cover waiting for a channel that is being reopened.
+        async with asyncio.timeout(self._options.confirm):
+            await self._attached().broker.publish(
+                body,
+                queue=queue,
+                exchange=RabbitExchange(exchange, declare=False) if exchange else None,
+                routing_key=queue,
+                mandatory=True,
+                persist=True,
+                headers=dict(headers) if headers else None,
+                content_type=content_type,
+                correlation_id=correlation_id,
+                message_id=message_id,
+            )
+
+    def _attached(self) -> Connection:
+        if self._connection is None:
+            raise ConnectionError("not connected to RabbitMQ")
+        return self._connection
+
+
+def dead_letter_headers(letter: DeadLetter, outbox_id: str) -> dict[str, str]:
+    """The headers a dead letter is published with: the original's, and whose it is and why.
+
+    RabbitMQ's own bookkeeping stays behind, as do `CC` and `BCC`, which would route copies to other queues, or close
+    the channel when they are not lists.
+    """
+    ours = {
+        "x-emailhub-id": f"{outbox_id}/{letter.id}",
+        "x-emailhub-reason": letter.reason,
+        "x-emailhub-message": letter.message,
+        "x-emailhub-recipient": letter.recipient,
+    }
+    theirs: dict[str, str] = {}
+    room = _HEADERS
+    for name, value in letter.headers.items():
+        room -= len(name) + len(value.encode())
+        if room >= 0 and not _reserved(name) and len(name.encode()) <= _SHORT:
+            theirs[name] = value
+    return theirs | {name: value[:4096] for name, value in ours.items() if value is not None}
+
+
+def _reserved(name: str) -> bool:
+    return name in {"CC", "BCC"} or name.lower().startswith(_BROKERS_OWN)
+
+
+def _short(text: str) -> str:
+    """`text` as an AMQP short string: at most 255 bytes."""
+    return text.encode()[:_SHORT].decode(errors="ignore")
