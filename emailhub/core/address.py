@@ -31,6 +31,7 @@ _ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\x80-\U0010ffff-]"
 _LOCAL = re.compile(rf"{_ATEXT}+(?:\.{_ATEXT}+)*")
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_SPECIAL = re.compile(r"[()<>,;]")
 _PHRASE = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^"\\()<>\[\]:;@,])*')
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _ESCAPE = re.compile(r"\\(.)")
@@ -91,7 +92,7 @@ def _mailbox(value: str, allow_local: bool) -> Mailbox:
     value = value.strip(" ")
     if not value:
         raise _BadAddressError(f"is empty; {_EXAMPLE}")
-    if not value.endswith(">"):
+    if "<" not in value or not value.endswith(">"):
         return Mailbox(_address(value, allow_local))
     phrase, _, address = value[:-1].rpartition("<")
     name = _name(phrase.strip(" "))
@@ -118,7 +119,7 @@ def _phrase_flaw(phrase: str) -> str:
 
 def _address(value: str, allow_local: bool) -> str:
     local, at, domain = value.rpartition("@")
-    if not at or not local or not domain or not _LOCAL.fullmatch(local):
+    if not at or not domain or not _LOCAL.fullmatch(local) or _SPECIAL.search(domain):
         raise _BadAddressError(_address_flaw(value, local, domain))
     if "=?" in local:
         # A local part may legally spell an encoded word; a reader that decodes it would see other characters.
