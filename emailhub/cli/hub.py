@@ -1,0 +1,124 @@
+"""Talks HTTP to the running hub, with nothing but the standard library, so that every command starts quickly."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from emailhub import __version__
+from emailhub.cli import exits
+from emailhub.settings import Secret, Settings
+
+
+class Refused(exits.Stop):
+    """The hub answered, and the answer is no. `status` is the HTTP status, `name` the machine-readable reason."""
+
+    def __init__(self, status: int, name: str, message: str, step: str) -> None:
+        super().__init__(exits.FAILED, message, step)
+        self.status = status
+        self.name = name
+
+
+class Unreachable(exits.Stop):
+    """Nobody answers at `url`, or not in time, or not as a hub does."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(
+            exits.UNREACHABLE,
+            f"no hub answers at {url}: {reason}",
+            "start it with `emailhub serve`, or name the right address with --url or EMAILHUB_URL",
+        )
+        self.reason = reason
+
+
+class Hub:
+    """The hub at `url`. Every call takes at most `timeout` seconds for each wait; raises Refused or Unreachable."""
+
+    def __init__(self, url: str, key: Secret | None = None, *, timeout: float = 30.0) -> None:
+        self.url = url.rstrip("/")
+        self._key = key
+        self._timeout = timeout
+
+    @classmethod
+    def of(cls, settings: Settings, *, timeout: float = 30.0) -> Hub:
+        """The hub these settings speak of, with the key they have for it."""
+        key = settings.api_key or next(iter(settings.api_keys), None)
+        return cls(settings.hub_url, key, timeout=timeout)
+
+    def get(self, *path: str, query: str = "") -> Any:
+        """The JSON answer to a GET of `path`, whose parts are escaped."""
+        return self._call("GET", _path(path) + (f"?{query}" if query else ""), None, {})
+
+    def post(self, *path: str, document: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Any:
+        """The JSON answer to a POST of `document` to `path`."""
+        body = json.dumps(document).encode()
+        return self._call("POST", _path(path), body, {"Content-Type": "application/json", **(headers or {})})
+
+    def status_of(self, *path: str) -> tuple[int, Any]:
+        """HTTP status and answer of a GET, also when it is no success."""
+        return self._exchange("GET", _path(path), None, {})
+
+    def _call(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Any:
+        status, answer = self._exchange(method, path, body, headers)
+        if status >= 300:
+            raise _refusal(status, answer)
+        return answer
+
+    def _exchange(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> tuple[int, Any]:
+        parts = urlsplit(self.url)
+        connection = self._connection(parts.scheme, parts.hostname or "", parts.port)
+        sent = {"Accept": "application/json", "User-Agent": f"emailhub/{__version__}", **headers}
+        if self._key:
+            sent["Authorization"] = f"Bearer {self._key.reveal()}"
+        try:
+            connection.request(method, parts.path + path, body, sent)
+            response = connection.getresponse()
+            return response.status, _document(response.read())
+        except (OSError, http.client.HTTPException) as error:
+            raise Unreachable(self.url, _reason(error, self._timeout)) from error
+        finally:
+            connection.close()
+
+    def _connection(self, scheme: str, host: str, port: int | None) -> http.client.HTTPConnection:
+        if scheme == "https":
+            return http.client.HTTPSConnection(host, port, timeout=self._timeout, context=ssl.create_default_context())
+        return http.client.HTTPConnection(host, port, timeout=self._timeout)
+
+
+def _path(parts: tuple[str, ...]) -> str:
+    return "/" + "/".join(quote(part, safe="") for part in parts)
+
+
+def _document(data: bytes) -> Any:
+    try:
+        return json.loads(data) if data else None
+    except ValueError:
+        return None
+
+
+def _reason(error: Exception, timeout: float) -> str:
+    if isinstance(error, TimeoutError):
+        return f"no answer in {timeout:g} s"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__
+
+
+def _refusal(status: int, answer: Any) -> Refused:
+    document = answer if isinstance(answer, dict) else {}
+    message = str(document.get("message") or f"the answer was HTTP {status}, and not from a hub")
+    problems = [
+        f"{item.get('field')}: {item.get('message')}" for item in document.get("errors") or () if isinstance(item, dict)
+    ]
+    return Refused(status, str(document.get("name") or ""), "\n  ".join([message, *problems]), _STEPS.get(status, ""))
+
+
+_STEPS = {
+    401: "set EMAILHUB_API_KEY to one of the hub's EMAILHUB_API_KEYS",
+    403: "set EMAILHUB_API_KEY to one of the hub's EMAILHUB_API_KEYS",
+    503: "the hub is busy, stopping or full: try again soon; `emailhub check` says more",
+}
