@@ -59,4 +59,4 @@ types: dev
 	@$(BIN)/mypy
 
 imports: dev
-	@$(BIN)/lint-imports --cache-dir .cache/import-linter
+	@$(BIN)/lint-imports --no-logo --cache-dir .cache/import-linter
