@@ -5,66 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 from urllib.parse import urlsplit
 
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
-from msgspec import Struct
 
-from emailhub.core.breaker import Mode, Snapshot
-from emailhub.core.message import Limits, Submission
-from emailhub.core.records import Detail, Origin, Receipt
-from emailhub.core.status import Flow, OutboxStatus, RabbitStatus, RelayStatus
+from emailhub.engine.board import Board
+from emailhub.engine.desk import Actor, Desk
 from emailhub.engine.gate import Gate
+from emailhub.engine.intake import Intake
 from emailhub.engine.live import Live
 from emailhub.engine.meter import Meter
 from emailhub.engine.ports import History
 from emailhub.web.visit import AnyRequest, visit
 
-
-class Actor(Struct, frozen=True):
-    """Who does something: a name, the face it came through, the address it came from."""
-
-    name: str
-    face: str
-    peer: str
-
-
-class Intake(Protocol):
-    """The one door for messages."""
-
-    @property
-    def limits(self) -> Limits: ...
-    async def accept(self, submission: Submission, origin: Origin) -> Receipt:
-        """Store the message and answer. Raises InvalidMessage, IdempotencyConflict, Refused."""
-        ...
-
-
-class Desk(Protocol):
-    """What an operator may do. Every verb raises NotFound, those of messages also WrongState."""
-
-    async def retry(self, id: str, actor: Actor, reason: str = "") -> Detail: ...
-    async def hold(self, id: str, actor: Actor, reason: str = "") -> Detail: ...
-    async def cancel(self, id: str, actor: Actor, reason: str = "") -> Detail: ...
-    async def send_for_real(self, id: str, actor: Actor, reason: str = "") -> Detail: ...
-    async def force(self, relay: str, mode: Mode, *, actor: Actor, note: str, until: float | None) -> Snapshot: ...
-
-
-class Board(Protocol):
-    """How the parts stand right now."""
-
-    @property
-    def capturing(self) -> bool: ...
-    @property
-    def stopping(self) -> bool: ...
-    @property
-    def loop_lag(self) -> float: ...
-    def relays(self) -> tuple[RelayStatus, ...]: ...
-    def relay(self, name: str) -> RelayStatus: ...
-    def rabbit(self) -> RabbitStatus: ...
-    def outbox(self) -> OutboxStatus: ...
-    async def flow(self) -> Flow: ...
+__all__ = ["Actor", "Faces", "GivenFaces", "WebOptions", "actor_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
