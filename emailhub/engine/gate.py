@@ -82,6 +82,7 @@ class Area(StrEnum):
 class Knock(Struct, frozen=True, kw_only=True):
     """What a request shows of itself. Headers as sent, None when absent; `host` is None when there is not exactly one.
 
+    `secure_session` is the token of the cookie that counts under HTTPS, `plain_session` of the one under plain HTTP,
     `forwarded` says that some header of a proxy is there, `stream` that the answer is a live stream.
     """
 
@@ -93,7 +94,8 @@ class Knock(Struct, frozen=True, kw_only=True):
     origin: str | None = None
     fetch_site: str | None = None
     authorization: str | None = None
-    session: str | None = None
+    secure_session: str | None = None
+    plain_session: str | None = None
     forwarded_for: str | None = None
     forwarded_proto: str | None = None
     forwarded: bool = False
@@ -258,10 +260,11 @@ class Gate:
             return Caller(Way.KEY, key, client, scheme)
         if self._is_open(area, knock, host):
             return Caller(Way.OPEN, "local" if self._access.auth else "anybody", client, scheme)
-        if area is not Area.SEND and self._password and knock.session and self._sessions.use(knock.session, now):
+        session = knock.secure_session if scheme == "https" else knock.plain_session
+        if area is not Area.SEND and self._password and session and self._sessions.use(session, now):
             # Browsers name the origin of every such request; a cookie without one was not sent by our pages.
             stray = knock.method not in SAFE_METHODS and _no_browser(knock)
-            return _CROSS_SITE if stray else Caller(Way.SESSION, _ACCOUNT, client, scheme, knock.session)
+            return _CROSS_SITE if stray else Caller(Way.SESSION, _ACCOUNT, client, scheme, session)
         if self._may_send(knock, client):
             return Caller(Way.NETWORK, client, client, scheme)
         if area is Area.OPEN or (area is Area.LOGIN and self._password):

@@ -11,12 +11,12 @@ from typing import NoReturn
 from litestar.exceptions import InternalServerException
 
 from emailhub.core.errors import InvalidMessage, Problem
+from emailhub.core.fields import shown
 from emailhub.web.errors import WebError
 from emailhub.web.visit import AnyRequest
 
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _MEDIA = "application/json"
-_LONGEST_NAME = 64
 
 
 class _JsonError(ValueError):
@@ -90,7 +90,7 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise _JsonError(f"the field {twice[:_LONGEST_NAME]!r} is given twice")
+        raise _JsonError(f"the field {shown(twice)!r} is given twice")
     return found
 
 
@@ -116,7 +116,7 @@ def _refuse_surrogates(document: object) -> None:
     """Half of a surrogate pair is no character: it cannot be stored or sent (RFC 8259 §8.2)."""
     fields = document.items() if isinstance(document, dict) else [("$", document)]
     problems = [
-        Problem(_shown(name), "contains half of a surrogate pair (\\ud800 to \\udfff), which is no character")
+        Problem(shown(name), "contains half of a surrogate pair (\\ud800 to \\udfff), which is no character")
         for name, value in fields
         if any(_broken(text) for text in (name, *_texts(value)))
     ]
@@ -138,7 +138,3 @@ def _texts(value: object) -> Iterator[str]:
 
 def _broken(text: str) -> bool:
     return any("\ud800" <= char <= "\udfff" for char in text) if not text.isascii() else False
-
-
-def _shown(name: str) -> str:
-    return name.encode("ascii", "backslashreplace").decode()[:_LONGEST_NAME]

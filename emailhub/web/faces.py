@@ -25,16 +25,14 @@ __all__ = ["Actor", "Faces", "GivenFaces", "WebOptions", "actor_of"]
 
 @dataclass(frozen=True, kw_only=True)
 class WebOptions:
-    """How the faces behave. `body_limit` in bytes; `heartbeat` and `stall` in seconds.
+    """How the faces behave. `body_limit` in bytes; a live stream gets a comment every `heartbeat` seconds.
 
-    A live stream gets a comment every `heartbeat` seconds; one whose client takes nothing for `stall` seconds is cut.
     `templates_dir` and `static_dir` are searched before the built-in ones.
     """
 
     public_url: str | None = None
     body_limit: int = 21 * 2**20
     heartbeat: float = 15.0
-    stall: float = 10.0
     templates_dir: Path | None = None
     static_dir: Path | None = None
 

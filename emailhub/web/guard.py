@@ -1,0 +1,240 @@
+"""The outermost layer: every request passes the gate here, and every answer leaves with the same protective headers.
+
+It sits outside the router, so that it also covers what the router itself answers (404, 405) and errors of handlers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, cast
+from urllib.parse import quote
+
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+from litestar.utils.path import normalize_path
+
+from emailhub import logs
+from emailhub.engine.gate import Area, Denial, Gate, Knock
+from emailhub.web.errors import Answer, ErrorPage, answer, denied
+from emailhub.web.visit import Trace, Visit, remember, trace_of
+
+log = logs.get("http")
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; frame-src 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+HEADERS: dict[bytes, bytes] = {
+    b"content-security-policy": POLICY.encode(),
+    b"x-content-type-options": b"nosniff",
+    # Not no-referrer: browsers would then send `Origin: null` with our own forms, and the gate would refuse them.
+    b"referrer-policy": b"same-origin",
+    b"cross-origin-opener-policy": b"same-origin",
+    b"cross-origin-resource-policy": b"same-origin",
+    b"permissions-policy": b"camera=(), geolocation=(), microphone=()",
+    b"cache-control": b"no-store",
+}
+"""On every answer, unless the handler set its own."""
+
+COOKIE = "emailhub_session"
+SECURE_COOKIE = f"__Host-{COOKIE}"
+_AREAS = {
+    "health": Area.OPEN,
+    "static": Area.OPEN,
+    "login": Area.LOGIN,
+    "logout": Area.LOGIN,
+    "send_email": Area.SEND,
+    "status": Area.SEND,
+    "emails": Area.API,
+    "breakers": Area.API,
+    "events": Area.SHARED,
+    "metrics": Area.SHARED,
+    "docs": Area.SHARED,
+    "schema": Area.SHARED,
+}
+"""By the first segment of the path; whatever is not named belongs to the dashboard."""
+_STREAM = "/events"
+_PAGES = frozenset({Area.DASHBOARD, Area.LOGIN, Area.SHARED})
+_ONCE = frozenset({"host", "authorization"})
+_PROXY_HEADERS = ("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "forwarded", "via")
+
+
+def area_of(path: str) -> Area:
+    """What a normalised path is for."""
+    return _AREAS.get(path.split("/", 2)[1], Area.DASHBOARD)
+
+
+class Guard:
+    """Wraps the application. `body_limit` in bytes, `prefix` the path the hub lives under ("" at the root)."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        gate: Gate,
+        *,
+        prefix: str,
+        body_limit: int,
+        error_page: ErrorPage,
+        now: Callable[[], float],
+    ) -> None:
+        self._app = app
+        self._gate = gate
+        self._prefix = prefix
+        self._body_limit = body_limit
+        self._error_page = error_page
+        self._now = now
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008, "reason": "There are no WebSockets here."})
+            return
+        headers = _headers(scope["headers"])
+        trace = trace_of(headers)
+        outgoing = _Outgoing(send, trace)
+        began = time.perf_counter()
+        with logs.bound(correlation_id=trace.correlation_id):
+            try:
+                await self._serve(scope, headers, trace, receive, outgoing)
+            finally:
+                log.debug(
+                    "request",
+                    method=scope["method"],
+                    path=scope["path"][:200],
+                    status=outgoing.status,
+                    milliseconds=round((time.perf_counter() - began) * 1000, 1),
+                )
+
+    async def _serve(
+        self, scope: HTTPScope, headers: dict[str, str], trace: Trace, receive: Receive, send: _Outgoing
+    ) -> None:
+        inner = self._localised(scope)
+        area = area_of(inner["path"])
+        html = area in _PAGES and "text/html" in headers.get("accept", "")
+        decision = self._gate.admit(_knock(inner, headers, area), self._now())
+        if isinstance(decision, Denial):
+            log.info("denied", name=decision.name, status=decision.status, area=area.value, client=_peer(scope))
+            await self._deny(inner, decision, send, html=html)
+            return
+        refusal = self._unacceptable(headers)
+        if refusal:
+            await self._reply(refusal, send, html=html)
+            return
+        remember(inner, Visit(area, decision, trace, self._prefix, html))
+        await self._app(inner, receive, cast("Send", send))
+
+    def _localised(self, scope: HTTPScope) -> HTTPScope:
+        """A copy of `scope` with the path as routes know it, whether or not the proxy cut the prefix off."""
+        path = scope["path"]
+        if self._prefix and (path == self._prefix or path.startswith(f"{self._prefix}/")):
+            path = path[len(self._prefix) :]
+        inner = cast("HTTPScope", dict(scope))
+        # The router reads `//emails` as `/emails`; the gate must judge the same path.
+        inner["path"] = normalize_path(path)
+        if inner["method"] == "HEAD" and inner["path"] != _STREAM:
+            # The server sends no body for HEAD by itself; this way every page knows the method.
+            inner["method"] = "GET"
+        return inner
+
+    def _unacceptable(self, headers: dict[str, str]) -> Answer | None:
+        if headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
+            text = "Compressed request bodies are not read. Send the body as it is, without Content-Encoding."
+            return answer(415, "unsupported_media_type", text)
+        length = headers.get("content-length", "0")
+        if length.isdecimal() and int(length[:19]) > self._body_limit:
+            text = f"The request body has {length[:19]} bytes; at most {self._body_limit} are read."
+            return answer(413, "payload_too_large", text, headers=(("connection", "close"),))
+        return None
+
+    async def _deny(self, scope: HTTPScope, denial: Denial, send: _Outgoing, *, html: bool) -> None:
+        if html and denial.log_in and denial.status == 401:
+            await send.whole(303, [(b"location", self._log_in_url(scope).encode())], b"")
+            return
+        await self._reply(denied(denial), send, html=html)
+
+    def _log_in_url(self, scope: HTTPScope) -> str:
+        """The log-in page, leading back to a page that was asked for; after a refused form, to the start."""
+        if scope["method"] != "GET" or scope["path"] == "/":
+            return f"{self._prefix}/login"
+        query = scope["query_string"].decode("latin-1")
+        wanted = f"{scope['path']}?{query}" if query else scope["path"]
+        return f"{self._prefix}/login?next={quote(wanted, safe='/')}"
+
+    async def _reply(self, reply: Answer, send: _Outgoing, *, html: bool) -> None:
+        body = self._error_page(reply.body, self._prefix).encode() if html else reply.json()
+        kind = b"text/html; charset=utf-8" if html else b"application/json"
+        more = [(name.encode(), value.encode("latin-1")) for name, value in reply.headers]
+        await send.whole(reply.status, [(b"content-type", kind), *more], body)
+
+
+class _Outgoing:
+    """The server's `send`, adding to every answer the headers it does not have itself."""
+
+    def __init__(self, send: Send, trace: Trace) -> None:
+        self._send = send
+        self._trace = trace
+        self.status = 0
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            given = list(message["headers"])
+            message["headers"] = [*given, *self._missing({name.lower() for name, _ in given})]
+        await self._send(message)
+
+    async def whole(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        """Send a complete answer."""
+        headers = [*headers, (b"content-length", str(len(body)).encode())]
+        await self({"type": "http.response.start", "status": status, "headers": headers})
+        await self({"type": "http.response.body", "body": body, "more_body": False})
+
+    def _missing(self, given: set[bytes]) -> list[tuple[bytes, bytes]]:
+        added = [(name, value) for name, value in HEADERS.items() if name not in given]
+        added.append((b"x-correlation-id", self._trace.correlation_id.encode()))
+        added.append((b"x-request-id", self._trace.request_id.encode()))
+        if self._trace.traceparent:
+            added.append((b"traceparent", self._trace.traceparent.encode()))
+        return added
+
+
+def session_cookie(cookies: str | None, scheme: str) -> str | None:
+    """The session token in a Cookie header; under HTTPS only from the name no other host can set."""
+    name = SECURE_COOKIE if scheme == "https" else COOKIE
+    pairs = (pair.strip().partition("=") for pair in (cookies or "").split(";"))
+    return next((value[:128] for given, _, value in pairs if given == name), None)
+
+
+def _knock(scope: HTTPScope, headers: dict[str, str], area: Area) -> Knock:
+    cookies = headers.get("cookie")
+    return Knock(
+        area=area,
+        method=scope["method"],
+        peer=_peer(scope),
+        scheme=scope["scheme"],
+        host=headers.get("host"),
+        origin=headers.get("origin"),
+        fetch_site=headers.get("sec-fetch-site"),
+        authorization=headers.get("authorization"),
+        secure_session=session_cookie(cookies, "https"),
+        plain_session=session_cookie(cookies, "http"),
+        forwarded_for=headers.get("x-forwarded-for"),
+        forwarded_proto=headers.get("x-forwarded-proto"),
+        forwarded=any(name in headers for name in _PROXY_HEADERS),
+        stream=scope["path"] == _STREAM,
+    )
+
+
+def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """The headers by lower-case name. Repeated ones are joined; a repeated Host or Authorization counts as none."""
+    found: dict[str, str] = {}
+    twice: set[str] = set()
+    for name_bytes, value_bytes in raw:
+        name, value = name_bytes.decode("latin-1").lower(), value_bytes.decode("latin-1")
+        if name in found:
+            twice.add(name)
+            value = f"{found[name]}{'; ' if name == 'cookie' else ', '}{value}"
+        found[name] = value
+    return {name: value for name, value in found.items() if name not in twice or name not in _ONCE}
+
+
+def _peer(scope: Any) -> str:
+    return scope["client"][0] if scope.get("client") else ""

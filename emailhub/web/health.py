@@ -1,0 +1,104 @@
+"""Health for those who restart and route: is the process alive, should it get requests."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from litestar import Response, Router, get
+from msgspec import UNSET, Struct, UnsetType
+
+from emailhub.core.breaker import Mode, Phase
+from emailhub.core.status import Link, OutboxStatus, RabbitStatus, RelayStatus
+from emailhub.web.faces import Faces, GivenFaces
+from emailhub.web.visit import AnyRequest, visit
+
+DEAD_LAG = 30.0
+"""Seconds the event loop may be late before the process counts as hanging."""
+
+Level = Literal["ok", "degraded", "down"]
+_WELL = frozenset({Link.OFF, Link.CONSUMING})
+
+
+class Part(Struct, frozen=True):
+    """One part: how it stands, and for callers with credentials a sentence about it."""
+
+    status: Level
+    detail: str | UnsetType = UNSET
+
+
+class Parts(Struct, frozen=True):
+    """What emailhub consists of and depends on."""
+
+    outbox: Part
+    rabbitmq: Part
+    relay: Part
+
+
+class Live(Struct, frozen=True):
+    """Whether the event loop runs; `loop_lag` in seconds."""
+
+    status: Literal["ok", "hanging"]
+    loop_lag: float
+
+
+class Ready(Struct, frozen=True):
+    """Whether requests should be sent here: `down` means no. A missing RabbitMQ or relay only makes it `degraded`."""
+
+    status: Level
+    parts: Parts
+    stopping: bool = False
+
+
+@get("/health/live")
+async def live(faces: GivenFaces) -> Response[Live]:
+    """200 while the event loop runs."""
+    lag = faces.board.loop_lag
+    hanging = lag > DEAD_LAG
+    return Response(Live("hanging" if hanging else "ok", round(lag, 3)), status_code=503 if hanging else 200)
+
+
+@get("/health/ready")
+async def ready(request: AnyRequest, faces: GivenFaces) -> Response[Ready]:
+    """200 when messages can be accepted, else 503; with credentials also why."""
+    found = readiness(faces, details=visit(request).caller.trusted)
+    down = found.status == "down"
+    return Response(found, status_code=503 if down else 200, headers={"Retry-After": "5"} if down else {})
+
+
+def readiness(faces: Faces, *, details: bool) -> Ready:
+    """How the parts stand. Mail is accepted, and kept, as long as the outbox can be written."""
+    board = faces.board
+    parts = Parts(_outbox(board.outbox()), _rabbitmq(board.rabbit()), _relay(board.relays()))
+    status: Level = "ok"
+    if any(part.status != "ok" for part in (parts.outbox, parts.rabbitmq, parts.relay)):
+        status = "degraded"
+    if board.stopping or parts.outbox.status == "down":
+        status = "down"
+    return Ready(status, parts if details else _without_details(parts), board.stopping)
+
+
+def router() -> Router:
+    """The routes of this module."""
+    return Router("/", route_handlers=[live, ready])
+
+
+def _outbox(status: OutboxStatus) -> Part:
+    return Part("ok", "writable") if status.writable else Part("down", status.detail or "cannot be written")
+
+
+def _rabbitmq(status: RabbitStatus) -> Part:
+    return Part("ok" if status.link in _WELL else "degraded", ": ".join(filter(None, (status.link, status.detail))))
+
+
+def _relay(relays: tuple[RelayStatus, ...]) -> Part:
+    troubled = [
+        f"{relay.name}: {relay.breaker.cause or relay.breaker.note or relay.breaker.phase}"
+        for relay in relays
+        if relay.breaker.mode is Mode.OPEN
+        or (relay.breaker.mode is Mode.AUTO and relay.breaker.phase is not Phase.CLOSED)
+    ]
+    return Part("degraded", "; ".join(troubled)) if troubled else Part("ok", "taking mail")
+
+
+def _without_details(parts: Parts) -> Parts:
+    return Parts(Part(parts.outbox.status), Part(parts.rabbitmq.status), Part(parts.relay.status))

@@ -1,0 +1,284 @@
+"""The HTTP server: uvicorn inside our own event loop, with limits on how slow and how many clients may be.
+
+Signals, sockets and the order of stopping are ours: uvicorn would install handlers of its own, exit the process on a
+port in use, and wait for live streams, which is why those are ended before `stop`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import socket
+from collections.abc import Iterator
+from typing import Any, cast
+
+import uvicorn
+from litestar import Litestar
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from emailhub import logs
+from emailhub.core.errors import EmailhubError
+from emailhub.web.errors import answer
+from emailhub.web.guard import HEADERS
+
+log = logs.get("server")
+
+BACKLOG = 2048
+HEADER_BYTES = 64 * 1024
+"""Most bytes of request line and headers together; the parser itself knows no limit."""
+
+
+class CannotListen(EmailhubError, OSError):
+    """The address to listen on is taken, not ours, or not allowed."""
+
+
+class Server:
+    """Serves `app`. Times in seconds.
+
+    A connection is closed that has not sent its whole header `header_timeout` after it was opened or began to, or its
+    whole body `body_timeout` after that, or that takes nothing of an answer for `write_timeout`; an idle one is kept
+    `keep_alive`. Above `connections` new ones get a 503. `stop` waits `grace` for running requests.
+    """
+
+    def __init__(
+        self,
+        app: Litestar,
+        *,
+        header_timeout: float = 10.0,
+        body_timeout: float = 60.0,
+        write_timeout: float = 30.0,
+        keep_alive: float = 75.0,
+        connections: int = 1000,
+        grace: float = 5.0,
+    ) -> None:
+        config = _Config(
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="on",
+            server_header=False,
+            proxy_headers=False,
+            ws="none",
+            http=_Protocol,
+            backlog=BACKLOG,
+            timeout_keep_alive=cast("int", keep_alive),
+            timeout_graceful_shutdown=cast("int", grace),
+        )
+        config.header_timeout = header_timeout
+        config.body_timeout = body_timeout
+        config.write_timeout = write_timeout
+        config.most_connections = connections
+        self._uvicorn = _Uvicorn(config)
+        self._task: asyncio.Task[None] | None = None
+
+    @staticmethod
+    def bind(host: str, port: int) -> socket.socket:
+        """A bound socket; port 0 takes any free one. Raises CannotListen, saying what to do."""
+        try:
+            family, kind, protocol, _, address = _resolved(host, port)
+            listener = socket.socket(family, kind, protocol)
+        except OSError as error:
+            raise CannotListen(f"cannot listen on {host}: {error.strerror or error}. Set EMAILHUB_HOST.") from None
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                # `::` means every address, also those of IPv4.
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if host == "::" else 1)
+            listener.bind(address)
+            listener.setblocking(False)
+        except (OSError, OverflowError) as error:
+            listener.close()
+            raise CannotListen(_why_not(host, port, error)) from None
+        return listener
+
+    async def start(self, listener: socket.socket) -> None:
+        """Answer requests on `listener` from now on. Raises CannotListen when another process listens there already."""
+        ready = asyncio.create_task(self._uvicorn.ready.wait(), name="server ready")
+        self._task = asyncio.create_task(self._uvicorn.serve(sockets=[listener]), name="uvicorn")
+        await asyncio.wait({ready, self._task}, return_when=asyncio.FIRST_COMPLETED)
+        ready.cancel()
+        if self._task.done():
+            self._uvicorn.raise_failure()
+            self._task.result()
+
+    async def serve(self) -> None:
+        """Return when the server has stopped; raise what it died of."""
+        if self._task is not None:
+            await asyncio.shield(self._task)
+
+    async def stop(self) -> None:
+        """Take no new connection, let running requests finish, close. End live streams before."""
+        self._uvicorn.should_exit = True
+        if self._task is not None:
+            await asyncio.gather(self._task, return_exceptions=True)
+
+
+def _resolved(host: str, port: int) -> tuple[Any, ...]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    # `localhost` is usually both; people and health checks type 127.0.0.1.
+    return min(found, key=lambda entry: entry[0] != socket.AF_INET)
+
+
+def _why_not(host: str, port: int, error: OSError | OverflowError) -> str:
+    number = getattr(error, "errno", None)
+    if number == errno.EADDRINUSE:
+        return _taken(host, port)
+    if number == errno.EACCES:
+        return f"cannot listen on port {port}: ports below 1024 need a privilege. Set EMAILHUB_PORT to a higher one."
+    if number == errno.EADDRNOTAVAIL:
+        return f"cannot listen on {host}: it is not an address of this machine. Set EMAILHUB_HOST."
+    return f"cannot listen on {host} port {port}: {os.strerror(number) if number else error}."
+
+
+def _taken(host: str, port: int) -> str:
+    return (
+        f"cannot listen on {host} port {port}: another process listens there. "
+        "Is emailhub running already? Stop it, or set EMAILHUB_PORT to a free port."
+    )
+
+
+class _Config(uvicorn.Config):
+    header_timeout: float
+    body_timeout: float
+    write_timeout: float
+    most_connections: int
+
+
+class _Uvicorn(uvicorn.Server):
+    """Uvicorn without its own signal handling, telling when it is ready and why it is not."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+        self._failure: BaseException | None = None
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals belong to the process, not to the server."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start listening. What goes wrong is kept for `raise_failure`: uvicorn would leave by SystemExit."""
+        try:
+            await super().startup(sockets=sockets)
+        except OSError as error:
+            host, port = sockets[0].getsockname()[:2] if sockets else ("", 0)
+            self._failure = CannotListen(_why_not(host, port, error))
+            await self.lifespan.shutdown()
+        except SystemExit:
+            self._failure = RuntimeError("the web application could not be started; the log says why")
+        if self._failure:
+            self.should_exit = True
+        self.ready.set()
+
+    def raise_failure(self) -> None:
+        """Raise what kept the server from starting, if anything did."""
+        if self._failure:
+            raise self._failure
+
+
+class _Protocol(HttpToolsProtocol):
+    """One connection, with deadlines for what it sends and takes, and bounds."""
+
+    config: _Config
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._deadline: asyncio.TimerHandle | None = None
+        self._stalled: asyncio.TimerHandle | None = None
+        self._header_bytes = 0
+        self._in_body = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > self.config.most_connections:
+            log.warning("connection refused: too many", limit=self.config.most_connections)
+            self._refuse(503, "service_unavailable", "Too many connections are open. Try again in a moment.", 5)
+            return
+        self._arm(self.config.header_timeout)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._disarm()
+        self.resume_writing()
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._stalled is None:
+            # Closing would wait until the client has taken what is written, which is what it does not do.
+            self._stalled = self.loop.call_later(self.config.write_timeout, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
+        super().resume_writing()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._header_bytes = 0
+        self._in_body = False
+        if self._deadline is None:
+            self._arm(self.config.header_timeout)
+
+    def on_url(self, url: bytes) -> None:
+        super().on_url(url)
+        self._count(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        super().on_header(name, value)
+        self._count(len(name) + len(value))
+
+    def on_headers_complete(self) -> None:
+        self._disarm()
+        if self.transport.is_closing():
+            return
+        super().on_headers_complete()
+        self._in_body = True
+        self._arm(self.config.body_timeout)
+
+    def on_body(self, body: bytes) -> None:
+        if not self.transport.is_closing():
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._disarm()
+        if not self.transport.is_closing():
+            super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's text says less than ours
+        if not self.transport.is_closing():
+            self._refuse(400, "validation_error", "This is not an HTTP/1.1 request.")
+
+    def _count(self, length: int) -> None:
+        self._header_bytes += length
+        if self._header_bytes > HEADER_BYTES and not self.transport.is_closing():
+            self._refuse(431, "headers_too_large", f"Request line and headers have more than {HEADER_BYTES} bytes.")
+
+    def _arm(self, seconds: float) -> None:
+        self._deadline = self.loop.call_later(seconds, self._late)
+
+    def _disarm(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _late(self) -> None:
+        self._deadline = None
+        if self._in_body and self.cycle.response_started:
+            self.transport.abort()
+            return
+        self._refuse(408, "request_timeout", "The request did not arrive in time.")
+
+    def _refuse(self, status: int, name: str, text: str, retry_after: float | None = None) -> None:
+        """Answer without the application, and close."""
+        reply = answer(status, name, text, retry_after=retry_after)
+        body = reply.json()
+        lines = [*HEADERS.items(), (b"content-type", b"application/json"), (b"connection", b"close")]
+        lines += [(key.encode(), value.encode()) for key, value in reply.headers]
+        lines.append((b"content-length", str(len(body)).encode()))
+        head = b"".join(b"%b: %b\r\n" % line for line in lines)
+        self.transport.write(STATUS_LINE[status] + head + b"\r\n" + body)
+        self.transport.close()

@@ -1,0 +1,80 @@
+"""The application: all faces on one router, the guard around it, every error in one shape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from litestar import Litestar, Response
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.exceptions import HTTPException
+from litestar.types import ControllerRouterHandler
+
+from emailhub import logs
+from emailhub.core.errors import EmailhubError
+from emailhub.web import api, breakers, contract, health, login, metrics, reference, stream
+from emailhub.web.errors import Answer, ErrorPage, answer_of
+from emailhub.web.faces import Faces
+from emailhub.web.guard import Guard
+from emailhub.web.pages import Pages
+from emailhub.web.visit import AnyRequest, visit
+
+log = logs.get("http")
+
+
+def create_app(faces: Faces, routers: Sequence[ControllerRouterHandler] = ()) -> Litestar:
+    """The ASGI application for `faces`, with the dashboard, and with `routers` beside its own."""
+    pages = Pages(faces)
+    app = Litestar(
+        route_handlers=[
+            contract.router(),
+            api.router(),
+            breakers.router(),
+            health.router(),
+            metrics.router(),
+            stream.router(),
+            login.router(pages),
+            reference.router(),
+            pages.router,
+            *routers,
+        ],
+        dependencies={"faces": Provide(lambda: faces, sync_to_thread=False)},
+        exception_handlers={HTTPException: _on_error(pages.error_page), Exception: _on_error(pages.error_page)},
+        lifespan=[stream.status_feed],
+        state=State({"faces": faces}),
+        request_max_body_size=faces.options.body_limit,
+        openapi_config=None,
+        logging_config=None,
+        debug=False,
+    )
+    app.asgi_handler = Guard(
+        app.asgi_handler,
+        faces.gate,
+        prefix=faces.options.prefix,
+        body_limit=faces.options.body_limit,
+        error_page=pages.error_page,
+        now=faces.now,
+    )
+    return app
+
+
+def _on_error(error_page: ErrorPage) -> Any:
+    def on_error(request: AnyRequest, error: Exception) -> Response[Any]:
+        reply = answer_of(error)
+        if reply.status == 500:
+            log.error("request failed", exc=error, method=request.method, path=request.url.path[:200])
+        elif isinstance(error, EmailhubError) and reply.status > 500:
+            log.warning("request refused", name=reply.body.name, status=reply.status, error=str(error))
+        return _response(request, reply, error_page)
+
+    return on_error
+
+
+def _response(request: AnyRequest, reply: Answer, error_page: ErrorPage) -> Response[Any]:
+    seen = visit(request)
+    headers = dict(reply.headers)
+    if seen.html:
+        page = error_page(reply.body, seen.prefix)
+        return Response(page, status_code=reply.status, headers=headers, media_type="text/html")
+    return Response(reply.json(), status_code=reply.status, headers=headers, media_type="application/json")
