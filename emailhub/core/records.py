@@ -6,7 +6,8 @@ from msgspec import Struct
 
 from emailhub.core.delivery import OnUnknown, Outcome, Reason, Standing, State, Wish
 from emailhub.core.message import Priority
-from emailhub.core.verdict import Line, Reply, Session, Stage
+from emailhub.core.reply import Reply
+from emailhub.core.verdict import Line, Session, Stage
 
 Scalar = str | int | float | bool | None
 """What the data of an event may hold: short facts, never a body."""

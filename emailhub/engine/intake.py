@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
+from emailhub import logs
 from emailhub.core import header, mime
 from emailhub.core.address import needs_smtputf8
 from emailhub.core.delivery import OnUnknown
@@ -21,6 +22,9 @@ OWN_WAKE = 5.0
 """Seconds after which a fresh message is due by itself when a hand-off was published: a lost one delays it so long."""
 HEAVY = 256 * 1024
 """Characters from which the bytes are built in a thread: encoding a megabyte would stall every other request."""
+
+
+log = logs.get("intake")
 
 
 class Defaults(Struct, frozen=True):
@@ -195,6 +199,15 @@ class Intake:
         self._room.waiting += len(fresh)
         for parcel in fresh:
             self._meter.accepted(parcel.origin.face)
+            log.info(
+                "accepted",
+                message_id=parcel.id,
+                correlation_id=parcel.origin.correlation_id,
+                request_id=parcel.request_id,
+                face=parcel.origin.face,
+                recipients=len(parcel.to) + len(parcel.cc) + len(parcel.bcc),
+                size=len(parcel.content),
+            )
         handed = [parcel.id for parcel in fresh if parcel.scheduled_at is None]
         if handed and self._broker.can_hand_off:
             self._broker.hand_off(handed)
