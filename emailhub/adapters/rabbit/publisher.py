@@ -23,8 +23,9 @@ _WAITING = 64 * IDS
 _SHORT = 255
 """Bytes of an AMQP short string, such as a correlation id or a header's name."""
 _HEADERS = 32 * 1024
-"""Bytes of headers taken over from the original: they must fit into one frame together with ours."""
-_BROKERS_OWN = ("x-death", "x-first-death-", "x-last-death-", "x-delivery-count", "x-acquired-count", "x-emailhub-")
+"""Bytes of headers: they must fit into one frame, or RabbitMQ closes the connection."""
+_VALUE = 4096
+_BROKERS_OWN = ("x-death", "x-first-death-", "x-last-death-", "x-delivery-count", "x-acquired-count")
 
 _log = logs.get("rabbit")
 
@@ -82,6 +83,7 @@ class Publisher:
         """
         if self.blocked:
             raise BrokerDown("RabbitMQ takes nothing at the moment (memory or disk alarm)")
+        message_id = f"{self._options.outbox_id}.{letter.id}"
         try:
             with cut_off_is_lost():
                 await self._ready_for_dead_letters()
@@ -89,10 +91,10 @@ class Publisher:
                     letter.body,
                     queue=self._options.dead_letter_queue,
                     exchange=self._options.dead_letter_exchange,
-                    headers=dead_letter_headers(letter, self._options.outbox_id),
+                    headers=dead_letter_headers(letter, message_id),
                     content_type=_short(letter.content_type),
                     correlation_id=_short(letter.correlation_id),
-                    message_id=f"{self._options.outbox_id}.{letter.id}",
+                    message_id=message_id,
                 )
         except FAILURES as error:
             # Perhaps the queue was deleted: look for it again next time.
@@ -136,25 +138,25 @@ class Publisher:
         return self._connection
 
 
-def dead_letter_headers(letter: DeadLetter, outbox_id: str) -> dict[str, str]:
-    """The headers a dead letter is published with: the original's, and whose it is and why.
+def dead_letter_headers(letter: DeadLetter, fallback_id: str) -> dict[str, str]:
+    """The headers a dead letter is published with: its own, and always whose it is and why.
 
     RabbitMQ's own bookkeeping stays behind, as do `CC` and `BCC`, which would route copies to other queues, or close
-    the channel when they are not lists.
+    the channel when they are not lists. Ours go first, so that the sender's give way when there are too many.
     """
-    ours = {
-        "x-emailhub-id": f"{outbox_id}/{letter.id}",
+    always = {
+        "x-emailhub-id": letter.message or fallback_id,
         "x-emailhub-reason": letter.reason,
-        "x-emailhub-message": letter.message,
-        "x-emailhub-recipient": letter.recipient,
+        "x-emailhub-recipient": letter.recipient or "",
     }
-    theirs: dict[str, str] = {}
+    given = sorted(letter.headers.items(), key=lambda header: not header[0].startswith("x-emailhub-"))
+    kept = {name: value[:_VALUE] for name, value in always.items() if value}
     room = _HEADERS
-    for name, value in letter.headers.items():
-        room -= len(name) + len(value.encode())
+    for name, value in given:
+        room -= len(name.encode()) + len(value.encode())
         if room >= 0 and not _reserved(name) and len(name.encode()) <= _SHORT:
-            theirs[name] = value
-    return theirs | {name: value[:4096] for name, value in ours.items() if value is not None}
+            kept[name] = value
+    return kept
 
 
 def _reserved(name: str) -> bool:
