@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelNotFoundEntity, ProbableAuthenticationError
-from aiormq.exceptions import ChannelAccessRefused, ChannelLockedResource, ConnectionChannelError
+from aiormq.exceptions import ChannelAccessRefused, ChannelLockedResource, ConnectionChannelError, InvalidFrameError
 from faststream.exceptions import FastStreamException
 from msgspec import Struct
 
@@ -87,5 +87,8 @@ def plain(error: BaseException) -> str:
 
 
 def _refuses_vhost(error: BaseException, text: str) -> bool:
+    # The library loses the server's words here; but nothing else is closed in place of being opened.
+    if isinstance(error, InvalidFrameError) and "OpenOk" in text and "Connection.Close" in text:
+        return True
     # A vhost that is still starting is refused with the same code; that passes.
     return "NOT_ALLOWED" in text and "is down" not in text and not isinstance(error, ConnectionChannelError)
