@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from emailhub.cli.hub import Hub, Unreachable
 from emailhub.settings import Loaded, Settings, units
 
 _CHECK_SECONDS = 30.0
+_STEPS_BETWEEN_LOOKS = 100_000
 
 
 class Mark(StrEnum):
@@ -56,7 +58,7 @@ def check_outbox(settings: Settings) -> Iterator[Finding]:
         with _reader(path) as connection:
             yield from _contents(connection, path)
     except sqlite3.Error as error:
-        yield Finding(Mark.FAIL, "outbox", f"{path} cannot be read: {error}", "restore a backup, or name another file")
+        yield _unread(error, path)
 
 
 def check_hub(hub: Hub) -> Iterator[Finding]:
@@ -108,19 +110,16 @@ def _lock(path: Path) -> Finding:
     return Finding(Mark.OK, "outbox", "no hub has it open")
 
 
-class _reader:  # noqa: N801 - used as a function
-    """A connection that cannot write, closed at the end, and gives up a check that takes too long."""
-
-    def __init__(self, path: Path) -> None:
-        self._connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
-        deadline = time.monotonic() + _CHECK_SECONDS
-        self._connection.set_progress_handler(lambda: time.monotonic() > deadline, 100_000)
-
-    def __enter__(self) -> sqlite3.Connection:
-        return self._connection
-
-    def __exit__(self, *_: object) -> None:
-        self._connection.close()
+@contextmanager
+def _reader(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that cannot write and is interrupted when it is used for too long."""
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
+    deadline = time.monotonic() + _CHECK_SECONDS
+    connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS_BETWEEN_LOOKS)
+    try:
+        yield connection
+    finally:
+        connection.close()
 
 
 def _contents(connection: sqlite3.Connection, path: Path) -> Iterator[Finding]:
@@ -137,6 +136,13 @@ def _contents(connection: sqlite3.Connection, path: Path) -> Iterator[Finding]:
     yield _soundness(connection)
 
 
+def _unread(error: sqlite3.Error, path: Path) -> Finding:
+    if "interrupted" in str(error):
+        step = "run `PRAGMA quick_check` on a backup when there is time"
+        return Finding(Mark.WARN, "outbox", f"too large to check in {_CHECK_SECONDS:g} s", step)
+    return Finding(Mark.FAIL, "outbox", f"{path} cannot be read: {error}", "restore a backup, or name another file")
+
+
 def _without_schema(connection: sqlite3.Connection, path: Path) -> Finding:
     if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
         detail = f"{path} is a database, but not emailhub's"
@@ -145,13 +151,7 @@ def _without_schema(connection: sqlite3.Connection, path: Path) -> Finding:
 
 
 def _soundness(connection: sqlite3.Connection) -> Finding:
-    try:
-        found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    except sqlite3.OperationalError as error:
-        if "interrupted" not in str(error):
-            raise
-        step = "run `PRAGMA quick_check` on a backup when there is time"
-        return Finding(Mark.WARN, "outbox", f"too large to check its pages in {_CHECK_SECONDS:g} s", step)
+    found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if found != "ok":
         return Finding(Mark.FAIL, "outbox", f"damaged: {found}", "stop the hub and restore a backup")
     return Finding(Mark.OK, "outbox", "its pages are sound")

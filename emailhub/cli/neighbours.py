@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-import ssl
-from collections.abc import AsyncIterator
+import time
 
-import aio_pika
-import aiosmtplib
-from aio_pika.abc import AbstractConnection
 from aio_pika.exceptions import ChannelNotFoundEntity
+from faststream.rabbit import Channel
 
+from emailhub.adapters.rabbit.connection import Connection as RabbitConnection
 from emailhub.adapters.rabbit.errors import FAILURES, explain
 from emailhub.adapters.rabbit.options import RabbitOptions
+from emailhub.adapters.smtp.dial import Trouble
+from emailhub.adapters.smtp.options import SmtpOptions, Timeouts, TlsMode
+from emailhub.adapters.smtp.session import Connection, SessionOpener
+from emailhub.adapters.smtp.transcript import Transcript
+from emailhub.adapters.smtp.wire import Wire, WireError
 from emailhub.cli.doctor import Finding, Mark
 from emailhub.core.address import parse_mailbox
+from emailhub.core.verdict import Progress, Stage
 from emailhub.settings import Secret, Settings
 
 _SECONDS = 15.0
@@ -22,133 +25,104 @@ _TROUBLE: tuple[type[BaseException], ...] = (*FAILURES, ValueError)
 
 
 async def check_smtp(settings: Settings) -> list[Finding]:
-    """Connect, say hello, secure the connection, log in, and ask whether the sender is welcome."""
+    """Open a session just as the hub does, and ask whether the sender is welcome."""
     if settings.capture:
         return [Finding(Mark.OK, "smtp", "mail is captured; no SMTP server is used")]
-    place = f"{settings.smtp_host}:{settings.smtp_port}"
-    session = _session(settings, _trust(settings))
+    options = _smtp_options(settings)
+    opener = SessionOpener(options, time.monotonic)
     try:
-        await session.connect()
-    except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-        return [Finding(Mark.FAIL, "smtp", f"{place}: {_plain(error)}", _smtp_step(error, settings))]
-    try:
-        return [_welcome(session, settings, place), await _sender(session, settings.sender)]
+        connection = await opener.open(Progress(), Transcript(time.monotonic))
+    except Trouble as trouble:
+        return [Finding(Mark.FAIL, "smtp", trouble.verdict.text, _STEPS.get(trouble.verdict.stage, ""))]
     finally:
-        await _part(session)
+        await opener.close()
+    try:
+        return [_welcome(connection, options), await _sender(connection.wire, settings.sender)]
+    finally:
+        connection.wire.quit()
+        await connection.wire.closed
 
 
 async def check_rabbit(settings: Settings) -> list[Finding]:
     """Log in and look at the queues, each on a channel of its own, because asking for an absent one closes it."""
     if settings.rabbitmq_url is None:
         return [Finding(Mark.OK, "rabbitmq", "not configured; the outbox is the queue")]
-    options = _options(settings, settings.rabbitmq_url)
+    options = _rabbit_options(settings, settings.rabbitmq_url)
+    link = RabbitConnection(options, "check", Channel())
     try:
-        connection = await aio_pika.connect(options.url, timeout=_SECONDS)
+        await link.open()
+        found = [Finding(Mark.OK, "rabbitmq", f"logged in at {options.place} as {options.user}")]
+        queues = (options.queue, options.dead_letter_queue)
+        return found + [await _queue(link, queue, options) for queue in queues]
     except _TROUBLE as error:
         return [Finding(Mark.FAIL, "rabbitmq", explain(error, options).text, "check RABBITMQ_URL and the server")]
-    async with connection:
-        found = [Finding(Mark.OK, "rabbitmq", f"logged in at {options.place} as {options.user}")]
-        found += [finding async for finding in _queues(connection, settings, options)]
-        return found
+    finally:
+        await link.close()
 
 
-def _session(settings: Settings, context: ssl.SSLContext) -> aiosmtplib.SMTP:
-    start_tls = {"starttls": True, "opportunistic": None}.get(settings.smtp_security, False)
-    return aiosmtplib.SMTP(
-        hostname=settings.smtp_host,
+def _smtp_options(settings: Settings) -> SmtpOptions:
+    return SmtpOptions(
+        host=settings.smtp_host or "",
         port=settings.smtp_port,
-        username=settings.smtp_user,
-        password=settings.smtp_pass.reveal() if settings.smtp_pass else None,
+        user=settings.smtp_user or "",
+        password=settings.smtp_pass.reveal() if settings.smtp_pass else "",
+        tls=TlsMode(settings.smtp_tls),
+        ca=str(settings.smtp_ca) if settings.smtp_ca else None,
         local_hostname=settings.smtp_source,
-        use_tls=settings.smtp_security == "implicit",
-        start_tls=start_tls,
-        tls_context=context,
-        timeout=_SECONDS,
+        timeouts=Timeouts(connect=_SECONDS, greeting=_SECONDS, command=_SECONDS),
     )
 
 
-def _trust(settings: Settings) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=str(settings.smtp_ca) if settings.smtp_ca else None)
-
-
-def _welcome(session: aiosmtplib.SMTP, settings: Settings, place: str) -> Finding:
-    secured = session.get_transport_info("ssl_object") is not None
-    login = f"logged in as {settings.smtp_user}" if settings.smtp_user else "no login"
-    detail = f"{place} answers, {'TLS' if secured else 'no TLS'}, {login}"
-    if secured or settings.smtp_security == "none":
+def _welcome(connection: Connection, options: SmtpOptions) -> Finding:
+    login = f"logged in as {options.user}" if options.user else "no login"
+    detail = f"{options.host}:{options.port} answers, {connection.tls or 'no TLS'}, {login}"
+    if connection.tls or options.tls is TlsMode.NONE:
         return Finding(Mark.OK, "smtp", detail)
-    return Finding(Mark.WARN, "smtp", detail, "the server offers no TLS: mail travels readable. Set EMAILHUB_SMTP_TLS")
+    step = "the server offers no TLS, so mail travels readable: use another port, or say EMAILHUB_SMTP_TLS=none"
+    return Finding(Mark.WARN, "smtp", detail, step)
 
 
-async def _sender(session: aiosmtplib.SMTP, sender: str) -> Finding:
+async def _sender(wire: Wire, sender: str) -> Finding:
     address = parse_mailbox(sender, field="EMAIL_FROM", allow_local=True).address
     try:
-        await session.mail(address)
-    except aiosmtplib.SMTPException as error:
-        step = "verify this sender at the provider, or set EMAIL_FROM to one that is"
-        return Finding(Mark.FAIL, "smtp", f"the sender {address} is refused: {_plain(error)}", step)
-    return Finding(Mark.OK, "smtp", f"the sender {address} is welcome")
+        wire.command(f"MAIL FROM:<{address}>\r\n".encode())
+        reply = await wire.reply(_SECONDS)
+    except WireError as error:
+        return Finding(Mark.FAIL, "smtp", f"asked for the sender {address}, and {error}", "try again")
+    if reply.code == 250:
+        return Finding(Mark.OK, "smtp", f"the sender {address} is welcome")
+    step = "verify this sender at the provider, or set EMAIL_FROM to one that is"
+    return Finding(Mark.FAIL, "smtp", f"the sender {address} is refused: {reply}", step)
 
 
-async def _part(session: aiosmtplib.SMTP) -> None:
-    try:
-        await session.quit()
-    except (aiosmtplib.SMTPException, OSError):
-        session.close()
+_STEPS = {
+    Stage.CONNECT: "check SMTP_HOST and SMTP_PORT; where a firewall blocks 25 or 587, 465 or 2525 may be open",
+    Stage.TLS: "use the port that fits EMAILHUB_SMTP_TLS, and as SMTP_HOST the name its certificate has",
+    Stage.AUTH: "check SMTP_USER and SMTP_PASS at the provider",
+}
 
 
-def _smtp_step(error: BaseException, settings: Settings) -> str:
-    if isinstance(error, aiosmtplib.SMTPAuthenticationError):
-        return "check SMTP_USER and SMTP_PASS at the provider"
-    if _certificate(error):
-        return "use the name the certificate has as SMTP_HOST, or name its issuer with EMAILHUB_SMTP_CA"
-    if isinstance(error, aiosmtplib.SMTPTimeoutError):
-        return "a firewall may block the port: try SMTP_PORT 587, 465 or 2525"
-    if settings.smtp_security == "starttls":
-        return "check SMTP_HOST and SMTP_PORT; port 465 speaks TLS at once, others must offer STARTTLS for a login"
-    return "check SMTP_HOST, SMTP_PORT and that the server runs"
-
-
-def _certificate(error: BaseException | None) -> bool:
-    while error is not None:
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
-
-
-def _plain(error: BaseException) -> str:
-    if isinstance(error, aiosmtplib.SMTPResponseException):
-        return " ".join(f"{error.code} {error.message}".split())
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-def _options(settings: Settings, url: Secret) -> RabbitOptions:
+def _rabbit_options(settings: Settings, url: Secret) -> RabbitOptions:
     return RabbitOptions(
         url=url.reveal(),
         outbox_id="check",
         queue=settings.queue,
+        declare=settings.queue_declare,
         dead_letter_queue=settings.dead_letter_queue,
         connect=_SECONDS,
     )
 
 
-async def _queues(connection: AbstractConnection, settings: Settings, options: RabbitOptions) -> AsyncIterator[Finding]:
-    for queue in (settings.queue, settings.dead_letter_queue):
-        yield await _queue(connection, queue, settings, options)
-
-
-async def _queue(connection: AbstractConnection, name: str, settings: Settings, options: RabbitOptions) -> Finding:
+async def _queue(link: RabbitConnection, name: str, options: RabbitOptions) -> Finding:
     try:
-        channel = await asyncio.wait_for(connection.channel(), _SECONDS)
-        queue = await channel.declare_queue(name, passive=True, timeout=_SECONDS)
+        async with link.throwaway() as channel:
+            there = await channel.queue_declare(name, passive=True)
     except ChannelNotFoundEntity:
-        if settings.queue_declare == "auto":
+        if options.declare == "auto":
             return Finding(Mark.OK, "rabbitmq", f"the queue {name} does not exist yet; `emailhub serve` makes it")
         step = "create it, or set EMAILHUB_QUEUE_DECLARE=auto"
         return Finding(Mark.WARN, "rabbitmq", f"the queue {name} does not exist", step)
     except _TROUBLE as error:
         return Finding(Mark.FAIL, "rabbitmq", f"the queue {name}: {explain(error, options).text}", "grant the right")
-    counts = queue.declaration_result
-    detail = f"the queue {name} has {counts.message_count} messages and {counts.consumer_count} consumers"
+    detail = f"the queue {name} has {there.message_count} messages and {there.consumer_count} consumers"
     return Finding(Mark.OK, "rabbitmq", detail)
