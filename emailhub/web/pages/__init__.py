@@ -1,0 +1,47 @@
+"""The dashboard: HTML pages made on the server, complete without script, kept live by it."""
+
+from __future__ import annotations
+
+from litestar import Response, Router, get
+from litestar.di import Provide
+from litestar.params import FromPath
+
+from emailhub.web.errors import ErrorPage
+from emailhub.web.faces import Faces
+from emailhub.web.pages import message, messages, overview, relays, send
+from emailhub.web.pages.assets import answer
+from emailhub.web.pages.paper import GivenPaper, Paper
+from emailhub.web.visit import AnyRequest
+
+
+class Pages:
+    """The whole dashboard: its `router`, the page of an error for people, and the form to sign in.
+
+    The application that takes the router provides the dependency `faces`.
+    """
+
+    def __init__(self, faces: Faces) -> None:
+        self._paper = Paper(faces)
+        self.error_page: ErrorPage = self._paper.error
+        self.router = Router(
+            "/",
+            route_handlers=[
+                *overview.HANDLERS,
+                *messages.HANDLERS,
+                *message.HANDLERS,
+                *relays.HANDLERS,
+                *send.HANDLERS,
+                static,
+            ],
+            dependencies={"paper": Provide(lambda: self._paper, sync_to_thread=False)},
+        )
+
+    def login(self, request: AnyRequest, next: str, problem: str = "", status: int = 200) -> Response[str]:
+        """The form to sign in, leading to the path `next`; `problem` says what was wrong with the last try."""
+        return self._paper.stranger(request, "login.html", status=status, next=next, problem=problem)
+
+
+@get("/static/{name:str}", name="static", include_in_schema=False)
+async def static(request: AnyRequest, paper: GivenPaper, name: FromPath[str]) -> Response[bytes]:
+    """A static file."""
+    return answer(paper.assets, name, request)

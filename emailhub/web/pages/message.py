@@ -1,0 +1,194 @@
+"""`/messages/{id}`: one message, what happened to it, what is in it, and what can be done about it."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote
+
+import msgspec
+from litestar import Response, get, post
+from litestar.exceptions import NotFoundException
+from litestar.params import FromPath
+from litestar.response import Redirect
+from litestar.types import ControllerRouterHandler
+from msgspec import Struct
+
+from emailhub.core import mime
+from emailhub.core.delivery import OnUnknown, Reason, State, Verb, sources
+from emailhub.core.errors import NotFound, Refused, WrongState
+from emailhub.core.mime import Attachment
+from emailhub.core.records import AttemptRecord, Detail, Event
+from emailhub.web.faces import Faces, GivenFaces, actor_of
+from emailhub.web.pages import story, words
+from emailhub.web.pages.flash import Flash
+from emailhub.web.pages.paper import GivenPaper, is_part
+from emailhub.web.visit import AnyRequest
+
+_RAW = 200_000
+PREVIEW_POLICY = (
+    "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; "
+    "frame-ancestors 'self'"
+)
+"""What the html of a message may do: look like itself, with pictures it carries inline. No script, no network."""
+_REMOTE = re.compile(r"""(?:\b(?:src|srcset|background|poster)\s*=|url\()\s*["']?\s*(?:https?:)?//""", re.IGNORECASE)
+_VIEWS = {"preview": "Preview", "text": "Text", "headers": "Headers", "attachments": "Attachments", "raw": "Raw"}
+_UNKNOWN = {
+    OnUnknown.RETRY: "send again, at the risk of a second copy",
+    OnUnknown.HOLD: "hold for a human",
+    OnUnknown.FAIL: "fail, never risk a second copy",
+}
+_VERBS = {"cancel": Verb.CANCEL, "hold": Verb.HOLD, "retry": Verb.RETRY}
+
+
+class Content(Struct, frozen=True):
+    """What is in the message, as one of its views; `cut` is how much of a long source is shown, 0 for all of it."""
+
+    view: str
+    views: tuple[tuple[str, str], ...]
+    headers: tuple[tuple[str, str], ...] = ()
+    text: str | None = None
+    attachments: tuple[Attachment, ...] = ()
+    remote: int = 0
+    raw: str = ""
+    cut: int = 0
+
+
+def content_of(source: bytes | None, asked: str) -> Content:
+    """The view `asked` for, or the best there is."""
+    if source is None:
+        return Content("erased", ())
+    read = mime.read(source)
+    absent = {name for name, there in (("preview", read.html), ("attachments", read.attachments)) if not there}
+    views = [name for name in _VIEWS if name not in absent]
+    view = asked if asked in views else views[0]
+    labels = {**_VIEWS, "attachments": f"Attachments {len(read.attachments)}"}
+    return Content(
+        view,
+        tuple((name, labels[name]) for name in views),
+        headers=read.headers,
+        text=read.text,
+        attachments=read.attachments,
+        remote=len(_REMOTE.findall(read.html or "")),
+        raw=source[:_RAW].decode(errors="replace").replace("\r\n", "\n") if view == "raw" else "",
+        cut=_RAW if len(source) > _RAW else 0,
+    )
+
+
+def verbs_for(states: set[State]) -> list[tuple[str, str]]:
+    """The verbs that apply to recipients in `states`, with their labels; those being sent take wishes."""
+    offered = []
+    for name, verb in _VERBS.items():
+        wish = State.SENDING in states and verb is not Verb.RETRY
+        if wish or states & (sources(verb) - {State.SENDING}):
+            offered.append((name, name.capitalize()))
+    return offered
+
+
+def captured(detail: Detail) -> bool:
+    """Whether every recipient's copy was only stored, so that the message can still be sent for real."""
+    return all(one.state is State.SENT and one.reason is Reason.CAPTURED for one in detail.recipients)
+
+
+@get("/messages/{id:str}", name="message", include_in_schema=False)
+async def message(request: AnyRequest, faces: GivenFaces, paper: GivenPaper, id: FromPath[str]) -> Response[str]:
+    """One message; the script is spared its content, which never changes."""
+    history = faces.history
+    detail, attempts, events = await history.find(id), await history.attempts(id), await history.events(id)
+    content = None
+    if not is_part(request):
+        content = content_of(await history.content(id), request.query_params.get("view", ""))
+    return await paper.page(
+        request,
+        "messages/message.html",
+        section="/messages",
+        watch=id,
+        detail=detail,
+        message=detail.summary,
+        face=story.FACES.get(detail.summary.face, detail.summary.face),
+        story=story.tell(detail, attempts, events, faces.now()),
+        touched=story.touched(events),
+        verbs=verbs_for({one.state for one in detail.recipients}),
+        real=_real_relay(faces, detail),
+        unknown_words=_UNKNOWN,
+        content=content,
+        record=_record(detail, attempts, events),
+    )
+
+
+@get("/messages/{id:str}/preview", name="message_preview", include_in_schema=False)
+async def preview(faces: GivenFaces, id: FromPath[str]) -> Response[str]:
+    """The html of the message, for the frame in its page."""
+    source = await faces.history.content(id)
+    html = mime.read(source).html if source is not None else None
+    headers = {
+        "content-security-policy": PREVIEW_POLICY,
+        "cache-control": "private, no-store",
+        "referrer-policy": "no-referrer",
+    }
+    return Response(html or "", media_type="text/html; charset=utf-8", headers=headers)
+
+
+@get("/messages/{id:str}/source", name="message_source", include_in_schema=False)
+async def source(faces: GivenFaces, id: FromPath[str]) -> Response[bytes]:
+    """The bytes of the message, to keep as a file."""
+    content = await faces.history.content(id)
+    if content is None:
+        raise NotFound("content of message", id)
+    headers = {
+        "content-disposition": f'attachment; filename="{id}.eml"',
+        "content-security-policy": "sandbox; default-src 'none'",
+        "cache-control": "private, no-store",
+    }
+    return Response(content, media_type="message/rfc822", headers=headers)
+
+
+@post("/messages/{id:str}/{verb:str}", name="act_on_message", status_code=303, include_in_schema=False)
+async def act(
+    request: AnyRequest, faces: GivenFaces, paper: GivenPaper, id: FromPath[str], verb: FromPath[str]
+) -> Redirect:
+    """What an operator does to a message: retry, hold, cancel, send (for real)."""
+    if verb not in _DONE:
+        raise NotFoundException
+    desk, actor = faces.desk, actor_of(request, "dashboard")
+    deeds = {"retry": desk.retry, "hold": desk.hold, "cancel": desk.cancel, "send": desk.send_for_real}
+    try:
+        said = _done(await deeds[verb](id, actor), verb)
+    except (WrongState, Refused) as error:
+        said = Flash("warn", f"Nothing was changed: {error}.")
+    return paper.onward(f"/messages/{quote(id)}", said)
+
+
+def _real_relay(faces: Faces, detail: Detail) -> str:
+    real = next((relay.name for relay in faces.board.relays() if not relay.captures), "")
+    return real if captured(detail) else ""
+
+
+_ON_ITS_WAY = frozenset({State.QUEUED, State.SENDING, State.SENT, State.DEFERRED})
+_DONE = {
+    "retry": ("queued again", _ON_ITS_WAY),
+    "send": ("on its way for real", _ON_ITS_WAY),
+    "hold": ("held", frozenset({State.HELD})),
+    "cancel": ("canceled", frozenset({State.CANCELED})),
+}
+"""How the result of a verb is called, and the states it may have led to by the time the page is shown."""
+
+
+def _done(detail: Detail, verb: str) -> Flash:
+    """What the verb did; a recipient that is being sent only has a wish noted."""
+    word, states = _DONE[verb]
+    wished = [one for one in detail.recipients if one.wish is not None]
+    if wished:
+        who = words.counted(len(wished), "recipient is", "recipients are")
+        return Flash("info", f"{who} being sent right now; {word} afterwards, unless the relay accepts the message.")
+    reached = [one for one in detail.recipients if one.state in states]
+    if len(reached) == 1:
+        return Flash("ok", f"{reached[0].address} is {word}.")
+    return Flash("ok", f"{words.counted(len(reached), 'recipient is', 'recipients are')} {word}.")
+
+
+def _record(detail: Detail, attempts: tuple[AttemptRecord, ...], events: tuple[Event, ...]) -> str:
+    whole = {"message": detail, "attempts": attempts, "events": events}
+    return msgspec.json.format(msgspec.json.encode(whole), indent=2).decode()
+
+
+HANDLERS: tuple[ControllerRouterHandler, ...] = (message, preview, source, act)

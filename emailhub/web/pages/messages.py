@@ -1,0 +1,181 @@
+"""`/messages`: the list, filtered and paged by its URL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from litestar import Response, get
+from litestar.types import ControllerRouterHandler
+from msgspec import Struct
+
+from emailhub.core.delivery import State
+from emailhub.core.errors import NotFound
+from emailhub.core.records import Filter, Summary, Totals
+from emailhub.web.faces import Faces, GivenFaces
+from emailhub.web.pages.paper import GivenPaper, is_part
+from emailhub.web.visit import AnyRequest
+
+_ROWS = 50
+_FRESH = 99
+_LONGEST = 200
+_EMPTY = {
+    State.QUEUED: "Nothing is queued: whatever comes in is on its way at once.",
+    State.SCHEDULED: "Nothing is scheduled. Messages whose sender asked for a later time wait here.",
+    State.SENDING: "Nothing is being sent at this moment.",
+    State.DEFERRED: "Nothing is deferred. Messages that could not be sent yet wait here for their next try.",
+    State.HELD: "Nothing is held. Messages of unknown outcome, and those somebody stopped, wait here for a human.",
+    State.SENT: "Nothing was sent yet.",
+    State.FAILED: "Nothing failed. Recipients that fail for good land here, with the reason, and can be sent again.",
+    State.CANCELED: "Nothing was canceled.",
+    State.SUPPRESSED: "Nothing was suppressed.",
+}
+_ORDER = (
+    State.QUEUED,
+    State.SCHEDULED,
+    State.SENDING,
+    State.DEFERRED,
+    State.HELD,
+    State.SENT,
+    State.FAILED,
+    State.CANCELED,
+    State.SUPPRESSED,
+)
+
+
+class Query(Struct, frozen=True):
+    """What the URL asks for; `before` and `after` are message ids."""
+
+    state: str = ""
+    q: str = ""
+    request: str = ""
+    correlation: str = ""
+    relay: str = ""
+    before: str = ""
+    after: str = ""
+
+    @classmethod
+    def of(cls, given: Mapping[str, str]) -> Query:
+        """From query parameters; an unknown state means all of them."""
+        asked = {name: given.get(name, "").strip()[:_LONGEST] for name in cls.__struct_fields__}
+        if asked["state"] not in _ORDER:
+            asked["state"] = ""
+        return cls(**asked)
+
+    def filter(self) -> Filter:
+        """As the outbox reads it."""
+        return Filter(
+            State(self.state) if self.state else None,
+            self.q,
+            self.request or None,
+            self.correlation or None,
+            self.relay or None,
+        )
+
+    def url(self, path: str, **changes: str) -> str:
+        """This query with `changes`, from its first page unless they name another."""
+        fields = {name: getattr(self, name) for name in ("state", "q", "request", "correlation", "relay")} | changes
+        query = urlencode({name: value for name, value in fields.items() if value})
+        return f"{path}?{query}" if query else path
+
+    @property
+    def chips(self) -> tuple[tuple[str, str, str], ...]:
+        """The exact filters in force: the parameter, its word, its value."""
+        named = (("request", "request"), ("correlation", "correlation"), ("relay", "relay"))
+        return tuple((name, word, getattr(self, name)) for name, word in named if getattr(self, name))
+
+    @property
+    def paged(self) -> bool:
+        """Whether this is another page than the first."""
+        return bool(self.before or self.after)
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether anything is left out."""
+        return bool(self.state or self.q or self.chips)
+
+
+class Tab(Struct, frozen=True):
+    """One state as a tab."""
+
+    label: str
+    count: int
+    href: str
+    current: bool
+
+
+@get("/messages", name="messages", include_in_schema=False)
+async def messages(request: AnyRequest, faces: GivenFaces, paper: GivenPaper) -> Response[str]:
+    """A page of the list; for the script, what changed in the page it shows."""
+    query = Query.of(request.query_params)
+    path = f"{faces.options.prefix}/messages"
+    tabs = _tabs(query, await faces.history.totals(), path)
+    frame: dict[str, Any] = {"heading": _heading(query), "tabs": tabs, "newest": query.url(path)}
+    if is_part(request):
+        first, shown = request.query_params.get("first", ""), request.query_params.getall("row", [])
+        frame |= {"fresh": await _fresh(faces, query, first), "rows": await _rows(faces, shown)}
+        return await paper.page(request, "messages/live.html", **frame)
+    page = await faces.history.page(query.filter(), before=query.before or None, after=query.after or None, limit=_ROWS)
+    return await paper.page(
+        request,
+        "messages/list.html",
+        section="/messages",
+        watch="rows",
+        query=query,
+        chips=[(word, value, query.url(path, **{name: ""})) for name, word, value in query.chips],
+        page=page,
+        filtered=query.narrowed or query.paged,
+        nothing=_nothing(query),
+        fresh="",
+        first=query.url(path) if query.paged and page.newer else "",
+        newer=query.url(path, after=page.newer) if page.newer else "",
+        older=query.url(path, before=page.older) if page.older else "",
+        **frame,
+    )
+
+
+def _tabs(query: Query, totals: Totals, path: str) -> list[Tab]:
+    every = Tab("All", sum(totals.by_state.values()), query.url(path, state=""), not query.state)
+    states = (
+        Tab(state.capitalize(), totals.by_state.get(state, 0), query.url(path, state=state), query.state == state)
+        for state in _ORDER
+    )
+    return [every, *states]
+
+
+async def _fresh(faces: Faces, query: Query, first: str) -> str:
+    """How many messages match that are newer than the first one on screen: `12`, `99+`, or nothing."""
+    if not first or query.paged:
+        return ""
+    try:
+        newer = await faces.history.page(query.filter(), before=None, after=first, limit=_FRESH)
+    except NotFound:
+        return ""
+    return "" if not newer.items else f"{_FRESH}+" if newer.newer else str(len(newer.items))
+
+
+async def _rows(faces: Faces, ids: list[str]) -> list[Summary]:
+    """The rows the script shows and knows to be out of date; those that are gone are left out."""
+    found = []
+    for id in ids[:_ROWS]:
+        try:
+            found.append((await faces.history.find(id)).summary)
+        except NotFound:
+            continue
+    return found
+
+
+def _heading(query: Query) -> str:
+    return f"{query.state.capitalize()} messages" if query.state else "Messages"
+
+
+def _nothing(query: Query) -> str:
+    if query.q or query.chips or not query.state:
+        where = f" among the {query.state} ones" if query.state else ""
+        what = f" “{query.q}”" if query.q else " this"
+        return f"No message matches{what}{where}. Searched are addresses, subjects, request ids and message ids."
+    return _EMPTY[State(query.state)]
+
+
+HANDLERS: tuple[ControllerRouterHandler, ...] = (messages,)

@@ -1,0 +1,105 @@
+"""`/`: is mail flowing, how much, and what happened last."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from litestar import Response, get
+from litestar.types import ControllerRouterHandler
+from msgspec import Struct
+
+from emailhub.core.delivery import State
+from emailhub.core.records import Event, Filter, Minute
+from emailhub.web.faces import Faces, GivenFaces
+from emailhub.web.pages import chart, words
+from emailhub.web.pages.paper import GivenPaper
+from emailhub.web.pages.relays import relay_events, relay_view
+from emailhub.web.visit import AnyRequest
+
+_ROWS = 8
+_HOUR = 3600.0
+_MARKS = 6
+_MARKED = {"breaker_opened": ("breaker opened", "bad"), "breaker_closed": ("breaker closed", "ok")}
+
+
+class Hour(Struct, frozen=True):
+    """Counts of the last hour, and of the one before."""
+
+    sent: int
+    failed: int
+    sent_before: int
+
+
+@get("/", name="overview", include_in_schema=False)
+async def overview(request: AnyRequest, faces: GivenFaces, paper: GivenPaper) -> Response[str]:
+    """The first page."""
+    now, history, relays = faces.now(), faces.history, faces.board.relays()
+    span = chart.SPANS.get(request.query_params.get("span", ""), chart.SPANS["1h"])
+    events = {relay.name: await relay_events(faces, relay.name) for relay in relays}
+    hour = await _hour(faces)
+    totals = await history.totals()
+    latest = await history.page(Filter(), before=None, after=None, limit=_ROWS)
+    return await paper.page(
+        request,
+        "overview.html",
+        section="/",
+        watch="all",
+        hour=hour,
+        against=words.against(hour.sent, hour.sent_before, "the hour before"),
+        totals=totals,
+        deferred=totals.by_state.get(State.DEFERRED, 0),
+        waiting_in=_waiting(totals.by_state),
+        latency=await history.latency(now - _HOUR),
+        causes=await history.causes(now - _HOUR, 1),
+        chart=await _throughput(faces, span, events),
+        spans=tuple(chart.SPANS.values()),
+        relays=[relay_view(relay, events[relay.name], now) for relay in relays],
+        rabbit=faces.board.rabbit(),
+        latest=latest.items,
+    )
+
+
+async def _hour(faces: Faces) -> Hour:
+    until = _after(faces.now(), 60)
+    minutes = await faces.history.minutes(until - 2 * _HOUR, until, 60)
+    late = [minute for minute in minutes if minute.at >= until - _HOUR]
+    early = [minute for minute in minutes if minute.at < until - _HOUR]
+    return Hour(sum(m.sent for m in late), sum(m.failed for m in late), sum(m.sent for m in early))
+
+
+async def _throughput(faces: Faces, span: chart.Span, events: Mapping[str, Sequence[Event]]) -> chart.Chart:
+    until = _after(faces.now(), span.step)
+    since = until - span.seconds
+    minutes: Sequence[Minute] = await faces.history.minutes(since, until, span.step)
+    return chart.draw(span, minutes, _marks(events, since))
+
+
+def _after(now: float, step: float) -> float:
+    """The end of the bucket that is running."""
+    return now - now % step + step
+
+
+def _waiting(by_state: Mapping[State, int]) -> State:
+    """Where most of the waiting messages are: what the number of them links to."""
+    candidates = (State.DEFERRED, State.QUEUED, State.SENDING, State.SCHEDULED, State.HELD)
+    return max(candidates, key=lambda state: by_state.get(state, 0))
+
+
+def _marks(events: Mapping[str, Sequence[Event]], since: float) -> list[tuple[float, str, str]]:
+    """The latest turns of the breakers; with several relays each says whose it was."""
+    marks = []
+    for name, happened in events.items():
+        for event in happened:
+            text, tone = _mark(event)
+            if text and event.at >= since:
+                marks.append((event.at, f"{name}: {text}" if len(events) > 1 else text, tone))
+    return sorted(marks)[-_MARKS:]
+
+
+def _mark(event: Event) -> tuple[str, str]:
+    if event.kind == "breaker_forced" and event.data.get("mode") == "open":
+        return ("paused", "warn")
+    return _MARKED.get(event.kind, ("", ""))
+
+
+HANDLERS: tuple[ControllerRouterHandler, ...] = (overview,)

@@ -1,0 +1,199 @@
+"""What every page is printed on: the templates, what they may call, and what the frame around each page shows."""
+
+from __future__ import annotations
+
+from email.utils import getaddresses
+from re import compile as pattern
+from typing import Any, TypeAlias
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from litestar import Response
+from litestar.datastructures import Cookie
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
+from litestar.response import Redirect
+from markupsafe import Markup, escape
+from msgspec import Struct
+
+from emailhub import __version__
+from emailhub.core.status import Flow
+from emailhub.engine.gate import Way
+from emailhub.web.errors import ErrorBody
+from emailhub.web.faces import Faces
+from emailhub.web.pages import flash, words
+from emailhub.web.pages.assets import Assets
+from emailhub.web.pages.flash import Flash
+from emailhub.web.pages.places import folders
+from emailhub.web.visit import AnyRequest, Visit, visit
+
+PART = "x-part"
+"""The header with which the script asks for the changing parts of a page, without its frame."""
+_TICKED = pattern(r"`([^`]+)`")
+_THEMES = frozenset({"light", "dark"})
+_CALM = Flow(level="ok", headline="", sentence="")
+
+
+class Banner(Struct, frozen=True):
+    """A line under the header that stays as long as what it says is so."""
+
+    tone: str
+    text: str
+
+
+class Paper:
+    """Prints pages for `faces`. Templates and static files are read once, at the start."""
+
+    def __init__(self, faces: Faces) -> None:
+        self._faces = faces
+        self.assets = Assets(folders("static", faces.options.static_dir))
+        self._pages = environment(faces)
+        self._pages.globals["asset"] = lambda name: f"{faces.options.prefix}/static/{self.assets.name(name)}"
+
+    async def page(
+        self, request: AnyRequest, template: str, *, section: str = "", status: int = 200, **facts: Any
+    ) -> Response[str]:
+        """The page `template` says, with its frame, or only its changing parts when the script asks for those."""
+        part = is_part(request)
+        seen = visit(request)
+        said = None if part else flash.read(request.cookies.get(flash.COOKIE))
+        html = self._render(
+            template,
+            seen,
+            flow=await self._faces.board.flow(),
+            layout="bare.html" if part else "base.html",
+            section=section,
+            flash=said,
+            theme=_theme(request),
+            banners=self._banners(seen),
+            origin=self._faces.options.public_url or _origin(request, seen),
+            **facts,
+        )
+        cookies = [flash.taken(self._cookie_path)] if said else []
+        return _html(html, status, cookies)
+
+    def stranger(self, request: AnyRequest, template: str, *, status: int = 200, **facts: Any) -> Response[str]:
+        """A page for somebody who is not signed in: nothing of the hub is told in its frame."""
+        frame: dict[str, Any] = {"layout": "base.html", "banners": _insecure(visit(request)), "theme": _theme(request)}
+        return _html(self._render(template, None, **frame, **facts), status, [])
+
+    def error(self, body: ErrorBody, _prefix: str) -> str:
+        """The page of an error, for a person. It asks nothing of the outbox, which may be what failed."""
+        heading = _HEADINGS.get(body.statusCode, "That did not work")
+        facts: dict[str, Any] = {"status": body.statusCode, "heading": heading, "text": body.message}
+        return self._render("error.html", None, layout="base.html", **facts)
+
+    def onward(self, path: str, said: Flash | None = None) -> Redirect:
+        """After a POST: go to the page `path`, which shows `said`."""
+        cookies = [flash.written(said, self._cookie_path)] if said else []
+        return Redirect(f"{self._faces.options.prefix}{path}", status_code=303, cookies=cookies)
+
+    @property
+    def _cookie_path(self) -> str:
+        return self._faces.options.prefix or "/"
+
+    def _render(self, template: str, seen: Visit | None, *, flow: Flow = _CALM, **facts: Any) -> str:
+        frame = {
+            "now": self._faces.now(),
+            "version": __version__,
+            "flow": flow,
+            "trouble": flow.level in {"warn", "bad"},
+            "signed_in": seen is not None,
+            "can_leave": seen is not None and seen.caller.way is Way.SESSION,
+            "capturing": self._faces.board.capturing,
+            "flash": None,
+            "theme": "",
+            "banners": (),
+            "section": "",
+            "watch": "",
+        }
+        return self._pages.get_template(template).render(frame | facts)
+
+    def _banners(self, seen: Visit) -> tuple[Banner, ...]:
+        banners = list(_insecure(seen))
+        if seen.caller.way is Way.OPEN and seen.caller.name == "anybody":
+            banners.append(Banner("bad", _OPEN))
+        if self._faces.board.capturing:
+            banners.append(Banner("info", _CAPTURING))
+        return tuple(banners)
+
+
+GivenPaper: TypeAlias = NamedDependency[SkipValidation[Paper]]
+"""The type of the handler parameter `paper`."""
+
+_CAPTURING = "Capturing: mail is kept here and reaches nobody. Set SMTP_HOST to send it for real."
+_OPEN = "Everybody who can reach this address can read and send mail here: EMAILHUB_AUTH is none."
+_PLAIN = "This connection is not encrypted: the password crosses the network in the clear. Reach emailhub over HTTPS."
+_HEADINGS = {
+    400: "The request was not understood",
+    401: "Sign in first",
+    403: "This is closed",
+    404: "There is nothing here",
+    405: "That cannot be done here",
+    421: "This hub does not know that name",
+    429: "Too many tries",
+    500: "emailhub failed on this page",
+    503: "Not right now",
+    507: "The disk is full",
+}
+
+
+def is_part(request: AnyRequest) -> bool:
+    """Whether the script asks for the changing parts only."""
+    return PART in request.headers
+
+
+def environment(faces: Faces) -> Environment:
+    """The templates: everything is escaped, and an unknown name is an error instead of an empty place."""
+    pages = Environment(
+        loader=FileSystemLoader(folders("templates", faces.options.templates_dir)),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    now, prefix = faces.now, faces.options.prefix
+    pages.filters.update(number=words.number, size=words.size, machine=machine, first_address=first_address)
+    pages.globals.update(
+        url=lambda path: f"{prefix}{path}",
+        ago=lambda at: words.time_element(at, "ago", words.since(at, now())),
+        countdown=lambda at: words.time_element(at, "countdown", words.remaining(at, now())),
+        clock=lambda at, form="clock": words.time_element(at, form, words.clock(at, form)),
+        utc=words.clock,
+        waited=lambda since: words.coarse(now() - since),
+        duration=words.duration,
+        counted=words.counted,
+        share=words.share,
+        rate=words.rate,
+    )
+    return pages
+
+
+def machine(text: str) -> Markup:
+    """Plain words as HTML, with what stands in `backticks` as code."""
+    return Markup(_TICKED.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped before
+
+
+def first_address(header: str) -> str:
+    """The first address of a To header, or the header when there is none in it."""
+    return next((address for _, address in getaddresses([header]) if address), header)
+
+
+def _insecure(seen: Visit) -> tuple[Banner, ...]:
+    caller = seen.caller
+    crosses = caller.scheme == "http" and not caller.client.startswith(("127.", "::1"))
+    return (Banner("warn", _PLAIN),) if crosses and caller.way in {Way.SESSION, Way.NOBODY} else ()
+
+
+def _origin(request: AnyRequest, seen: Visit) -> str:
+    return f"{seen.caller.scheme}://{request.headers.get('host', 'localhost')}"
+
+
+def _theme(request: AnyRequest) -> str:
+    theme = request.cookies.get("emailhub_theme", "")
+    return theme if theme in _THEMES else ""
+
+
+def _html(html: str, status: int, cookies: list[Cookie]) -> Response[str]:
+    headers = {"cache-control": "no-store", "vary": PART}
+    return Response(html, status_code=status, media_type="text/html; charset=utf-8", headers=headers, cookies=cookies)

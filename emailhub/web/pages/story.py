@@ -1,0 +1,232 @@
+"""What happened to a message, or to a relay's breaker, as steps in plain words: made of events and attempts only."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from emailhub.core.delivery import State
+from emailhub.core.records import AttemptRecord, Detail, Event
+from emailhub.core.verdict import Kind, Line
+from emailhub.web.pages import words
+
+FACES = {
+    "http": "HTTP",
+    "contract": "HTTP",
+    "amqp": "RabbitMQ",
+    "dashboard": "the dashboard",
+    "cli": "the command line",
+}
+_ARROWS = {"client": "›", "server": "‹", "note": "·"}
+_TONES = {State.SENT: "ok", State.FAILED: "bad", State.DEFERRED: "warn", State.HELD: "info"}
+_TITLES = {
+    "queued": ("…", "neutral", "Given back"),
+    "deferred": ("◷", "warn", "Deferred"),
+    "failed": ("✕", "bad", "Failed"),
+    "held": ("?", "info", "Held"),
+    "canceled": ("–", "neutral", "Canceled"),
+    "released": ("…", "neutral", "Released"),
+    "retried": ("↻", "info", "Retried"),
+    "rescued": ("!", "warn", "Found after a crash"),
+    "expired": ("✕", "bad", "Expired"),
+    "wish": ("!", "info", "Asked for"),
+    "dead_letter": ("✕", "bad", "Dead letter"),
+    "breaker_opened": ("●", "bad", "Breaker opened"),
+    "breaker_probing": ("◐", "warn", "Probing"),
+    "breaker_closed": ("✓", "ok", "Breaker closed"),
+    "breaker_auto": ("↻", "info", "Back to automatic"),
+}
+_OF_ATTEMPTS = frozenset({"sending", "sent"})
+
+
+class Talk(Struct, frozen=True):
+    """A line of the conversation as shown; `at` is empty where the time is that of the line before."""
+
+    at: str
+    side: str
+    arrow: str
+    text: str
+    refusal: bool
+
+
+class Step(Struct, frozen=True, kw_only=True):
+    """One entry of the timeline. An attempt has `lines`, its meaning in `texts`, and is `open` when it is the last."""
+
+    key: str
+    at: float
+    glyph: str
+    tone: str
+    title: str
+    outcome: str = ""
+    facts: str = ""
+    text: str = ""
+    attempt: AttemptRecord | None = None
+    lines: tuple[Talk, ...] = ()
+    texts: tuple[str, ...] = ()
+    open: bool = False
+
+
+def tell(detail: Detail, attempts: Sequence[AttemptRecord], events: Sequence[Event], now: float) -> tuple[Step, ...]:
+    """The whole story of a message, oldest first."""
+    last = max((attempt.number for attempt in attempts), default=0)
+    steps = [_accepted(detail)]
+    steps += [_attempt(attempt, now, open=attempt.number == last) for attempt in attempts]
+    steps += [step for event in events if (step := _event(event)) is not None]
+    return tuple(sorted(steps, key=lambda step: step.at))
+
+
+def tell_breaker(events: Sequence[Event]) -> tuple[Step, ...]:
+    """What happened to a breaker, in the order given."""
+    return tuple(step for event in events if (step := _event(event)) is not None)
+
+
+def touched(events: Sequence[Event]) -> tuple[str, ...]:
+    """Who acted on a message, each once, in order."""
+    return tuple(dict.fromkeys(actor for event in events if (actor := _said(event, "actor"))))
+
+
+def _accepted(detail: Detail) -> Step:
+    summary = detail.summary
+    where = FACES.get(summary.face, summary.face)
+    facts = [f"over {where}", detail.detail] if detail.detail else [f"over {where}"]
+    people = words.counted(summary.recipients, "recipient")
+    return Step(
+        key="accepted",
+        at=summary.accepted_at,
+        glyph="↓",
+        tone="info",
+        title="Accepted",
+        facts=" · ".join(facts),
+        text=f"{people}, {words.size(summary.size)}, on disk before the sender got its answer",
+    )
+
+
+def _attempt(attempt: AttemptRecord, now: float, *, open: bool) -> Step:
+    running = attempt.finished_at is None
+    return Step(
+        key=f"attempt-{attempt.number}",
+        at=attempt.started_at,
+        glyph=str(attempt.number)[-2:],
+        tone="info" if running else _tone(attempt),
+        title=f"Attempt {attempt.number} over {attempt.relay}",
+        outcome=f"running for {words.coarse(now - attempt.started_at)}" if running else _outcome(attempt),
+        facts=" · ".join(_session(attempt)),
+        attempt=attempt,
+        lines=tuple(_talk(attempt.transcript)),
+        texts=_meanings(attempt),
+        open=open,
+    )
+
+
+def _tone(attempt: AttemptRecord) -> str:
+    states = [result.state for result in attempt.results]
+    worst = next((state for state in (State.FAILED, State.HELD, State.DEFERRED, State.SENT) if state in states), None)
+    return _TONES.get(worst, "neutral") if worst else "neutral"
+
+
+def _outcome(attempt: AttemptRecord) -> str:
+    counts = Counter("refused" if r.kind == Kind.PERMANENT else r.state.value for r in attempt.results)
+    if len(attempt.results) == 1:
+        return next(iter(counts))
+    return ", ".join(f"{count} {word}" for word, count in counts.items())
+
+
+def _session(attempt: AttemptRecord) -> list[str]:
+    session, facts = attempt.session, []
+    if attempt.finished_at is not None:
+        facts.append(words.duration(attempt.finished_at - attempt.started_at))
+    if session.tls:
+        facts.append(session.tls.replace("TLSv", "TLS "))
+    if session.peer:
+        facts.append(session.peer)
+    if session.uses > 1:
+        facts.append(f"connection used again ({_ordinal(session.uses)} message)")
+    return facts
+
+
+def _meanings(attempt: AttemptRecord) -> tuple[str, ...]:
+    """What the attempt meant, once per distinct meaning, with the addresses when they differ."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for result in attempt.results:
+        groups.setdefault((result.text, result.kind), []).append(result.address)
+    several = len(groups) > 1
+    lines = []
+    for (text, kind), addresses in groups.items():
+        who = f"{', '.join(addresses)}: " if several else ""
+        free = kind in {Kind.RELAY, Kind.SENDER, "released"}
+        lines.append(f"{who}{text}{' · attempt not counted' if free else ''}")
+    return tuple(lines)
+
+
+def _talk(lines: Sequence[Line]) -> list[Talk]:
+    shown = []
+    before = ""
+    for line in lines:
+        at = f"{line.at:,.0f} ms"
+        refusal = line.side == "server" and line.text[:1] in {"4", "5"}
+        side = line.side if line.side in _ARROWS else "note"
+        shown.append(Talk("" if at == before else at, side, _ARROWS[side], line.text, refusal))
+        before = at
+    return shown
+
+
+def _event(event: Event) -> Step | None:
+    # What an attempt led to is told by the attempt itself, with its conversation.
+    if event.kind in _OF_ATTEMPTS or "number" in event.data:
+        return None
+    if event.kind == "breaker_forced":
+        return _forced(event)
+    if event.kind not in _TITLES:
+        return None
+    glyph, tone, title = _TITLES[event.kind]
+    actor = _said(event, "actor")
+    if event.kind == "queued" and actor:
+        glyph, tone, title = _TITLES["retried"]
+    if event.kind == "wish":
+        title = f"{_said(event, 'wish').capitalize() or 'Something'} asked for"
+    who = _said(event, "recipient") if event.data.get("recipients") == 1 else _many(event)
+    return Step(
+        key=f"event-{event.id}",
+        at=event.at,
+        glyph=glyph,
+        tone=tone,
+        title=title,
+        outcome=f"for {who}" if who else "",
+        facts=f"by {actor}" if actor else "",
+        text=_said(event, "note") or _said(event, "text"),
+    )
+
+
+def _forced(event: Event) -> Step:
+    opened = event.data.get("mode") == "open"
+    facts = [f"by {_said(event, 'actor')}"] if _said(event, "actor") else []
+    until = event.data.get("until")
+    if isinstance(until, int | float):
+        facts.append(f"until {words.clock(until, 'full')} UTC")
+    return Step(
+        key=f"event-{event.id}",
+        at=event.at,
+        glyph="‖" if opened else "!",
+        tone="warn" if opened else "info",
+        title="Paused" if opened else "Forced closed",
+        facts=" · ".join(facts),
+        text=_said(event, "note"),
+    )
+
+
+def _many(event: Event) -> str:
+    count = event.data.get("recipients")
+    return words.counted(count, "recipient") if isinstance(count, int) and count > 1 else ""
+
+
+def _said(event: Event, name: str) -> str:
+    value = event.data.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _ordinal(count: int) -> str:
+    if count % 100 in {11, 12, 13}:
+        return f"{count}th"
+    return f"{count}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(count % 10, 'th') }".replace(" ", "")
