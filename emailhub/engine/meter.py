@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from msgspec import Struct
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -37,6 +37,8 @@ class Meter:
     """What the engine counts as it works; `render` adds how things stand."""
 
     def __init__(self) -> None:
+        # Otherwise every counter also tells when it began, which nobody asks and which doubles the answer.
+        disable_created_metrics()
         self._registry = CollectorRegistry(auto_describe=True)
         self._accepted = self._counter("messages_accepted", "Messages accepted, by the face they came in.", "face")
         self._refused = self._counter("intake_refused", "Requests turned away, by the name of the error.", "name")

@@ -30,12 +30,12 @@ def router(pages: Pages) -> Router:
 
 
 @post("/logout", status_code=303)
-async def log_out(request: AnyRequest, faces: GivenFaces) -> Response[None]:
+async def log_out(request: AnyRequest, faces: GivenFaces) -> Response[str]:
     """End the session on the server, not only in the browser."""
     seen = visit(request)
     faces.gate.log_out(session_cookie(request.headers.get("cookie"), seen.caller.scheme))
     headers = {"Location": f"{seen.prefix}/login", "Set-Cookie": _cookie("", seen.caller.scheme, ends=True)}
-    return Response(None, status_code=303, headers=headers)
+    return Response("", status_code=303, headers=headers)
 
 
 def next_page(value: str) -> str:

@@ -1,8 +1,116 @@
-"""The API as an OpenAPI 3.1 document."""
+"""The API as an OpenAPI 3.1 document, made from the table of operations and the shapes they name."""
 
 from __future__ import annotations
 
+from typing import Any
 
-def document(public_url: str | None) -> dict[str, object]:
-    """The document."""
-    return {"openapi": "3.1.0", "info": {"title": "emailhub", "version": "0"}, "paths": {}, "servers": [public_url]}
+import msgspec
+
+from emailhub import __version__
+from emailhub.core.delivery import State
+from emailhub.engine.gate import Area
+from emailhub.web.errors import ErrorBody
+from emailhub.web.operations import OPERATIONS, Input, Operation
+
+_INTRODUCTION = (
+    "Messages in over HTTP, carried to your SMTP provider. Every error has the same shape; `name` is stable and made "
+    "for programs, `errors` names each field with a sentence. 503 and 507 carry `Retry-After`."
+)
+_MEANINGS = {
+    400: "The request cannot be read.",
+    401: "A credential is missing.",
+    403: "The credential is not accepted, or the face is closed.",
+    404: "There is no such thing.",
+    409: "The key was used with other content, or the state does not allow it.",
+    413: "The body is too large.",
+    415: "The body is not plain JSON.",
+    421: "The Host is not one of this hub.",
+    422: "Fields or parameters break rules; each is named.",
+    500: "A fault in emailhub.",
+    503: "Not now; come back after `Retry-After`.",
+    507: "The disk is nearly full; nothing was accepted.",
+}
+_ALWAYS = (400, 421, 500)
+_GUARDED = (401, 403)
+_REF = "#/components/schemas/{name}"
+
+
+def document(public_url: str | None) -> dict[str, Any]:
+    """The document; `public_url` is where clients reach the hub."""
+    shapes = [
+        shape for operation in OPERATIONS for shape in (operation.body, operation.answer) if isinstance(shape, type)
+    ]
+    _, components = msgspec.json.schema_components([*shapes, ErrorBody, State], ref_template=_REF)
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in OPERATIONS:
+        paths.setdefault(operation.path, {})[operation.method] = _operation(operation)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "emailhub", "version": __version__, "description": _INTRODUCTION},
+        "servers": [{"url": (public_url or "/").rstrip("/") or "/"}],
+        "tags": [{"name": group} for group in dict.fromkeys(operation.group for operation in OPERATIONS)],
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "responses": {str(status): _error(text) for status, text in _MEANINGS.items()},
+            "securitySchemes": {
+                "key": {"type": "http", "scheme": "bearer", "description": "One of EMAILHUB_API_KEYS."},
+            },
+        },
+        "security": [{"key": []}, {}],
+    }
+
+
+def _operation(operation: Operation) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "operationId": _name(operation),
+        "tags": [operation.group],
+        "summary": operation.summary,
+        "responses": _responses(operation),
+    }
+    if operation.meaning:
+        found["description"] = operation.meaning
+    if operation.inputs:
+        found["parameters"] = [_parameter(given) for given in operation.inputs]
+    if operation.body:
+        found["requestBody"] = {"required": _has_required(operation.body), "content": _json(operation.body)}
+    if operation.area is Area.OPEN:
+        found["security"] = []
+    return found
+
+
+def _responses(operation: Operation) -> dict[str, Any]:
+    answer = operation.answer
+    content = {answer: {"schema": {"type": "string"}}} if isinstance(answer, str) else _json(answer)
+    statuses = {*operation.errors, *_ALWAYS, *(() if operation.area is Area.OPEN else _GUARDED)}
+    errors = {str(status): {"$ref": f"#/components/responses/{status}"} for status in sorted(statuses)}
+    if operation.area is Area.OPEN and "503" in errors:
+        errors["503"] = {"description": "As above, and not well.", "content": content}
+    return {"200": {"description": "Done.", "content": content}} | errors
+
+
+def _parameter(given: Input) -> dict[str, Any]:
+    return {
+        "name": given.name,
+        "in": given.place,
+        "required": given.required,
+        "description": given.meaning,
+        "schema": given.schema,
+    }
+
+
+def _json(shape: type[msgspec.Struct]) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{shape.__name__}"}}}
+
+
+def _error(text: str) -> dict[str, Any]:
+    return {"description": text, "content": _json(ErrorBody)}
+
+
+def _has_required(shape: type[msgspec.Struct]) -> bool:
+    return any(field.required for field in msgspec.structs.fields(shape))
+
+
+def _name(operation: Operation) -> str:
+    words = operation.path.strip("/").replace("{", "").replace("}", "").replace(".", "_").replace("/", "_")
+    return f"{operation.method}_{words}"

@@ -2,18 +2,164 @@
 
 from __future__ import annotations
 
-from litestar import Response, Router, get
+import json
+from typing import Any
 
+from litestar import Response, Router, get
+from msgspec import Struct
+
+from emailhub.engine.gate import Area
 from emailhub.web.faces import GivenFaces
 from emailhub.web.openapi import document
+from emailhub.web.operations import DOCUMENT, OPERATIONS, Input, Operation
+from emailhub.web.pages.paper import GivenPaper
+from emailhub.web.visit import AnyRequest
+
+_OPENERS = {
+    Area.OPEN: "no credential",
+    Area.SEND: "API key, or a network in EMAILHUB_OPEN_SEND",
+    Area.API: "API key",
+    Area.SHARED: "API key or dashboard log-in",
+}
+_EXAMPLE_FIELDS = frozenset({"text", "reason"})
+"""Optional fields that an example shows anyway."""
+
+
+class FieldView(Struct, frozen=True):
+    """A field as the page shows it; `link` is the shape its type names."""
+
+    name: str
+    type: str
+    meaning: str
+    required: bool = False
+    link: str = ""
+
+
+class OperationView(Struct, frozen=True):
+    """An operation as the page shows it."""
+
+    anchor: str
+    operation: Operation
+    opener: str
+    inputs: tuple[FieldView, ...]
+    fields: tuple[FieldView, ...]
+    answer: str
+    example: str
+
+
+class ShapeView(Struct, frozen=True):
+    """A shape as the page shows it: the fields of an object, or the values of an enumeration."""
+
+    name: str
+    meaning: str
+    fields: tuple[FieldView, ...]
+    values: tuple[str, ...]
 
 
 @get("/schema/openapi.json")
-async def openapi_document(faces: GivenFaces) -> Response[dict[str, object]]:
+async def openapi_document(faces: GivenFaces) -> Response[dict[str, Any]]:
     """The API as an OpenAPI 3.1 document."""
-    return Response(document(faces.options.public_url), media_type="application/vnd.oai.openapi+json")
+    return Response(document(faces.options.public_url), media_type=DOCUMENT)
+
+
+@get("/docs")
+async def reference(request: AnyRequest, faces: GivenFaces, paper: GivenPaper) -> Response[str]:
+    """The same for people."""
+    found = document(faces.options.public_url)
+    schemas = found["components"]["schemas"]
+    base = faces.options.public_url or f"{request.url.scheme}://{request.headers.get('host', 'localhost')}"
+    views = [_view(operation, schemas, base.rstrip("/")) for operation in OPERATIONS]
+    groups = {tag["name"]: [view for view in views if view.operation.group == tag["name"]] for tag in found["tags"]}
+    requests = {operation.body.__name__ for operation in OPERATIONS if operation.body}
+    shapes = [_shape(name, schema) for name, schema in schemas.items() if name not in requests]
+    return await paper.page(
+        request,
+        "reference.html",
+        section="/docs",
+        introduction=found["info"]["description"],
+        groups=groups,
+        shapes=shapes,
+        errors=_errors(found),
+    )
 
 
 def router() -> Router:
-    """The routes of this module."""
+    """The routes of this module that need no page."""
     return Router("/", route_handlers=[openapi_document])
+
+
+def _view(operation: Operation, schemas: dict[str, Any], base: str) -> OperationView:
+    body = schemas[operation.body.__name__] if operation.body else {}
+    return OperationView(
+        anchor=f"{operation.method}-{operation.path.strip('/').replace('/', '-').replace('{', '').replace('}', '')}",
+        operation=operation,
+        opener=_OPENERS[operation.area],
+        inputs=tuple(_input(given) for given in operation.inputs),
+        fields=_fields(body),
+        answer=operation.answer if isinstance(operation.answer, str) else operation.answer.__name__,
+        example=_example(operation, body, base),
+    )
+
+
+def _input(given: Input) -> FieldView:
+    type_name, link = _type(given.schema)
+    return FieldView(given.name, f"{given.place}, {type_name}", given.meaning, given.required, link)
+
+
+def _fields(schema: dict[str, Any]) -> tuple[FieldView, ...]:
+    required = set(schema.get("required", ()))
+    found = []
+    for name, field in schema.get("properties", {}).items():
+        type_name, link = _type(field)
+        found.append(FieldView(name, type_name, _meaning(field), name in required, link))
+    return tuple(found)
+
+
+def _meaning(field: dict[str, Any]) -> str:
+    inner = [option.get("description", "") for option in field.get("anyOf", ())]
+    return field.get("description") or next(filter(None, inner), "")
+
+
+def _type(field: dict[str, Any]) -> tuple[str, str]:
+    """The type in words, and the shape it names."""
+    if "$ref" in field:
+        name = field["$ref"].rpartition("/")[2]
+        return name, name
+    if "anyOf" in field:
+        options = [_type(option) for option in field["anyOf"]]
+        return " or ".join(name for name, _ in options), next((link for _, link in options if link), "")
+    if "enum" in field:
+        return " | ".join(json.dumps(value) for value in field["enum"]), ""
+    if field.get("type") == "array":
+        name, link = _type(field["items"])
+        return f"list of {name}", link
+    return str(field.get("type", "any")), ""
+
+
+def _shape(name: str, schema: dict[str, Any]) -> ShapeView:
+    meaning = schema.get("description", "") if "properties" in schema else ""
+    return ShapeView(name, meaning, _fields(schema), tuple(schema.get("enum", ())))
+
+
+def _errors(found: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(status, response["description"]) for status, response in found["components"]["responses"].items()]
+
+
+def _example(operation: Operation, body: dict[str, Any], base: str) -> str:
+    """A command that a reader can paste."""
+    lines = [f"curl {base}{operation.path}" if operation.method == "get" else f"curl -X POST {base}{operation.path}"]
+    if operation.area is not Area.OPEN:
+        lines.append('-H "Authorization: Bearer $EMAILHUB_API_KEY"')
+    if body:
+        lines.append('-H "Content-Type: application/json"')
+        lines.append(f"-d '{json.dumps(_example_body(body))}'")
+    return " \\\n  ".join(lines)
+
+
+def _example_body(schema: dict[str, Any]) -> dict[str, Any]:
+    shown = _EXAMPLE_FIELDS | set(schema.get("required", ()))
+    return {
+        name: field["examples"][0]
+        for name, field in schema["properties"].items()
+        if name in shown and field.get("examples")
+    }

@@ -26,6 +26,7 @@ log = logs.get("http")
 def create_app(faces: Faces, routers: Sequence[ControllerRouterHandler] = ()) -> Litestar:
     """The ASGI application for `faces`, with the dashboard, and with `routers` beside its own."""
     pages = Pages(faces)
+    pages.router.register(reference.reference)
     app = Litestar(
         route_handlers=[
             contract.router(),

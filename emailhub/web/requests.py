@@ -1,0 +1,94 @@
+"""What the API takes, as documentation. Bodies are read field by field elsewhere, so that all problems show at once."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+
+Addresses = str | list[str]
+
+
+def _about(text: str, *examples: object) -> Meta:
+    return Meta(description=text, examples=list(examples) or None)
+
+
+class EmailRequest(Struct, kw_only=True, omit_defaults=True):
+    """A message. It needs `to`, `subject` and one of `text`, `html` and `body`."""
+
+    to: Annotated[Addresses, _about("one address or a list; with cc and bcc at most 50", "ada@example.org")]
+    subject: Annotated[str, _about("1 to 998 characters on one line", "Your invoice")]
+    text: Annotated[str | UnsetType, _about("the plain text", "Hello Ada")] = UNSET
+    html: Annotated[str | UnsetType, _about("the HTML, shown instead of the text by programs that can")] = UNSET
+    body: Annotated[str | UnsetType, _about("HTML when it contains an HTML tag, otherwise text")] = UNSET
+    from_: Annotated[str | UnsetType, _about("the sender; the hub's own when left out")] = field(
+        name="from", default=UNSET
+    )
+    cc: Annotated[Addresses | UnsetType, _about("further recipients, visible to all")] = UNSET
+    bcc: Annotated[Addresses | UnsetType, _about("further recipients, visible to nobody")] = UNSET
+    reply_to: Annotated[Addresses | UnsetType, _about("where answers go")] = UNSET
+    headers: Annotated[dict[str, str] | UnsetType, _about("further headers, at most 50", {"X-Order": "4711"})] = UNSET
+    tags: Annotated[
+        list[dict[str, str]] | UnsetType,
+        _about("labels of ASCII letters, digits, _ and -", [{"name": "kind", "value": "invoice"}]),
+    ] = UNSET
+    metadata: Annotated[dict[str, str] | UnsetType, _about("names and values kept with the message")] = UNSET
+    request_id: Annotated[str | UnsetType, _about("your own id; also the idempotency key when no other is given")] = (
+        UNSET
+    )
+    idempotency_key: Annotated[str | UnsetType, _about("like the header Idempotency-Key")] = UNSET
+    on_unknown: Annotated[
+        Literal["retry", "hold", "fail"] | UnsetType,
+        _about("what to do when the server took the message and its answer was never seen"),
+    ] = UNSET
+    priority: Annotated[Literal["high", "normal", "low"] | UnsetType, _about("which goes first")] = UNSET
+    scheduled_at: Annotated[
+        str | UnsetType, _about("not before this time, ISO 8601 with a zone", "2027-01-31T09:30:00Z")
+    ] = UNSET
+    expires_at: Annotated[str | UnsetType, _about("give up at this time")] = UNSET
+    expires_in: Annotated[str | UnsetType, _about("give up after this long, from when it may be sent", "24h")] = UNSET
+
+
+class SendEmailRequest(Struct, kw_only=True, omit_defaults=True):
+    """A message as the original service took it."""
+
+    to: Annotated[Addresses, _about("one address or a list", "ada@example.org")]
+    subject: Annotated[str, _about("1 to 998 characters on one line", "Your invoice")]
+    body: Annotated[str, _about("HTML when it contains an HTML tag, otherwise text", "Hello Ada")]
+    request_id: Annotated[str, _about("your id, the idempotency key; `/status/` knows it", "order-4711")]
+    html: Annotated[str | UnsetType, _about("the HTML beside a plain body")] = UNSET
+    from_: Annotated[str | UnsetType, _about("the sender; the hub's own when left out")] = field(
+        name="from", default=UNSET
+    )
+    cc: Annotated[Addresses | UnsetType, _about("further recipients, visible to all")] = UNSET
+    bcc: Annotated[Addresses | UnsetType, _about("further recipients, visible to nobody")] = UNSET
+    reply_to: Annotated[Addresses | UnsetType, _about("where answers go")] = UNSET
+
+
+class StatusRequest(Struct):
+    """Which message is meant."""
+
+    request_id: Annotated[str, _about("the id the message was sent with", "order-4711")]
+
+
+class VerbRequest(Struct, omit_defaults=True):
+    """Why, for the history; the body may be left out."""
+
+    reason: Annotated[str | UnsetType, _about("one line of at most 500 characters", "customer asked")] = UNSET
+
+
+class BreakerRequest(Struct, omit_defaults=True):
+    """What the breaker shall do."""
+
+    state: Annotated[
+        Literal["open", "closed", "auto"],
+        _about("open: stop mail; closed: go on in spite of failures; auto: let it decide", "open"),
+    ]
+    reason: Annotated[str | UnsetType, _about("one line of at most 500 characters", "maintenance")] = UNSET
+    until: Annotated[str | UnsetType, _about("back to auto at this time, ISO 8601", "2027-01-31T09:30:00Z")] = UNSET
+
+
+def names(shape: type[Struct]) -> frozenset[str]:
+    """The fields of a request as senders name them."""
+    return frozenset(found.encode_name for found in msgspec.structs.fields(shape))
