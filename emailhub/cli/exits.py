@@ -6,12 +6,13 @@ OK = 0
 FAILED = 1
 USAGE = 2
 UNREACHABLE = 69
+DIED = 70
 BUSY = 75
 CONFIGURATION = 78
 
 EPILOG = (
-    "Exit codes: 0 done, 1 failed, 2 wrong usage, 69 the hub cannot be reached, 75 the database is held by another "
-    "process, 78 the settings do not work."
+    "Exit codes: 0 done, 1 failed, 2 wrong usage, 69 the hub cannot be reached, 70 a part of the hub died, "
+    "75 the database is held by another process, 78 the settings or the database do not work."
 )
 
 

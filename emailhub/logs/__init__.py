@@ -102,7 +102,7 @@ def hide(*secrets: str) -> None:
 
 def configure(
     level: str = "info",
-    format: str = "auto",  # noqa: A002 - the setting's word
+    format: str = "auto",
     stream: IO[str] | None = None,
     addresses: str = "full",
 ) -> None:

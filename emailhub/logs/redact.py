@@ -15,7 +15,7 @@ MASK = "***"
 _SHORTEST = 4
 """A shorter secret is not searched for: `a` would blacken every line and hide nothing."""
 
-_BODIES = frozenset({"body", "content", "html", "raw", "text"})
+_BODIES = frozenset({"body", "content", "html", "raw"})
 _SECRETS = re.compile(r"passw|secret|token|api.?key|authorization|cookie|credential")
 _NO_ADDRESS = frozenset({"message_id"})
 """Fields whose @ belongs to an identifier that must stay whole to be found again."""
