@@ -18,7 +18,7 @@ from emailhub.web.visit import AnyRequest
 _OPENERS = {
     Area.OPEN: "no credential",
     Area.SEND: "API key, or a network in EMAILHUB_OPEN_SEND",
-    Area.API: "API key",
+    Area.API: "API key or dashboard log-in",
     Area.SHARED: "API key or dashboard log-in",
 }
 _EXAMPLE_FIELDS = frozenset({"text", "reason"})
