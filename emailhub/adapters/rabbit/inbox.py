@@ -147,7 +147,10 @@ class Inbox:
 
     async def _ask(self, deliveries: list[Delivery]) -> Sequence[bool]:
         try:
-            return await self._on_requests(deliveries)
+            taken = await self._on_requests(deliveries)
+            if len(taken) != len(deliveries):
+                raise ValueError(f"{len(taken)} answers for {len(deliveries)} deliveries")
+            return taken
         except Exception as error:  # noqa: BLE001 - a bug in the hub must not cost a message: they go back to the queue
             _log.error("deliveries not taken", exc=error, deliveries=len(deliveries))
             return [False] * len(deliveries)
