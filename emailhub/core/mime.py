@@ -7,10 +7,8 @@ handling of encoded words has let line breaks through. `read` is for the dashboa
 from __future__ import annotations
 
 import re
-from binascii import b2a_base64, b2a_qp
+from binascii import a2b_base64, a2b_qp, b2a_base64, b2a_qp
 from datetime import UTC, datetime
-from email.errors import HeaderParseError
-from email.header import decode_header, make_header
 from email.message import Message
 from email.parser import BytesParser
 from email.policy import compat32
@@ -29,6 +27,10 @@ _PAIRS = [a + b for a in _CROCKFORD for b in _CROCKFORD]
 _PLAIN = bytes(range(0x20, 0x7F)) + b"\r\n\t"
 # Quoted-printable spends three characters on any other byte.
 _QP_PLAIN = _PLAIN.replace(b"=", b"")
+_ENCODED_WORD = re.compile(r"=\?([^?\s]{1,40})\?([bBqQ])\?([^?\s]*)\?=")
+_BETWEEN_WORDS = re.compile(r"(?<=\?=)\s+(?==\?)")
+# The standard library encodes white space at the end of a line without counting it: 77 characters (RFC 2045: 76).
+_TOO_LONG = re.compile(rb"(?<=\n)([^\r\n]{74})(=20|=09)(?=\r\n)")
 _SNIPPET = 140
 _UNSEEN = frozenset({"style", "script", "head", "title"})
 
@@ -136,6 +138,8 @@ def _quoted_printable(raw: bytes) -> bytes:
     # Also a soft-broken line may begin with "From "; the soft break keeps the line within 76 characters. A boundary
     # begins with "=_", which this encoding never writes.
     code = b"\r\n" + b2a_qp(raw)
+    if b"=20\r\n" in code or b"=09\r\n" in code:
+        code = _TOO_LONG.sub(rb"\1=\r\n\2", code)
     return code.replace(b"\r\nFrom ", b"\r\n=46=\r\nrom ")[2:]
 
 
@@ -228,10 +232,15 @@ def _attachment(part: Message) -> Attachment:
 
 
 def _decoded(value: str) -> str:
+    """A raw header value unfolded, its encoded words decoded (RFC 2047), its bytes read as UTF-8 (RFC 6532)."""
     line = value.replace("\r\n", "").encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    if "=?" not in line:
-        return line
+    return _ENCODED_WORD.sub(_word, _BETWEEN_WORDS.sub("", line)) if "=?" in line else line
+
+
+def _word(found: re.Match[str]) -> str:
+    charset, kind, code = found.groups()
     try:
-        return str(make_header(decode_header(line)))
-    except (HeaderParseError, LookupError, ValueError):
-        return line
+        raw = a2b_base64(code) if kind in "bB" else a2b_qp(code, header=True)
+        return raw.decode(charset.partition("*")[0], "replace")
+    except (LookupError, ValueError):
+        return found[0]
