@@ -56,7 +56,7 @@ def test_one_command_serves_a_fresh_checkout_and_at_once_the_second_time(
         command = ["make", "serve", f"ARGS=--port {port}"]
         with serving(command, port, checkout, environment, patience) as client:
             if patience > _AGAIN_SECONDS:
-                send_and_follow(client, checkout / "static")
+                send_and_follow(client)
 
 
 def test_without_a_usable_python_one_line_says_what_to_install(tmp_path: Path, environment: dict[str, str]) -> None:

@@ -11,7 +11,6 @@ from tests.packaging.hub import send_and_follow, serving
 from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
-STATIC = ROOT / "static"
 pytestmark = [pytest.mark.nightly, pytest.mark.timeout(900)]
 
 
@@ -48,7 +47,7 @@ def test_the_wheel_alone_serves(installed: Path, empty: Path) -> None:
     assert where.startswith(str(installed))
     port = free_port()
     with serving([installed / "bin/emailhub", "serve", "--port", str(port)], port, empty, {}) as client:
-        send_and_follow(client, STATIC)
+        send_and_follow(client)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +64,7 @@ def binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_single_file_serves_from_an_empty_folder_with_an_empty_environment(binary: Path, empty: Path) -> None:
     port = free_port()
     with serving([binary, "serve", "--port", str(port)], port, empty, {}) as client:
-        send_and_follow(client, STATIC)
+        send_and_follow(client)
     assert (empty / "emailhub.db").exists()
 
 
