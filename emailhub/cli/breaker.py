@@ -18,14 +18,14 @@ _STATES = {"open": "open", "close": "closed", "auto": "auto"}
 
 @click.command()
 @click.argument("action", type=click.Choice(("show", *_STATES)), default="show")
-@click.argument("relay", default="default")
+@click.argument("relay", required=False)
 @click.option("--reason", help="Why; kept with the change and shown on the dashboard.")
 @click.option("--until", metavar="WHEN", help="With open: a duration such as 30m or a time such as 2026-12-01T08:00Z.")
 @options.talks_to_hub
 def breaker(
     *,
     action: str,
-    relay: str,
+    relay: str | None,
     reason: str | None,
     until: str | None,
     url: str | None,
@@ -33,7 +33,7 @@ def breaker(
     env_file: Path | None,
     config: Path | None,
 ) -> None:
-    """Show the breakers, or force the one of RELAY.
+    """Show the breakers, or force the one of RELAY; the name may be left out where there is only one.
 
     `open` pauses the relay, `close` ignores its failures, `auto` lets the breaker decide again.
     """
@@ -48,7 +48,7 @@ def breaker(
     document = {"state": _STATES[action], "reason": reason or "back to automatic"}
     if until:
         document["until"] = moment(until, datetime.now(UTC)).isoformat().replace("+00:00", "Z")
-    _show(hub.post("breakers", relay, document=document), as_json=as_json)
+    _show(hub.post("breakers", relay or _only_relay(hub), document=document), as_json=as_json)
 
 
 def moment(text: str, now: datetime) -> datetime:
@@ -68,6 +68,13 @@ def moment(text: str, now: datetime) -> datetime:
     if at <= now:
         raise click.BadParameter("the time is over", param_hint="--until")
     return at.astimezone(UTC)
+
+
+def _only_relay(hub: Hub) -> str:
+    names = [str(item.get("relay")) for item in _items(hub.get("breakers"))]
+    if len(names) == 1:
+        return names[0]
+    raise click.UsageError(f"say which relay: {', '.join(names)}")
 
 
 def _show(answer: Any, *, as_json: bool) -> None:

@@ -132,8 +132,14 @@ def _contents(connection: sqlite3.Connection, path: Path) -> Iterator[Finding]:
         yield _without_schema(connection, path)
         return
     waiting = connection.execute("SELECT count(*) FROM message WHERE final_at IS NULL").fetchone()[0]
-    yield Finding(Mark.OK, "outbox", f"{path}, schema {version}, {_megabytes(path.stat().st_size)}, {waiting} waiting")
+    yield Finding(Mark.OK, "outbox", f"{path}, schema {version}, {_megabytes(_size(path))}, {waiting} waiting")
     yield _soundness(connection)
+
+
+def _size(path: Path) -> int:
+    """Of the file and of what SQLite keeps beside it until the next checkpoint."""
+    files = (path, Path(f"{path}-wal"))
+    return sum(file.stat().st_size for file in files if file.exists())
 
 
 def _unread(error: sqlite3.Error, path: Path) -> Finding:

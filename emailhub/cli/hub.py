@@ -111,9 +111,8 @@ def _reason(error: Exception, timeout: float) -> str:
 def _refusal(status: int, answer: Any) -> Refused:
     document = answer if isinstance(answer, dict) else {}
     message = str(document.get("message") or f"the answer was HTTP {status}, and not from a hub")
-    problems = [
-        f"{item.get('field')}: {item.get('message')}" for item in document.get("errors") or () if isinstance(item, dict)
-    ]
+    errors = [item for item in document.get("errors") or () if isinstance(item, dict)]
+    problems = [line for item in errors if (line := f"{item.get('field')}: {item.get('message')}") not in message]
     return Refused(status, str(document.get("name") or ""), "\n  ".join([message, *problems]), _STEPS.get(status, ""))
 
 

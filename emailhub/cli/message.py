@@ -117,7 +117,8 @@ def show(message: dict[str, Any], *, as_json: bool) -> None:
 def _recipient(recipient: dict[str, Any]) -> list[str]:
     values = [str(recipient[name]) for name in ("address", "state", "reason", "last_reply") if recipient.get(name)]
     due = recipient.get("next_attempt_at")
-    return [*values, f"next attempt {due}"] if due else values
+    # Without a server the reason is all that was said; nobody needs it twice.
+    return [*dict.fromkeys(values), *([f"next attempt {due}"] if due else [])]
 
 
 def _find(hub: Hub, id: str) -> dict[str, Any]:

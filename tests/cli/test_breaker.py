@@ -37,17 +37,25 @@ def test_open_close_and_auto_force_the_relay_with_a_reason(run: Run, hub: FakeHu
         state="open", forced="open", reason="maintenance", actor="cli", until="2026-11-24T12:30:00.000Z"
     )
     hub.answers["POST", "/breakers/second"] = answer(relay="second")
+    hub.answers["GET", "/breakers"] = {"data": [answer()]}
     result = run("breaker", "open", "--reason", "maintenance", "--until", "2126-11-24T12:30Z", "--url", hub.url)
     assert result.stdout == (
         "default  open  (forced open, until 2026-11-24T12:30:00.000Z, by cli, because: maintenance)\n"
     )
     assert run("breaker", "close", "second", "--reason", "they are back", "--url", hub.url).exit_code == 0
     assert run("breaker", "auto", "second", "--url", hub.url).stdout == "second  closed\n"
-    assert [asked.document for asked in hub.asked] == [
+    assert [asked.document for asked in hub.asked if asked.method == "POST"] == [
         {"state": "open", "reason": "maintenance", "until": "2126-11-24T12:30:00Z"},
         {"state": "closed", "reason": "they are back"},
         {"state": "auto", "reason": "back to automatic"},
     ]
+
+
+def test_where_there_are_several_relays_one_must_be_named(run: Run, hub: FakeHub) -> None:
+    hub.answers["GET", "/breakers"] = {"data": [answer(), answer(relay="second")]}
+    result = run("breaker", "auto", "--url", hub.url)
+    assert result.exit_code == 2
+    assert "default, second" in result.stderr
 
 
 def test_scripts_get_the_answer_of_the_api(run: Run, hub: FakeHub) -> None:

@@ -70,15 +70,17 @@ def test_what_the_hub_finds_wrong_is_told_field_by_field(run: Run, hub: FakeHub)
         {
             "statusCode": 422,
             "name": "validation_error",
-            "message": "the message cannot be accepted",
-            "errors": [{"field": "to[0]", "message": "is not an address"}],
+            "message": "subject: is too long",
+            "errors": [
+                {"field": "subject", "message": "is too long"},
+                {"field": "to[0]", "message": "is not an address"},
+            ],
         },
     )
     result = run("send", "--to", "ada", "--subject", "s", "--text", "t", "--url", hub.url)
     assert result.exit_code == 1
     assert result.stdout == ""
-    assert "the message cannot be accepted" in result.stderr
-    assert "to[0]: is not an address" in result.stderr
+    assert result.stderr.splitlines() == ["emailhub: subject: is too long", "  to[0]: is not an address"]
 
 
 def test_a_missing_key_is_told_with_the_setting_to_set(run: Run, hub: FakeHub) -> None:
