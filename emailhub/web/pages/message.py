@@ -152,10 +152,11 @@ async def act(
     desk, actor = faces.desk, actor_of(request, "dashboard")
     deeds = {"retry": desk.retry, "hold": desk.hold, "cancel": desk.cancel, "send": desk.send_for_real}
     try:
-        said = _done(await deeds[verb](id, actor), verb)
+        detail = await deeds[verb](id, actor)
     except (WrongState, Refused) as error:
-        said = Flash("warn", f"Nothing was changed: {error}.")
-    return paper.onward(f"/messages/{quote(id)}", said)
+        return paper.onward(f"/messages/{quote(id)}", Flash("warn", f"Nothing was changed: {error}."))
+    # Sending for real makes a message of its own.
+    return paper.onward(f"/messages/{quote(detail.summary.id)}", _done(detail, verb))
 
 
 def _real_relay(faces: Faces, detail: Detail) -> str:

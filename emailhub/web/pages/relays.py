@@ -117,14 +117,18 @@ async def force(request: AnyRequest, faces: GivenFaces, paper: GivenPaper, name:
         return paper.onward(here, Flash("bad", "Choose what the breaker shall do: open, closed or auto."))
     if mode is not Mode.AUTO and not note:
         return paper.onward(here, Flash("bad", "Say why: whoever looks at this next wants to know."))
+    before = faces.board.relay(name).breaker
     until = _until(form.get("for", ""), faces.now())
     await faces.desk.force(name, mode, actor=actor_of(request, "dashboard"), note=note, until=until)
-    return paper.onward(here, _SAID[mode])
+    return paper.onward(here, _PROBED if before.mode is mode is Mode.AUTO else _SAID[mode])
 
 
 def _asked(form: dict[str, str]) -> tuple[Mode | None, str]:
     mode = next((mode for mode in Mode if mode == form.get("state")), None)
     return mode, " ".join(form.get("reason", "").split())[:_REASON]
+
+
+_PROBED = Flash("info", "The relay is tried now: one message that is due goes first, or a log-in when none is.")
 
 
 def _until(seconds: str, now: float) -> float | None:

@@ -19,6 +19,8 @@ FACES = {
     "dashboard": "the dashboard",
     "cli": "the command line",
 }
+_COPY = "copy of "
+_RELEASED = "released"
 _ARROWS = {"client": "›", "server": "‹", "note": "·"}
 _TONES = {State.SENT: "ok", State.FAILED: "bad", State.DEFERRED: "warn", State.HELD: "info"}
 _TITLES = {
@@ -27,10 +29,7 @@ _TITLES = {
     "failed": ("✕", "bad", "Failed"),
     "held": ("?", "info", "Held"),
     "canceled": ("–", "neutral", "Canceled"),
-    "released": ("…", "neutral", "Released"),
-    "retried": ("↻", "info", "Retried"),
-    "rescued": ("!", "warn", "Found after a crash"),
-    "expired": ("✕", "bad", "Expired"),
+    "copied": ("➤", "info", "Sent for real"),
     "wish": ("!", "info", "Asked for"),
     "dead_letter": ("✕", "bad", "Dead letter"),
     "breaker_opened": ("●", "bad", "Breaker opened"),
@@ -38,6 +37,10 @@ _TITLES = {
     "breaker_closed": ("✓", "ok", "Breaker closed"),
     "breaker_auto": ("↻", "info", "Back to automatic"),
 }
+_RETRIED = ("↻", "info", "Retried")
+_CALM = frozenset({"breaker_probing", "breaker_closed", "breaker_auto"})
+"""These carry the text of the trouble that is over, or being looked at."""
+_KINDS = {Kind.PERMANENT.value: "refused", _RELEASED: "given back"}
 _OF_ATTEMPTS = frozenset({"sending", "sent"})
 
 
@@ -52,7 +55,10 @@ class Talk(Struct, frozen=True):
 
 
 class Step(Struct, frozen=True, kw_only=True):
-    """One entry of the timeline. An attempt has `lines`, its meaning in `texts`, and is `open` when it is the last."""
+    """One entry of the timeline. An attempt has `lines`, its meaning in `texts`, and is `open` when it is the last.
+
+    `link` is the id of another message that has to do with it.
+    """
 
     key: str
     at: float
@@ -66,6 +72,7 @@ class Step(Struct, frozen=True, kw_only=True):
     lines: tuple[Talk, ...] = ()
     texts: tuple[str, ...] = ()
     open: bool = False
+    link: str = ""
 
 
 def tell(detail: Detail, attempts: Sequence[AttemptRecord], events: Sequence[Event], now: float) -> tuple[Step, ...]:
@@ -90,8 +97,10 @@ def touched(events: Sequence[Event]) -> tuple[str, ...]:
 def _accepted(detail: Detail) -> Step:
     summary = detail.summary
     where = FACES.get(summary.face, summary.face)
-    facts = [f"over {where}", detail.detail] if detail.detail else [f"over {where}"]
+    original = detail.detail.removeprefix(_COPY) if detail.detail.startswith(_COPY) else ""
+    facts = [f"over {where}", detail.detail] if detail.detail and not original else [f"over {where}"]
     people = words.counted(summary.recipients, "recipient")
+    how = "copied from" if original else "on disk before the sender was told"
     return Step(
         key="accepted",
         at=summary.accepted_at,
@@ -99,7 +108,8 @@ def _accepted(detail: Detail) -> Step:
         tone="info",
         title="Accepted",
         facts=" · ".join(facts),
-        text=f"{people}, {words.size(summary.size)}, on disk before the sender got its answer",
+        text=f"{people}, {words.size(summary.size)}, {how}",
+        link=original,
     )
 
 
@@ -127,7 +137,7 @@ def _tone(attempt: AttemptRecord) -> str:
 
 
 def _outcome(attempt: AttemptRecord) -> str:
-    counts = Counter("refused" if r.kind == Kind.PERMANENT else r.state.value for r in attempt.results)
+    counts = Counter(_KINDS.get(result.kind, result.state.value) for result in attempt.results)
     if len(attempt.results) == 1:
         return next(iter(counts))
     return ", ".join(f"{count} {word}" for word, count in counts.items())
@@ -155,7 +165,7 @@ def _meanings(attempt: AttemptRecord) -> tuple[str, ...]:
     lines = []
     for (text, kind), addresses in groups.items():
         who = f"{', '.join(addresses)}: " if several else ""
-        free = kind in {Kind.RELAY, Kind.SENDER, "released"}
+        free = kind in {Kind.RELAY, Kind.SENDER, _RELEASED}
         lines.append(f"{who}{text}{' · attempt not counted' if free else ''}")
     return tuple(lines)
 
@@ -183,10 +193,10 @@ def _event(event: Event) -> Step | None:
     glyph, tone, title = _TITLES[event.kind]
     actor = _said(event, "actor")
     if event.kind == "queued" and actor:
-        glyph, tone, title = _TITLES["retried"]
+        glyph, tone, title = _RETRIED
     if event.kind == "wish":
         title = f"{_said(event, 'wish').capitalize() or 'Something'} asked for"
-    who = _said(event, "recipient") if event.data.get("recipients") == 1 else _many(event)
+    who = _said(event, "recipient") if event.data.get("recipients", 1) == 1 else _many(event)
     return Step(
         key=f"event-{event.id}",
         at=event.at,
@@ -195,8 +205,17 @@ def _event(event: Event) -> Step | None:
         title=title,
         outcome=f"for {who}" if who else "",
         facts=f"by {actor}" if actor else "",
-        text=_said(event, "note") or _said(event, "text"),
+        text=_told(event),
+        link=_said(event, "copy"),
     )
+
+
+def _told(event: Event) -> str:
+    if event.kind == "dead_letter":
+        return f"published to the dead-letter queue and confirmed: {_said(event, 'reason')}"
+    if event.kind == "copied":
+        return f"over {_said(event, 'over')}, as a message of its own"
+    return _said(event, "note") or ("" if event.kind in _CALM else _said(event, "text"))
 
 
 def _forced(event: Event) -> Step:

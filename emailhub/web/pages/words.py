@@ -31,7 +31,7 @@ def share(part: float, whole: float) -> str:
 def against(now: float, before: float, what: str) -> str:
     """How `now` compares with `before`: `−18 % against the hour before`, when `what` is `the hour before`."""
     if before <= 0:
-        return f"none in {what}" if now > 0 else ""
+        return f"none in {what}"
     percent = round(100 * (now - before) / before)
     return f"as many as {what}" if percent == 0 else f"{'+' if percent > 0 else '−'}{abs(percent):,} % against {what}"
 
