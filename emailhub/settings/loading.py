@@ -55,9 +55,9 @@ def load(
     return loaded
 
 
-def discover(folder: Path, *, env_file: Path | None = None, config: Path | None = None) -> dict[str, Path]:
-    """The files to pass to `load`: those named, else `.env` and `emailhub.toml` in `folder`."""
-    return {"dotenv_path": env_file or folder / ".env", "toml_path": config or folder / "emailhub.toml"}
+def discover(folder: Path, *, env_file: Path | None = None) -> dict[str, Path]:
+    """The files to pass to `load`: `env_file`, else `.env`, and `emailhub.toml`, in `folder`."""
+    return {"dotenv_path": env_file or folder / ".env", "toml_path": folder / "emailhub.toml"}
 
 
 def _merged(layers: list[Layer]) -> Layer:

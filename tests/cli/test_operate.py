@@ -187,6 +187,14 @@ async def test_a_backup_works_while_a_hub_has_the_file(run: Run, tmp_path: Path)
         await database.close()
 
 
+async def test_a_backup_works_in_a_folder_whose_name_means_something_in_a_url(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "a?b#c%20d"
+    folder.mkdir()
+    await _an_outbox(folder / "hub.db")
+    result = run("backup", str(folder), "--database", str(folder / "hub.db"))
+    assert result.exit_code == 0, result.output
+
+
 async def test_a_backup_never_overwrites_and_leaves_nothing_half_done(run: Run, tmp_path: Path) -> None:
     await _an_outbox(tmp_path / "emailhub.db")
     (tmp_path / "there.db").write_text("precious")

@@ -182,7 +182,7 @@ def backup(source: Path, target: Path, now: float) -> int:
     """
     if target.exists():
         raise FileExistsError(f"{target} exists already: a backup never overwrites")
-    reader = sqlite3.connect(f"file:{source}?mode=ro", uri=True, isolation_level=None)
+    reader = sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
     try:
         reader.execute("PRAGMA busy_timeout = 5000")
         reader.execute("VACUUM INTO ?", (str(target),))
