@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NoReturn
 
 from litestar.exceptions import InternalServerException
@@ -17,6 +17,7 @@ from emailhub.web.visit import AnyRequest
 
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _MEDIA = "application/json"
+_DEPTH = 64
 
 
 class _JsonError(ValueError):
@@ -76,9 +77,23 @@ def _parse(body: bytes) -> object:
         raise _malformed(f"{error.msg}, line {error.lineno} column {error.colno}") from None
     except _JsonError as error:
         raise _malformed(str(error)) from None
+    if body.count(b"[") + body.count(b"{") > _DEPTH and _deeper(document, _DEPTH):
+        raise _malformed("it is nested too deeply")
     if _SURROGATE.search(body):
         _refuse_surrogates(document)
     return document
+
+
+def _deeper(document: object, most: int) -> bool:
+    """Whether containers are nested deeper than `most`: some later step would be recursive and run out of stack."""
+    layer: list[object] = [document]
+    for _ in range(most + 1):
+        layer = [item for value in layer if isinstance(value, list | dict) for item in _items(value)]
+    return bool(layer)
+
+
+def _items(value: list[object] | dict[str, object]) -> Iterable[object]:
+    return value.values() if isinstance(value, dict) else value
 
 
 def _malformed(why: str) -> WebError:

@@ -63,13 +63,18 @@ def _submission(fields: dict[str, object], faces: Faces) -> Submission:
             {name: value for name, value in fields.items() if name in allowed}, faces.intake.limits, now=faces.now()
         )
     except InvalidMessage as error:
-        told = {problem.field for problem in problems} | ({"text"} if fields.get("body") is None else set())
-        others = [problem for problem in error.problems if problem.field not in told]
+        told = {problem.field for problem in problems}
+        others = [found for found in map(_in_our_words, error.problems) if found.field not in told]
         kind = MissingFields if missing and not others else InvalidMessage
         raise kind(tuple(problems + others)) from None
     if problems:
         raise (MissingFields if missing else InvalidMessage)(tuple(problems))
     return submission
+
+
+def _in_our_words(problem: Problem) -> Problem:
+    """Here the field `text` is called `body`."""
+    return Problem("body", "is empty; the message would be empty") if problem.field == "text" else problem
 
 
 def _replaced(name: str, fields: dict[str, object]) -> bool:

@@ -60,7 +60,9 @@ class WebHub:
         self.database = database
         self.client = self.client_from()
 
-    def client_from(self, peer: str = "127.0.0.1", base_url: str = "http://localhost:8000", **headers: str) -> httpx.AsyncClient:
+    def client_from(
+        self, peer: str = "127.0.0.1", base_url: str = "http://localhost:8000", **headers: str
+    ) -> httpx.AsyncClient:
         """A client at the address `peer` that asks for the host in `base_url`."""
         transport = httpx.ASGITransport(self.app, client=(peer, 4321), raise_app_exceptions=False)
         return httpx.AsyncClient(transport=transport, base_url=base_url, headers=headers)
@@ -108,7 +110,11 @@ async def web_hub(
 
     database = await open_database(folder / "emailhub.db", on_events=told)
     try:
-        history, verbs, upkeep = SqliteHistory(database), SqliteVerbs(database, dead_letters=False), SqliteUpkeep(database)
+        history, verbs, upkeep = (
+            SqliteHistory(database),
+            SqliteVerbs(database, dead_letters=False),
+            SqliteUpkeep(database),
+        )
         live = Live(history, clients=clients, backlog=backlog)
         outbox, relay = SqliteOutbox(database, dead_letters=False), CaptureRelay()
         fuse = Fuse(relay.name, Rules(), Snapshot(), upkeep, now=clock, jitter=lambda: 0.0)

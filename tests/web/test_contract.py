@@ -5,14 +5,14 @@ import pytest
 from tests.support.web_hub import SEED, WebHub
 
 
-@pytest.mark.parametrize("path", ["/health", "/health/"])
+@pytest.mark.parametrize("path", ("/health", "/health/"))
 async def test_health_answers_exactly_what_clients_expect(hub: WebHub, path: str) -> None:
     response = await hub.client.get(path)
     assert response.status_code == 200
     assert response.json() == {"status": "ok", "service": "email_service"}
 
 
-@pytest.mark.parametrize("path", ["/send_email", "/send_email/"])
+@pytest.mark.parametrize("path", ("/send_email", "/send_email/"))
 async def test_a_message_is_stored_before_the_answer_says_so(hub: WebHub, path: str) -> None:
     response = await hub.client.post(path, json=SEED)
     assert response.status_code == 200
@@ -20,10 +20,13 @@ async def test_a_message_is_stored_before_the_answer_says_so(hub: WebHub, path: 
     assert await hub.stored() == 1
 
 
-@pytest.mark.parametrize("path", ["/status", "/status/"])
+@pytest.mark.parametrize("path", ("/status", "/status/"))
 async def test_status_tells_where_a_request_stands_from_start_to_end(hub: WebHub, path: str) -> None:
     await hub.client.post("/send_email/", json=SEED)
-    assert (await hub.client.post(path, json={"request_id": "r-1"})).json() == {"request_id": "r-1", "status": "pending"}
+    assert (await hub.client.post(path, json={"request_id": "r-1"})).json() == {
+        "request_id": "r-1",
+        "status": "pending",
+    }
     async with hub.carrying():
         subscription = hub.faces.live.subscribe()
         while b'"sent"' not in (await subscription.read(5) or b'"sent"'):
@@ -73,7 +76,7 @@ async def test_a_body_with_a_tag_is_html(hub: WebHub) -> None:
     assert (await hub.client.get(f"/emails/{message['id']}")).json()["html"].strip() == "<p>Hi</p>"
 
 
-@pytest.mark.parametrize("field", ["to", "subject", "body", "request_id"])
+@pytest.mark.parametrize("field", ("to", "subject", "body", "request_id"))
 async def test_each_missing_field_is_named(hub: WebHub, field: str) -> None:
     response = await hub.client.post("/send_email/", json={k: v for k, v in SEED.items() if k != field})
     assert response.status_code == 422
