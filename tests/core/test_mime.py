@@ -10,7 +10,7 @@ from email.parser import BytesParser
 from email.utils import getaddresses, parsedate_to_datetime
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from emailhub.core import mime
@@ -148,6 +148,7 @@ def test_the_bytes_are_the_same_every_time() -> None:
     assert build(submission) == build(submission)
 
 
+@settings(max_examples=60)
 @given(submissions, mailboxes)
 @example(given_message(bcc=(ADA,), subject="=?utf-8?q?x=0ABcc:_evil@x.test?="), HUB)
 @example(given_message(bcc=(ADA,), subject="a " * 499 + "b"), HUB)
@@ -180,6 +181,7 @@ def read_boxes(message: EmailMessage, field: str) -> list[Mailbox]:
     return [Mailbox(address, str(make_header(decode_header(name)))) for name, address in getaddresses([raw])]
 
 
+@settings(max_examples=40)
 @given(submissions)
 def test_the_header_fields_are_exactly_the_expected_ones(submission: Submission) -> None:
     content = build(submission)
@@ -192,6 +194,7 @@ def test_the_header_fields_are_exactly_the_expected_ones(submission: Submission)
     assert sorted(raw_headers(content)) == sorted(expected)
 
 
+@settings(max_examples=40)
 @given(submissions)
 def test_header_lines_are_short_unless_one_word_is_not(submission: Submission) -> None:
     head = build(submission).partition(b"\r\n\r\n")[0].decode()
