@@ -63,8 +63,7 @@ def serve(loaded: Loaded) -> int:
     """Run emailhub until it is told to stop; the exit code: 0 stopped, 70 a part died, 75 busy, 78 not usable."""
     settings = loaded.settings
     logs.configure(settings.log_level, settings.log_format, addresses=settings.log_addresses)
-    for secret in wiring.secrets_of(settings):
-        logs.hide(secret)
+    logs.hide(*settings.secrets())
     for warning in loaded.warnings:
         log.warning("setting", text=warning)
     os.umask(0o077)
@@ -157,7 +156,7 @@ class Hub:
             now=now,
             entropy=secrets.token_bytes,
         )
-        board = Board(lines, broker, history, room, capturing=wiring.capturing(settings), now=now)
+        board = Board(lines, broker, history, room, capturing=settings.capture, now=now)
         hook = Webhook(settings.alert_url.reveal()) if settings.alert_url else None
         post = hook.post if hook else None
         watch = Watch(board, history, room, post, waiting_limit=settings.alert_waiting, now=now)

@@ -12,7 +12,7 @@ from emailhub.core.address import parse_mailbox
 from emailhub.core.backoff import Schedule
 from emailhub.core.breaker import Rules
 from emailhub.core.delivery import OnUnknown, Policy
-from emailhub.core.message import Limits, Mailbox
+from emailhub.core.message import Limits
 from emailhub.engine.gate import Access, Gate
 from emailhub.engine.intake import Defaults
 from emailhub.engine.keeper import Keeping
@@ -27,14 +27,9 @@ ENCODED = 2
 """A body of n bytes of mail takes about this many times as much as JSON."""
 
 
-def capturing(settings: Settings) -> bool:
-    """True when mail is stored instead of sent."""
-    return settings.smtp_host is None or settings.use_real_smtp is False
-
-
 def relays(settings: Settings) -> Iterator[Relay]:
     """The relays to run. Capture is always there: what was captured before must not wait for nobody."""
-    if not capturing(settings):
+    if not settings.capture:
         yield SmtpRelay(smtp_options(settings), name=DEFAULT_RELAY)
     yield CaptureRelay(CAPTURE_RELAY, capacity=CAPTURE_CONNECTIONS)
 
@@ -97,19 +92,11 @@ def limits(settings: Settings) -> Limits:
 
 def defaults(settings: Settings) -> Defaults:
     return Defaults(
-        sender=sender(settings),
-        relay=CAPTURE_RELAY if capturing(settings) else DEFAULT_RELAY,
+        sender=parse_mailbox(settings.sender, field="EMAIL_FROM", allow_local=True),
+        relay=CAPTURE_RELAY if settings.capture else DEFAULT_RELAY,
         expire_after=settings.expire_after,
         on_unknown=OnUnknown(settings.on_unknown),
     )
-
-
-def sender(settings: Settings) -> Mailbox:
-    """EMAIL_FROM, else SMTP_USER when it is an address, else, when capturing, a local one (checked by the settings)."""
-    given = settings.email_from or settings.smtp_user
-    if given is None or "@" not in given:
-        return Mailbox("emailhub@localhost")
-    return parse_mailbox(given, field="EMAIL_FROM", allow_local=True)
 
 
 def keeping(settings: Settings) -> Keeping:
@@ -139,13 +126,6 @@ def web_options(settings: Settings) -> WebOptions:
     )
 
 
-def secrets_of(settings: Settings) -> Iterator[str]:
-    """Every secret, for the log to hide."""
-    for secret in (settings.smtp_pass, settings.admin_password, settings.api_key, *settings.api_keys):
-        if secret is not None:
-            yield secret.reveal()
-
-
 def _smtp(settings: Settings) -> str:
     return f"{settings.smtp_host}:{settings.smtp_port}"
 
@@ -154,7 +134,7 @@ def greeting(settings: Settings, seconds: float) -> dict[str, object]:
     """What the first log line says."""
     return {
         "url": f"http://{settings.host}:{settings.port}",
-        "relay": "capture: mail is stored, not sent" if capturing(settings) else _smtp(settings),
+        "relay": "capture: mail is stored, not sent" if settings.capture else _smtp(settings),
         "rabbitmq": settings.queue if settings.rabbitmq_url else "off",
         "database": str(settings.database),
         "seconds": round(seconds, 2),

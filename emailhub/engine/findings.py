@@ -37,7 +37,9 @@ def outcomes(
             probe_at=probe_at,
             captured=captured,
         )
-        results.append(Result(recipient.id, outcome, meant.kind.value, meant.stage, meant.text, meant.reply))
+        # The server's own words say more than our summary of them, and are what its support asks for.
+        said = str(meant.reply) if meant.reply else meant.text
+        results.append(Result(recipient.id, outcome, meant.kind.value, meant.stage, said, meant.reply))
     return tuple(results)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from emailhub.core.breaker import Mode, Phase
-from emailhub.core.delivery import Reason, State
+from emailhub.core.delivery import OnUnknown, Reason, State
 from emailhub.core.mime import View
 from emailhub.core.records import AttemptRecord, Detail, Event, RecipientRecord, Summary
 from emailhub.core.status import RelayStatus
@@ -175,6 +175,7 @@ class Email(Struct, frozen=True, kw_only=True):
     next_attempt_at: Time | None
     attempts: int
     size: Annotated[int, Meta(description="bytes as they go to the SMTP server")]
+    on_unknown: Annotated[OnUnknown, Meta(description="what to do when the final reply was never seen")]
     tags: list[Tag]
     metadata: dict[str, str]
     recipients: list[RecipientShape]
@@ -205,6 +206,7 @@ class Email(Struct, frozen=True, kw_only=True):
             next_attempt_at=maybe_iso(summary.due_at),
             attempts=summary.attempts,
             size=summary.size,
+            on_unknown=detail.on_unknown,
             tags=[Tag(name, value) for name, value in detail.tags],
             metadata=dict(detail.metadata),
             recipients=[RecipientShape.of(record) for record in detail.recipients],
