@@ -1,0 +1,245 @@
+"""Who may come in, decided without any server."""
+
+from __future__ import annotations
+
+import itertools
+from ipaddress import ip_network
+
+import pytest
+from msgspec.structs import replace
+
+from emailhub.engine.gate import Access, Area, Caller, Denial, Gate, Knock, LogIn, Way
+from emailhub.engine.origins import client_of, host_port, same_site, scheme_of
+from emailhub.engine.sessions import Backoff, Sessions
+
+NOW = 1_800_000_000.0
+KEYS = ("eh_first", "eh_second")
+LOCAL = Knock(area=Area.API, peer="127.0.0.1", host="localhost:8000")
+AWAY = Knock(area=Area.API, peer="10.9.9.9", host="10.0.0.5:8000")
+LOGIN_TABLE = {
+    # (listen, keys, password): the areas open to somebody without credentials, from the address that belongs to it
+    ("127.0.0.1", False, False): {Area.SEND, Area.API, Area.DASHBOARD, Area.SHARED, Area.OPEN, Area.LOGIN},
+    ("127.0.0.1", True, False): {Area.DASHBOARD, Area.SHARED, Area.OPEN, Area.LOGIN},
+    ("127.0.0.1", False, True): {Area.SEND, Area.API, Area.SHARED, Area.OPEN, Area.LOGIN},
+    ("127.0.0.1", True, True): {Area.OPEN, Area.LOGIN},
+    ("0.0.0.0", False, False): {Area.OPEN},
+    ("0.0.0.0", True, False): {Area.OPEN},
+    ("0.0.0.0", False, True): {Area.OPEN, Area.LOGIN},
+    ("0.0.0.0", True, True): {Area.OPEN, Area.LOGIN},
+    ("::1", False, False): {Area.SEND, Area.API, Area.DASHBOARD, Area.SHARED, Area.OPEN, Area.LOGIN},
+    ("::", True, True): {Area.OPEN, Area.LOGIN},
+    ("localhost", False, False): {Area.SEND, Area.API, Area.DASHBOARD, Area.SHARED, Area.OPEN, Area.LOGIN},
+    ("192.168.1.5", False, False): {Area.OPEN},
+}
+
+
+def gate(**access: object) -> Gate:
+    tokens = itertools.count()
+    return Gate(Access(**access), lambda: f"token-{next(tokens)}")  # type: ignore[arg-type]
+
+
+def way(decision: Caller | Denial) -> Way | int:
+    return decision.way if isinstance(decision, Caller) else decision.status
+
+
+@pytest.mark.parametrize("case", tuple(LOGIN_TABLE))
+def test_a_face_without_a_credential_is_open_on_loopback_and_closed_elsewhere(case: tuple[str, bool, bool]) -> None:
+    listen, keys, password = case
+    it = gate(listen=listen, api_keys=KEYS if keys else (), admin_password="secret" if password else None)
+    knock = LOCAL if listen in {"127.0.0.1", "::1", "localhost"} else AWAY
+    admitted = {area for area in Area if isinstance(it.admit(replace(knock, area=area), NOW), Caller)}
+    assert admitted == LOGIN_TABLE[case]
+
+
+def test_a_proxy_on_the_same_machine_does_not_make_the_world_local() -> None:
+    it = gate()
+    assert way(it.admit(LOCAL, NOW)) is Way.OPEN
+    denial = it.admit(replace(LOCAL, forwarded=True), NOW)
+    assert isinstance(denial, Denial)
+    assert denial.status == 403
+    assert "proxy" in denial.message
+
+
+def test_the_public_address_of_a_loopback_hub_is_not_local() -> None:
+    it = gate(public_url="https://mail.example.org")
+    assert way(it.admit(replace(LOCAL, host="mail.example.org"), NOW)) == 403
+    assert way(it.admit(LOCAL, NOW)) is Way.OPEN
+
+
+def test_every_key_opens_and_is_named_by_its_place() -> None:
+    it = gate(listen="0.0.0.0", api_keys=KEYS)
+    for number, key in enumerate(KEYS, 1):
+        caller = it.admit(replace(AWAY, authorization=f"Bearer {key}"), NOW)
+        assert isinstance(caller, Caller)
+        assert (caller.way, caller.name) == (Way.KEY, f"key {number}")
+
+
+@pytest.mark.parametrize(
+    "shown", ("", "Bearer", "Bearer ", "eh_first", "Basic eh_first", "Bearer eh_firs", "Bearer ä\ud800")
+)
+def test_nothing_but_a_whole_key_opens(shown: str) -> None:
+    assert way(gate(listen="0.0.0.0", api_keys=KEYS).admit(replace(AWAY, authorization=shown), NOW)) in {401, 403}
+
+
+def test_secrets_do_not_show_in_the_configuration() -> None:
+    shown = repr(Access(api_keys=KEYS, admin_password="secret"))
+    assert "eh_first" not in shown
+    assert "secret" not in shown
+
+
+def test_a_session_opens_the_dashboard_until_it_ends() -> None:
+    it = gate(listen="0.0.0.0", admin_password="secret")
+    result = it.log_in("secret", "10.9.9.9", NOW)
+    assert isinstance(result, LogIn)
+    knock = replace(AWAY, area=Area.DASHBOARD, plain_session=result.token)
+    caller = it.admit(knock, NOW)
+    assert isinstance(caller, Caller)
+    assert (caller.way, caller.name, caller.trusted) == (Way.SESSION, "admin", True)
+    assert it.still_in(caller, NOW + 1799)
+    assert not it.still_in(caller, NOW + 1800)
+    it.log_out(result.token)
+    assert not it.still_in(caller, NOW)
+    assert way(it.admit(knock, NOW)) == 401
+
+
+def test_under_https_only_the_secure_cookie_counts() -> None:
+    it = gate(listen="0.0.0.0", admin_password="secret")
+    result = it.log_in("secret", "10.9.9.9", NOW)
+    assert isinstance(result, LogIn)
+    knock = replace(AWAY, area=Area.DASHBOARD, scheme="https")
+    assert way(it.admit(replace(knock, plain_session=result.token), NOW)) == 401
+    assert way(it.admit(replace(knock, secure_session=result.token), NOW)) is Way.SESSION
+
+
+def test_a_cookie_that_no_page_of_ours_sent_changes_nothing() -> None:
+    it = gate(listen="0.0.0.0", admin_password="secret")
+    result = it.log_in("secret", "10.9.9.9", NOW)
+    assert isinstance(result, LogIn)
+    knock = replace(AWAY, area=Area.DASHBOARD, method="POST", plain_session=result.token)
+    assert way(it.admit(knock, NOW)) == 403
+    assert way(it.admit(replace(knock, origin="http://10.0.0.5:8000"), NOW)) is Way.SESSION
+
+
+def test_guesses_lock_the_account_for_other_addresses_too() -> None:
+    it = gate(listen="0.0.0.0", admin_password="secret")
+    for number in range(5):
+        assert isinstance(it.log_in("guess", f"10.0.0.{number}", NOW), Denial)
+    denial = it.log_in("secret", "10.0.1.1", NOW)
+    assert isinstance(denial, Denial)
+    assert (denial.status, denial.retry_after) == (429, 60.0)
+    assert isinstance(it.log_in("secret", "10.0.1.1", NOW + 60), LogIn)
+
+
+def test_neighbours_in_an_ipv6_network_wait_together() -> None:
+    it = gate(listen="::", admin_password="secret")
+    for number in range(5):
+        it.log_in("guess", f"2001:db8::{number + 1}", NOW)
+    it._accounts.succeeded("admin")
+    assert isinstance(it.log_in("secret", "2001:db8::99", NOW), Denial)
+    assert isinstance(it.log_in("secret", "2001:db8:1::99", NOW), LogIn)
+
+
+def test_waits_double_and_end_at_sixteen_minutes() -> None:
+    backoff = Backoff()
+    at, waits = NOW, []
+    for _ in range(12):
+        backoff.failed("somebody", at)
+        waits.append(backoff.wait("somebody", at))
+        at += waits[-1]
+    assert waits == [0, 0, 0, 0, 60, 120, 240, 480, 960, 960, 960, 960]
+
+
+def test_failures_are_forgotten_after_a_day() -> None:
+    backoff = Backoff()
+    for _ in range(4):
+        backoff.failed("somebody", NOW)
+    backoff.failed("somebody", NOW + 86400)
+    assert backoff.wait("somebody", NOW + 86400) == 0
+
+
+def test_a_million_addresses_do_not_fill_the_memory() -> None:
+    backoff = Backoff(capacity=100)
+    for number in range(10_000):
+        backoff.failed(str(number), NOW)
+    assert len(backoff) == 100
+
+
+def test_sessions_are_bounded_and_make_room_by_last_use() -> None:
+    tokens = itertools.count()
+    sessions = Sessions(lambda: f"t{next(tokens)}", capacity=3)
+    held = [sessions.begin("a", NOW) for _ in range(3)]
+    assert sessions.use(held[0], NOW + 1)
+    sessions.begin("a", NOW + 2)
+    assert [sessions.alive(token, NOW + 2) for token in held] == [True, False, True]
+    assert len(sessions) == 3
+
+
+PROXIES = (ip_network("10.0.0.0/24"), ip_network("fd00::/8"))
+
+
+@pytest.mark.parametrize(
+    ("peer", "header", "client"),
+    (
+        ("203.0.113.7", "1.2.3.4", "203.0.113.7"),
+        ("10.0.0.1", None, "10.0.0.1"),
+        ("10.0.0.1", "198.51.100.9", "198.51.100.9"),
+        ("10.0.0.1", "1.2.3.4, 198.51.100.9", "198.51.100.9"),
+        ("10.0.0.1", "1.2.3.4, 198.51.100.9, 10.0.0.2", "198.51.100.9"),
+        ("10.0.0.1", "10.0.0.9, 10.0.0.8", "10.0.0.9"),
+        ("10.0.0.1", "198.51.100.9:4711", "198.51.100.9"),
+        ("10.0.0.1", "[2001:db8::1]:4711", "2001:db8::1"),
+        ("fd00::1", "2001:db8::1", "2001:db8::1"),
+        ("::ffff:10.0.0.1", "198.51.100.9", "198.51.100.9"),
+        ("10.0.0.1", "evil, unknown", "10.0.0.1"),
+        ("10.0.0.1", "198.51.100.9, unknown", "10.0.0.1"),
+        ("10.0.0.1", "", "10.0.0.1"),
+        ("", "1.2.3.4", ""),
+    ),
+)
+def test_the_client_is_the_rightmost_address_nobody_of_ours_added(peer: str, header: str | None, client: str) -> None:
+    assert client_of(peer, header, PROXIES) == client
+
+
+@pytest.mark.parametrize(
+    ("peer", "header", "scheme"),
+    (
+        ("10.0.0.1", "https", "https"),
+        ("10.0.0.1", "http, https", "https"),
+        ("10.0.0.1", "HTTPS", "https"),
+        ("10.0.0.1", "gopher", "http"),
+        ("10.0.0.1", None, "http"),
+        ("203.0.113.7", "https", "http"),
+    ),
+)
+def test_the_scheme_is_told_by_trusted_proxies_only(peer: str, header: str | None, scheme: str) -> None:
+    assert scheme_of(peer, "http", header, PROXIES) == scheme
+
+
+@pytest.mark.parametrize(
+    "text", ("", "a b", "a:b", "a:99999", "a/b", "u@a", "[::1", "[zz]", "a,b", "ä", "-a", "a" * 300)
+)
+def test_what_is_no_host_is_none(text: str) -> None:
+    assert host_port(text) is None
+
+
+@pytest.mark.parametrize(
+    ("origin", "scheme", "host", "same"),
+    (
+        ("http://a.test", "http", "a.test", True),
+        ("http://a.test:80", "http", "a.test", True),
+        ("http://a.test", "http", "a.test:80", True),
+        ("https://a.test", "http", "a.test", True),
+        ("https://a.test", "https", "a.test:443", True),
+        ("http://a.test:81", "http", "a.test", False),
+        ("http://a.test", "http", "a.test:81", False),
+        ("http://[::1]:8000", "http", "[::1]:8000", True),
+        ("http://b.test", "http", "a.test", False),
+        ("ftp://a.test", "http", "a.test", False),
+        ("null", "http", "a.test", False),
+        ("http://[bad", "http", "a.test", False),
+    ),
+)
+def test_an_origin_is_ours_by_host_and_port(origin: str, scheme: str, host: str, same: bool) -> None:
+    found = host_port(host)
+    assert found is not None
+    assert same_site(origin, scheme, found) is same
