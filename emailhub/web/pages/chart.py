@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
+import msgspec
 from msgspec import Struct
 
 from emailhub.core.records import Minute
@@ -52,14 +53,6 @@ class Tick(Struct, frozen=True):
     value: float
 
 
-class Bucket(Struct, frozen=True):
-    """A column to hover: where it begins and how wide it is in per cent, and what happened in it."""
-
-    left: float
-    width: float
-    minute: Minute
-
-
 class Mark(Struct, frozen=True):
     """An event on the time axis: `side` start or end says where its text has room; `row` keeps texts apart."""
 
@@ -72,15 +65,19 @@ class Mark(Struct, frozen=True):
 
 
 class Chart(Struct, frozen=True):
-    """All a template needs to draw it. `area` is the filled shape under the sent curve."""
+    """All a template needs to draw it. `area` is the filled shape under the sent curve, `counts` the values as JSON.
+
+    `counts` holds accepted, sent, deferred and failed of each minute, for the script to read out under the pointer.
+    """
 
     span: Span
     series: tuple[Series, ...]
     area: str
     rows: tuple[Tick, ...]
     columns: tuple[Tick, ...]
-    buckets: tuple[Bucket, ...]
+    minutes: tuple[Minute, ...]
     marks: tuple[Mark, ...]
+    counts: str
     peak: Minute
     empty: bool
 
@@ -108,8 +105,9 @@ def draw(span: Span, minutes: Sequence[Minute], events: Sequence[tuple[float, st
         area=f"{sent}V100H0Z",
         rows=tuple(Tick(100 * step / GRID, top * (GRID - step) / GRID) for step in range(GRID + 1)),
         columns=tuple(Tick(100 * step / GRID, since + (until - since) * step / GRID) for step in range(GRID + 1)),
-        buckets=_buckets(minutes),
+        minutes=tuple(minutes),
         marks=_marks(events, since, until),
+        counts=msgspec.json.encode([[value(one) for value in _NAMES.values()] for one in minutes]).decode(),
         peak=max(minutes, key=lambda minute: minute.sent),
         empty=not any(one.total for one in series),
     )
@@ -123,11 +121,6 @@ def ceiling(highest: int) -> int:
             if nice * scale * GRID >= highest:
                 return nice * scale * GRID
         scale *= 10
-
-
-def _buckets(minutes: Sequence[Minute]) -> tuple[Bucket, ...]:
-    width = 100 / len(minutes)
-    return tuple(Bucket(round(width * i, 3), round(width, 3), minute) for i, minute in enumerate(minutes))
 
 
 def _marks(events: Sequence[tuple[float, str, str]], since: float, until: float) -> tuple[Mark, ...]:

@@ -33,7 +33,8 @@ class Hour(Struct, frozen=True):
 @get("/", name="overview", include_in_schema=False)
 async def overview(request: AnyRequest, faces: GivenFaces, paper: GivenPaper) -> Response[str]:
     """The first page."""
-    now, history, relays = faces.now(), faces.history, faces.board.relays()
+    now, history, board = faces.now(), faces.history, faces.board
+    relays = [relay for relay in board.relays() if board.capturing or not relay.captures]
     span = chart.SPANS.get(request.query_params.get("span", ""), chart.SPANS["1h"])
     events = {relay.name: await relay_events(faces, relay.name) for relay in relays}
     hour = await _hour(faces)
@@ -54,7 +55,7 @@ async def overview(request: AnyRequest, faces: GivenFaces, paper: GivenPaper) ->
         chart=await _throughput(faces, span, events),
         spans=tuple(chart.SPANS.values()),
         relays=[relay_view(relay, events[relay.name], now) for relay in relays],
-        rabbit=faces.board.rabbit(),
+        rabbit=board.rabbit(),
         latest=latest.items,
     )
 

@@ -100,6 +100,7 @@ class Paper:
             "signed_in": seen is not None,
             "can_leave": seen is not None and seen.caller.way is Way.SESSION,
             "capturing": self._faces.board.capturing,
+            "ways": {relay.name: relay for relay in self._faces.board.relays()},
             "flash": None,
             "theme": "",
             "banners": (),
@@ -153,11 +154,14 @@ def environment(faces: Faces) -> Environment:
         auto_reload=False,
     )
     now, prefix = faces.now, faces.options.prefix
-    pages.filters.update(number=words.number, size=words.size, machine=machine, first_address=first_address)
+    pages.filters.update(
+        number=words.number, size=words.size, machine=machine, first_address=first_address, sentence=sentence
+    )
     pages.globals.update(
         url=lambda path: f"{prefix}{path}",
         ago=lambda at: words.time_element(at, "ago", words.since(at, now())),
         countdown=lambda at: words.time_element(at, "countdown", words.remaining(at, now())),
+        due=lambda at: words.time_element(at, "due", words.due(at, now())),
         clock=lambda at, form="clock": words.time_element(at, form, words.clock(at, form)),
         utc=words.clock,
         waited=lambda since: words.coarse(now() - since),
@@ -172,6 +176,11 @@ def environment(faces: Faces) -> Environment:
 def machine(text: str) -> Markup:
     """Plain words as HTML, with what stands in `backticks` as code."""
     return Markup(_TICKED.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped before
+
+
+def sentence(text: str) -> str:
+    """With a capital letter at its beginning."""
+    return text[:1].upper() + text[1:]
 
 
 def first_address(header: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
@@ -17,10 +18,16 @@ from emailhub.web.pages.paper import GivenPaper, Paper
 from emailhub.web.visit import AnyRequest, visit
 
 _FIELDS = ("to", "subject", "text", "html", "from")
+_COMMA = re.compile(r"""[,;\n](?=(?:[^"]*"[^"]*")*[^"]*$)""")
 _FIRST = {
     "subject": "A test from emailhub",
     "text": "If you can read this, the whole way works: accepted, stored, carried and delivered.\n",
 }
+
+
+def split_addresses(text: str) -> list[str]:
+    """What was typed into one line, address by address; a comma inside quotation marks does not divide."""
+    return [part.strip() for part in _COMMA.split(text) if part.strip()]
 
 
 def problems_by_field(problems: Iterable[Problem]) -> defaultdict[str, str]:
@@ -50,7 +57,8 @@ async def empty(request: AnyRequest, faces: GivenFaces, paper: GivenPaper) -> Re
 async def send(request: AnyRequest, faces: GivenFaces, paper: GivenPaper) -> Redirect | Response[str]:
     """Accept the message and go to its page, or show the form again with what is wrong."""
     values = await read_form(request)
-    fields = {name: values[name] for name in _FIELDS if values.get(name, "").strip()}
+    fields: dict[str, object] = {name: values[name] for name in _FIELDS if values.get(name, "").strip()}
+    fields |= {"to": split_addresses(values.get("to", ""))}
     try:
         submission = parse.submission(fields, faces.intake.limits, now=faces.now())
         receipt = await faces.intake.accept(submission, visit(request).origin("dashboard"))

@@ -13,6 +13,7 @@ from emailhub.core.records import Event
 from emailhub.web.pages import words
 
 DAY = 86400.0
+_THINNEST = 0.5
 _Look: TypeAlias = tuple[str, str]
 _CLOSED: _Look = ("ok", "closed")
 _NOT_KNOWN: _Look = ("neutral", "not known")
@@ -66,6 +67,7 @@ def _merged(turns: Sequence[tuple[float, _Look]]) -> list[tuple[float, float, _L
 
 
 def _piece(since: float, until: float, which: _Look, begin: float) -> Piece:
-    left, width = 100 * (since - begin) / DAY, 100 * (until - since) / DAY
+    left = 100 * (since - begin) / DAY
     # Half a minute of trouble in a day is a third of a pixel; it must be seen all the same.
-    return Piece(round(left, 3), round(max(width, 0.4), 3), which[0], which[1], words.coarse(until - since))
+    width = max(100 * (until - since) / DAY, _THINNEST)
+    return Piece(round(min(left, 100 - width), 3), round(width, 3), which[0], which[1], words.coarse(until - since))

@@ -100,6 +100,12 @@ def remaining(at: float, now: float) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
+def due(at: float, now: float) -> str:
+    """When something is to happen: `in 0:42`, or `now` once it is time."""
+    left = remaining(at, now)
+    return left if left == "now" else f"in {left}"
+
+
 def since(at: float, now: float) -> str:
     """How long ago, or in how long: `just now`, `12 s ago`, `in 2 h`."""
     gap = now - at
@@ -116,7 +122,7 @@ def _rough(seconds: float) -> str:
 
 
 def time_element(at: float, form: str, text: str) -> Markup:
-    """A `<time>` the script keeps fresh: `form` ago, countdown, clock, exact, day or full; exact UTC in its title."""
+    """A `<time>` the script keeps fresh; `form` is ago, countdown, due, or one of `clock`. Exact UTC in its title."""
     return Markup('<time datetime="{}" title="{} UTC" data-time="{}">{}</time>').format(
         iso(at), moment(at).strftime("%Y-%m-%d %H:%M:%S"), form, text
     )
