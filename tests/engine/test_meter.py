@@ -16,7 +16,7 @@ LABELS = {"face", "name", "state", "reason", "relay", "kind", "phase", "le"}
 
 
 def samples(meter: Meter, reading: Reading = EMPTY) -> dict[tuple[str, str], float]:
-    """Every sample by name and label values (in the order of the label names), as a Prometheus server reads the text."""
+    """Every sample by name and label values, ordered by label name, as a Prometheus server reads the text."""
     families = text_string_to_metric_families(meter.render(reading).decode())
     return {
         (
