@@ -1,6 +1,6 @@
 """The bytes of a message (RFC 5322, RFC 2045 to 2047): built once at acceptance, read back only to be shown.
 
-`build` assembles text and html directly: the standard library's generator takes some fifty times as long, and its
+`build` assembles text and html directly: the standard library's generator takes up to a hundred times as long, and its
 handling of encoded words has let line breaks through. `read` is for the dashboard and takes whatever bytes there are.
 """
 
