@@ -147,6 +147,7 @@ class Intake:
         self._check_size(submission, content)
         key, explicit, matches = _key(submission, queue)
         to, cc, bcc = (tuple(box.address for box in boxes) for boxes in (submission.to, submission.cc, submission.bcc))
+        replies = (box.address for box in submission.reply_to)  # not in the envelope, but in the header
         return Parcel(
             id=id,
             message_id=message_id,
@@ -161,7 +162,7 @@ class Intake:
             subject=submission.subject,
             snippet=mime.snippet(submission.text, submission.html),
             content=content,
-            smtputf8=needs_smtputf8((sender.address, *to, *cc, *bcc)),
+            smtputf8=needs_smtputf8((sender.address, *to, *cc, *bcc, *replies)),
             request_id=submission.request_id,
             key=key,
             key_explicit=explicit,
