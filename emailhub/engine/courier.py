@@ -8,27 +8,28 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from emailhub import logs
 from emailhub.core.breaker import Permit, Phase, Snapshot
-from emailhub.core.delivery import OnUnknown, Policy, Reason, State
+from emailhub.core.delivery import OnUnknown, Policy, Reason
 from emailhub.core.errors import OutboxError
 from emailhub.core.judge import judge_failure
-from emailhub.core.records import Job, Result
+from emailhub.core.records import Job
 from emailhub.core.verdict import STAGES, Envelope, Progress, Report, Stage
-from emailhub.engine.findings import outcomes, signal_of
+from emailhub.engine.findings import signal_of
 from emailhub.engine.fuse import Fuse
 from emailhub.engine.meter import Meter
 from emailhub.engine.ports import Outbox, Relay
+from emailhub.engine.recorder import UNRECORDED_WAIT, Recorder, finished, unless
 
 OFFERS = 20_000
 """Handed-off ids kept in memory; those beyond it are due by themselves a few seconds later."""
 IDLE = 30.0
 """Longest sleep in seconds without a signal: a safety net against a wake that was never sent."""
-UNRECORDED_WAIT = 1.0
 
 log = logs.get("courier")
 
@@ -36,18 +37,27 @@ log = logs.get("courier")
 class _Carry:
     """An attempt under way."""
 
-    __slots__ = ("job", "progress", "reason", "task")
+    __slots__ = ("job", "permit", "progress", "reason", "started", "task")
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, permit: Permit) -> None:
         self.job = job
+        self.permit = permit
         self.progress = Progress()
-        self.reason = Reason.STOPPED
+        self.reason: Reason | None = None
+        self.started = False
         self.task: asyncio.Task[None] | None = None
 
     @property
     def harmless(self) -> bool:
-        """True while no byte of the body was given to the relay."""
-        return STAGES.index(self.progress.stage) < STAGES.index(Stage.BODY)
+        """True while no byte of the body was given to the relay, in this or an earlier transaction of the attempt."""
+        return not self.progress.body_sent and STAGES.index(self.progress.stage) < STAGES.index(Stage.BODY)
+
+    def interrupt(self, reason: Reason) -> None:
+        """End the attempt; what follows is recorded by its own task."""
+        self.reason = reason
+        # A task cancelled before its first step runs none of its lines: the message would stay claimed for ever.
+        if self.started and self.task is not None:
+            self.task.cancel()
 
 
 class Courier:
@@ -67,20 +77,18 @@ class Courier:
         self._relay = relay
         self._outbox = outbox
         self._fuse = fuse
-        self._policy = policy
         self._meter = meter
         self._now = now
-        self._jitter = jitter
         self._offers: deque[str] = deque(maxlen=OFFERS)
         self._carries: set[_Carry] = set()
         self._signal = asyncio.Event()
         self._next_due: float | None = 0.0
         self._ramp = relay.capacity
-        self._unrecorded = 0
         self._last_well = 0.0
-        self._stopping = False
-        self._probing: asyncio.Task[None] | None = None
-        self._dropping: asyncio.Task[None] | None = None
+        self._stop = asyncio.Event()
+        self._recorder = Recorder(relay, outbox, policy=policy, meter=meter, now=now, jitter=jitter, stop=self._stop)
+        self._turn = asyncio.Lock()
+        self._errands: set[asyncio.Task[None]] = set()
         fuse.on_change = self._breaker_changed
 
     @property
@@ -90,7 +98,7 @@ class Courier:
     @property
     def unrecorded(self) -> int:
         """Results that wait for the outbox to be writable again."""
-        return self._unrecorded
+        return self._recorder.waiting
 
     @property
     def last_well(self) -> float | None:
@@ -109,58 +117,77 @@ class Courier:
 
     async def run(self) -> None:
         """Work until `stop`. Raises only what is a bug."""
-        while not self._stopping:
+        while not self._stop.is_set():
             self._signal.clear()
-            await self._round()
-            if not self._stopping:
+            async with self._turn:
+                await self._round()
+            if not self._stop.is_set():
                 await self._rest()
 
     async def stop(self, grace: float) -> None:
         """Claim nothing more; give back what is harmless to give back; let the rest finish for `grace` seconds."""
-        self._stopping = True
+        deadline = asyncio.get_running_loop().time() + grace
+        self._stop.set()
         self._signal.set()
         self._interrupt(Reason.STOPPED)
-        if self._probing is not None:
-            self._probing.cancel()
-        tasks = [carry.task for carry in self._carries if carry.task]
-        if tasks:
-            await asyncio.wait(tasks, timeout=grace)
-        for carry in list(self._carries):
-            if carry.task:
-                carry.task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        for errand in self._errands:
+            errand.cancel()
+        await self._end_turn(deadline)
+        await self._end_carries(deadline)
+        await asyncio.gather(*self._errands, return_exceptions=True)
         await self._relay.close()
 
-    async def _rest(self) -> None:
+    async def _end_turn(self, deadline: float) -> None:
+        """Wait for a claim under way: what it takes has to be given back before the outbox is closed."""
         try:
-            async with asyncio.timeout(self._pause()):
+            async with asyncio.timeout_at(deadline), self._turn:
+                pass
+        except TimeoutError:
+            log.error("a claim does not end", relay=self._relay.name)
+
+    async def _end_carries(self, deadline: float) -> None:
+        tasks = [carry.task for carry in self._carries if carry.task]
+        if not tasks:
+            return
+        await asyncio.wait(tasks, timeout=max(deadline - asyncio.get_running_loop().time(), 0.0))
+        for carry in list(self._carries):
+            carry.interrupt(Reason.STOPPED)
+        await asyncio.wait(tasks)
+
+    async def _rest(self) -> None:
+        pause = self._pause()
+        try:
+            async with asyncio.timeout(pause):
                 await self._signal.wait()
         except TimeoutError:
-            pass
+            if pause >= IDLE:
+                self._next_due = 0.0
 
     def _pause(self) -> float:
         now = self._now()
         times = [now + IDLE]
-        probe = self._fuse.next_probe
-        if probe is not None:
-            times.append(probe)
-        elif self._next_due is not None and self._room() > 0 and self._fuse.would_permit():
-            times.append(self._next_due)
+        # Without room the end of an attempt is what to wait for: a probe that is due meanwhile must not make this spin.
+        if self._room() > 0:
+            probe = self._fuse.next_probe
+            if probe is not None:
+                times.append(probe)
+            elif self._next_due is not None and self._fuse.would_permit():
+                times.append(self._next_due)
         return max(min(times) - now, 0.0)
 
     def _room(self) -> int:
-        if self._unrecorded:
+        if self._recorder.waiting:
             return 0
         return min(self._relay.capacity, self._ramp) - len(self._carries)
 
     async def _round(self) -> None:
         try:
-            while not self._stopping and await self._take():
+            while not self._stop.is_set() and await self._take():
                 pass
         except OutboxError as error:
             log.error("cannot claim", relay=self._relay.name, error=str(error))
-            await asyncio.sleep(UNRECORDED_WAIT)
+            self._next_due = 0.0
+            await unless(self._stop, UNRECORDED_WAIT)
 
     async def _take(self) -> bool:
         """Claim and start what there is room for; True when there may be more to take at once."""
@@ -182,8 +209,7 @@ class Courier:
         # Set before the claim: a `wake` that arrives while it runs must not be overwritten by its answer.
         self._next_due = None
         jobs = await self._outbox.claim(self._relay.name, limit=room, now=self._now(), ids=ids)
-        for job in jobs:
-            self._start(job, permit)
+        self._begin(jobs, permit)
         if len(jobs) >= room:
             self._due_by(self._now())
         elif not self._offers:
@@ -201,27 +227,37 @@ class Courier:
         except BaseException:
             self._fuse.release(permit)
             raise
-        if jobs:
-            self._start(jobs[0], permit)
-        else:
-            self._probing = asyncio.create_task(self._probe_without_mail(permit), name=f"probe {self._relay.name}")
+        self._begin(jobs, permit)
+        if not jobs:
+            self._errand(self._probe_without_mail(permit), f"probe {self._relay.name}")
         return False
 
     async def _probe_without_mail(self, permit: Permit) -> None:
         try:
             report = await self._relay.probe(progress=Progress())
-        except asyncio.CancelledError:
+        except BaseException:
             self._fuse.release(permit)
             raise
         verdict = report.verdicts[0]
         self._note(permit, report)
         log.info("probed", relay=self._relay.name, verdict=verdict.kind.value, text=verdict.text)
 
-    def _start(self, job: Job, permit: Permit) -> None:
-        carry = _Carry(job)
-        self._carries.add(carry)
-        carry.task = asyncio.create_task(self._carry(carry, permit), name=f"attempt {job.id}")
-        carry.task.add_done_callback(partial(self._done, carry))
+    def _errand(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
+
+    def _begin(self, jobs: Iterable[Job], permit: Permit) -> None:
+        """Start the attempts; those whose permission ended while they were claimed only give their message back."""
+        for job in jobs:
+            carry = _Carry(job, permit)
+            if self._stop.is_set():
+                carry.reason = Reason.STOPPED
+            elif not self._fuse.holds(permit):
+                carry.reason = Reason.BREAKER_OPENED
+            self._carries.add(carry)
+            carry.task = asyncio.create_task(self._carry(carry), name=f"attempt {job.id}")
+            carry.task.add_done_callback(partial(self._done, carry))
 
     def _done(self, carry: _Carry, task: asyncio.Task[None]) -> None:
         self._carries.discard(carry)
@@ -229,17 +265,21 @@ class Courier:
         if not task.cancelled() and task.exception() is not None:
             log.error("attempt broke", relay=self._relay.name, message_id=carry.job.id, exc=task.exception())
 
-    async def _carry(self, carry: _Carry, permit: Permit) -> None:
-        job = carry.job
+    async def _carry(self, carry: _Carry) -> None:
+        job, permit = carry.job, carry.permit
+        carry.started = True
         with logs.bound(message_id=job.id, correlation_id=job.correlation_id, request_id=job.request_id):
-            try:
-                report = await self._attempt(carry, fresh=permit.probe)
-            except asyncio.CancelledError:
+            report = None
+            if carry.reason is None:
+                # An OutboxError: the disk could not note that the body is about to go, so it did not go.
+                with suppress(asyncio.CancelledError, OutboxError):
+                    report = await self._attempt(carry, fresh=permit.probe)
+            if report is None:
                 self._fuse.release(permit)
-                await _finish(self._interrupted(carry))
+                await finished(self._interrupted(carry))
                 return
             self._note(permit, report)
-            await _finish(self._record(job, report))
+            await finished(self._record(job, report))
 
     async def _attempt(self, carry: _Carry, *, fresh: bool) -> Report:
         job, started = carry.job, self._now()
@@ -252,7 +292,9 @@ class Courier:
                 progress=carry.progress,
                 before_body=partial(self._mark_body, job) if cautious else None,
             )
-        except Exception as error:  # noqa: BLE001 - a bug, or a disk that cannot note the body: the fate is still known
+        except OutboxError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a fault of ours: what became of the message is known all the same
             log.error("attempt failed inside", relay=self._relay.name, exc=error)
             text = f"emailhub: {type(error).__name__}"
             verdict = judge_failure(carry.progress.stage, text, body_sent=carry.progress.body_sent)
@@ -270,80 +312,27 @@ class Courier:
         self._fuse.record(permit, signal, cause)
         if self._fuse.snapshot.phase is Phase.CLOSED and before is Phase.CLOSED and cause == "":
             self._last_well = self._now()
-            self._ramp = min(max(self._ramp * 2, 1), self._relay.capacity)
+            self._ramp = min(self._ramp + 1, self._relay.capacity)
 
     async def _record(self, job: Job, report: Report) -> None:
-        results = outcomes(
-            job,
-            report,
-            policy=self._policy,
-            now=self._now(),
-            jitter=self._jitter,
-            probe_at=self._fuse.next_probe,
-            relay_well_at=self._last_well,
-            captured=self._relay.captures,
-        )
-        if not await self._persist(lambda: self._outbox.record(job, results, report, self._now())):
-            return
-        for result in results:
-            self._tell(job, result)
-            if result.outcome.due_at is not None:
-                self._due_by(result.outcome.due_at)
+        probe_at = self._fuse.next_probe
+        due = await self._recorder.record(job, report, probe_at=probe_at, well_at=self._last_well)
+        if due is not None:
+            self._due_by(due)
 
     async def _interrupted(self, carry: _Carry) -> None:
-        job = carry.job
         if carry.progress.body_sent:
             text = "emailhub stopped while it waited for the final reply: the mail may have been delivered"
             verdict = judge_failure(Stage.FINAL, text, body_sent=True)
-            await self._record(job, Report((verdict,) * len(job.recipients)))
+            await self._record(carry.job, Report((verdict,) * len(carry.job.recipients)))
             return
-        await self._persist(lambda: self._outbox.release(job, carry.reason, self._now()))
-        log.info("given back", relay=self._relay.name, reason=carry.reason.value)
+        await self._recorder.give_back(carry.job, carry.reason or Reason.STOPPED)
         self.wake()
 
-    async def _persist(self, write: Callable[[], Awaitable[bool]]) -> bool:
-        """Write a result, however long it takes: until it is on the disk nothing more is sent."""
-        waiting = False
-        try:
-            while True:
-                try:
-                    return await write()
-                except OutboxError as error:
-                    if not waiting:
-                        waiting = True
-                        self._unrecorded += 1
-                        log.error("result not recorded, sending stops", relay=self._relay.name, error=str(error))
-                    if self._stopping:
-                        # The row stays `sending`; the next start treats it as unknown, which is the truth.
-                        return False
-                    await asyncio.sleep(UNRECORDED_WAIT)
-        finally:
-            self._unrecorded -= waiting
-
-    def _tell(self, job: Job, result: Result) -> None:
-        outcome = result.outcome
-        self._meter.recipient(outcome.to, outcome.reason)
-        if outcome.reason is Reason.UNKNOWN:
-            self._meter.unknown(self._relay.name)
-        if outcome.to is State.SENT:
-            self._meter.time_to_send(self._now() - job.accepted_at)
-        say = log.info if outcome.to in (State.SENT, State.DEFERRED) else log.warning
-        address = next(r.address for r in job.recipients if r.id == result.recipient_id)
-        say(
-            outcome.to.value,
-            relay=self._relay.name,
-            recipient=address,
-            attempt=job.number,
-            reason=outcome.reason.value,
-            stage=result.stage.value,
-            reply=result.text,
-            next_try=outcome.due_at,
-        )
-
     def _breaker_changed(self, before: Snapshot, after: Snapshot) -> None:
-        if after.phase is Phase.OPEN and before.phase is Phase.CLOSED:
+        if after.phase is Phase.OPEN and before.phase is not Phase.OPEN:
             self._interrupt(Reason.BREAKER_OPENED)
-            self._dropping = asyncio.create_task(self._relay.drop_idle(), name=f"drop idle {self._relay.name}")
+            self._errand(self._relay.drop_idle(), f"drop idle {self._relay.name}")
         if after.phase is Phase.CLOSED and before.phase is not Phase.CLOSED:
             # All connections at once against a server that just came back would knock it over again.
             self._ramp = 1
@@ -353,17 +342,5 @@ class Courier:
     def _interrupt(self, reason: Reason) -> None:
         current = asyncio.current_task()
         for carry in list(self._carries):
-            if carry.task and carry.task is not current and carry.harmless:
-                carry.reason = reason
-                carry.task.cancel()
-
-
-async def _finish(work: Coroutine[Any, Any, None]) -> None:
-    """Await `work` to its end even when cancelled: what the relay has said is never forgotten."""
-    task = asyncio.create_task(work)
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError:
-            continue
-    task.result()
+            if carry.task is not current and carry.harmless:
+                carry.interrupt(reason)

@@ -63,6 +63,10 @@ class Fuse:
         """The right to make one attempt, or None."""
         return self._watched(lambda: self._breaker.permit(self._now()))
 
+    def holds(self, permit: Permit) -> bool:
+        """False once the breaker opened or was forced after `permit` was given."""
+        return self.snapshot.epoch == permit.epoch
+
     def record(self, permit: Permit, signal: Signal, cause: str) -> None:
         self._watched(lambda: self._breaker.record(permit, signal, cause=cause, now=self._now(), jitter=self._jitter()))
 

@@ -1,0 +1,134 @@
+"""Writes down what the attempts of one relay found out, however long the disk takes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from emailhub import logs
+from emailhub.core.delivery import Policy, Reason, State
+from emailhub.core.errors import OutboxError
+from emailhub.core.records import Job, Result
+from emailhub.core.verdict import Report
+from emailhub.engine.findings import outcomes
+from emailhub.engine.meter import Meter
+from emailhub.engine.ports import Outbox, Relay
+
+UNRECORDED_WAIT = 1.0
+"""Seconds between tries to write what could not be written."""
+
+log = logs.get("courier")
+
+
+class Recorder:
+    """Records results for the courier. Once `stop` is set, what cannot be written is left to the next start."""
+
+    def __init__(
+        self,
+        relay: Relay,
+        outbox: Outbox,
+        *,
+        policy: Policy,
+        meter: Meter,
+        now: Callable[[], float],
+        jitter: Callable[[], float],
+        stop: asyncio.Event,
+    ) -> None:
+        self._relay = relay
+        self._outbox = outbox
+        self._policy = policy
+        self._meter = meter
+        self._now = now
+        self._jitter = jitter
+        self._stop = stop
+        self._waiting = 0
+
+    @property
+    def waiting(self) -> int:
+        """Results that wait for the outbox to be writable again."""
+        return self._waiting
+
+    async def record(self, job: Job, report: Report, *, probe_at: float | None, well_at: float) -> float | None:
+        """Write the outcome for every recipient; returns when the first of them is due again.
+
+        `well_at` is when the relay last answered as it should, `probe_at` the breaker's next probe.
+        """
+        results = outcomes(
+            job,
+            report,
+            policy=self._policy,
+            now=self._now(),
+            jitter=self._jitter,
+            probe_at=probe_at,
+            relay_well_at=well_at,
+            captured=self._relay.captures,
+        )
+        if not await self._persist(lambda: self._outbox.record(job, results, report, self._now())):
+            return None
+        for result in results:
+            self._tell(job, result)
+        return min((r.outcome.due_at for r in results if r.outcome.due_at is not None), default=None)
+
+    async def give_back(self, job: Job, reason: Reason) -> None:
+        """Nothing that could deliver the message was sent: it is as if it had not been claimed."""
+        if await self._persist(lambda: self._outbox.release(job, reason, self._now())):
+            log.info("given back", relay=self._relay.name, reason=reason.value)
+
+    async def _persist(self, write: Callable[[], Awaitable[bool]]) -> bool:
+        waiting = False
+        try:
+            while True:
+                try:
+                    return await write()
+                except OutboxError as error:
+                    if not waiting:
+                        waiting = True
+                        self._waiting += 1
+                        log.error("result not recorded, sending stops", relay=self._relay.name, error=str(error))
+                    if self._stop.is_set():
+                        # The row stays `sending`; the next start treats it as unknown, which is the truth.
+                        return False
+                    await unless(self._stop, UNRECORDED_WAIT)
+        finally:
+            self._waiting -= waiting
+
+    def _tell(self, job: Job, result: Result) -> None:
+        outcome = result.outcome
+        self._meter.recipient(outcome.to, outcome.reason)
+        if outcome.reason is Reason.UNKNOWN:
+            self._meter.unknown(self._relay.name)
+        if outcome.to is State.SENT:
+            self._meter.time_to_send(self._now() - job.accepted_at)
+        say = log.info if outcome.to in (State.SENT, State.DEFERRED) else log.warning
+        address = next(r.address for r in job.recipients if r.id == result.recipient_id)
+        say(
+            outcome.to.value,
+            relay=self._relay.name,
+            recipient=address,
+            attempt=job.number,
+            reason=outcome.reason.value,
+            stage=result.stage.value,
+            reply=result.text,
+            next_try=outcome.due_at,
+        )
+
+
+async def unless(stop: asyncio.Event, seconds: float) -> None:
+    """Sleep, but not into the time in which the process has to end."""
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        pass
+
+
+async def finished(work: Coroutine[Any, Any, None]) -> None:
+    """Await `work` to its end even when cancelled: what the relay has said is never forgotten."""
+    task = asyncio.create_task(work)
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            continue
+    task.result()
