@@ -75,7 +75,10 @@ class Server:
 
     @staticmethod
     def bind(host: str, port: int) -> socket.socket:
-        """A bound socket; port 0 takes any free one. Raises CannotListen, saying what to do."""
+        """A listening socket; port 0 takes any free one. Raises CannotListen, saying what to do.
+
+        Listening begins here and not at the start, because only then a second process on the same port is noticed.
+        """
         try:
             family, kind, protocol, _, address = _resolved(host, port)
             listener = socket.socket(family, kind, protocol)
@@ -87,6 +90,7 @@ class Server:
                 # `::` means every address, also those of IPv4.
                 listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if host == "::" else 1)
             listener.bind(address)
+            listener.listen(BACKLOG)
             listener.setblocking(False)
         except (OSError, OverflowError) as error:
             listener.close()
@@ -94,13 +98,13 @@ class Server:
         return listener
 
     async def start(self, listener: socket.socket) -> None:
-        """Answer requests on `listener` from now on. Raises CannotListen when another process listens there already."""
+        """Answer requests on `listener` from now on. Raises RuntimeError when the application cannot be started."""
         ready = asyncio.create_task(self._uvicorn.ready.wait(), name="server ready")
         self._task = asyncio.create_task(self._uvicorn.serve(sockets=[listener]), name="uvicorn")
         await asyncio.wait({ready, self._task}, return_when=asyncio.FIRST_COMPLETED)
         ready.cancel()
+        self._uvicorn.raise_failure()
         if self._task.done():
-            self._uvicorn.raise_failure()
             self._task.result()
 
     async def serve(self) -> None:
@@ -152,7 +156,7 @@ class _Uvicorn(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.ready = asyncio.Event()
-        self._failure: BaseException | None = None
+        self._failure: RuntimeError | None = None
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -160,16 +164,11 @@ class _Uvicorn(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start listening. What goes wrong is kept for `raise_failure`: uvicorn would leave by SystemExit."""
+        """Start answering. Where uvicorn would leave by SystemExit, the failure is kept for `raise_failure`."""
         try:
             await super().startup(sockets=sockets)
-        except OSError as error:
-            host, port = sockets[0].getsockname()[:2] if sockets else ("", 0)
-            self._failure = CannotListen(_why_not(host, port, error))
-            await self.lifespan.shutdown()
         except SystemExit:
             self._failure = RuntimeError("the web application could not be started; the log says why")
-        if self._failure:
             self.should_exit = True
         self.ready.set()
 
