@@ -63,18 +63,26 @@ class Publisher:
             self._filled.set()
 
     async def send_hand_offs(self) -> None:
-        """Publish hand-offs, one after the other, as long as the connection lasts. Raises one of FAILURES."""
+        """Publish hand-offs, one after the other, as long as the connection lasts. Raises one of FAILURES.
+
+        While RabbitMQ blocks us none is confirmed and the connection is well: they are forgotten, the rows come due.
+        """
         while True:
             await self._filled.wait()
             if not self._ids:
                 self._filled.clear()
                 continue
             ids = [self._ids.popleft() for _ in range(min(IDS, len(self._ids)))]
-            await self._publish(
-                msgspec.json.encode(ids),
-                queue=self._options.handoff_queue,
-                content_type="application/json",
-            )
+            try:
+                await self._publish(
+                    msgspec.json.encode(ids),
+                    queue=self._options.handoff_queue,
+                    content_type="application/json",
+                )
+            except TimeoutError:
+                if not self.blocked:
+                    raise
+                self._ids.clear()
 
     async def publish(self, letter: DeadLetter) -> None:
         """Publish a dead letter and wait until RabbitMQ has it. Raises BrokerDown.

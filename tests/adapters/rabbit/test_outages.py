@@ -79,6 +79,22 @@ async def test_a_memory_alarm_blocks_publishing_and_not_consuming(own_rabbit_nod
         assert hub.rabbit.status().recoveries == 0
 
 
+async def test_a_hand_off_that_an_alarm_keeps_unconfirmed_costs_no_connection(own_rabbit_node: RabbitNode) -> None:
+    node = own_rabbit_node
+    async with running(Hub(node.url, confirm=2.0)) as hub:
+        await hub.linked(Link.CONSUMING)
+        await node.set_memory_alarm(on=True)
+        hub.rabbit.hand_off(["em_1"])
+        await hub.linked(Link.BLOCKED)
+        await asyncio.sleep(3.0)  # longer than a confirm may take
+        assert hub.rabbit.status().link is Link.BLOCKED
+        await node.set_memory_alarm(on=False)
+        await hub.linked(Link.CONSUMING)
+        hub.rabbit.hand_off(["em_2"])
+        await hub.until(lambda: "em_2" in hub.handed)
+        assert hub.rabbit.status().recoveries == 0
+
+
 async def test_a_consumer_that_vanished_without_a_word_is_missed_and_replaced(rabbit: RabbitNode, hub: Hub) -> None:
     queue = f'rabbit_misc:r(<<"{hub.options.vhost}">>, queue, <<"email.queue">>)'
     await rabbit.ctl(
