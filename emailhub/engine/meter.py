@@ -17,6 +17,8 @@ from emailhub.core.status import Link, OutboxStatus, RabbitStatus, RelayStatus
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _ATTEMPT_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600)
 _SEND_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14400, 86400)
+_CONSUMED = (Link.CONSUMING, Link.BLOCKED)
+"""An alarm in RabbitMQ stops what we publish, not what we take."""
 _WAITING = (State.QUEUED, State.SCHEDULED, State.SENDING, State.DEFERRED, State.HELD)
 
 
@@ -150,7 +152,7 @@ def _of_rabbit(rabbit: RabbitStatus) -> Iterator[Metric]:
     for each in Link:
         link.add_metric([each.value], rabbit.link is each)
     yield link
-    yield _gauge("rabbitmq_consumer_up", "1 when our consumer is there.", rabbit.link is Link.CONSUMING)
+    yield _gauge("rabbitmq_consumer_up", "1 when our consumer is there.", rabbit.link in _CONSUMED)
     yield _gauge("rabbitmq_foreign_consumers", "Consumers on the queue that are not ours.", rabbit.foreign_consumers)
     yield _gauge("rabbitmq_unacked", "Deliveries taken and not yet acknowledged.", rabbit.unacked)
     if rabbit.ready is not None:

@@ -123,7 +123,7 @@ class Watch:
             minutes = int((self._now() - totals.oldest_waiting) // 60)
             yield Alert("waiting_long", "outbox", f"The oldest of {totals.waiting} messages waits for {minutes} minutes")
         rabbit = self._board.rabbit()
-        if rabbit.link in (Link.MISSING, Link.DOWN, Link.REFUSED, Link.BLOCKED):
+        if rabbit.link in (Link.MISSING, Link.DOWN, Link.REFUSED):
             text = f"{rabbit.link.value}: {rabbit.detail}"
             yield Alert("consumer_missing", rabbit.queue or "rabbitmq", f"RabbitMQ is not being read: {text}")
         free = self._room.free_disk

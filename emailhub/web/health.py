@@ -87,7 +87,10 @@ def _outbox(status: OutboxStatus) -> Part:
 
 
 def _rabbitmq(status: RabbitStatus) -> Part:
-    return Part("ok" if status.link in _WELL else "degraded", ": ".join(filter(None, (status.link, status.detail))))
+    said = [": ".join(filter(None, (status.link, status.detail))), status.note]
+    if status.foreign_consumers:
+        said.append(f"{status.foreign_consumers} of the queue's consumers are not ours: part of the mail goes there")
+    return Part("ok" if status.link in _WELL else "degraded", "; ".join(filter(None, said)))
 
 
 def _relay(relays: tuple[RelayStatus, ...]) -> Part:
