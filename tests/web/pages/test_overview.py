@@ -1,0 +1,79 @@
+"""The first page answers whether mail is flowing."""
+
+from emailhub.core.breaker import Mode
+from emailhub.engine.desk import Actor
+from tests.support.web_hub import WebHub
+from tests.web.pages.reading import page, part, words_of
+
+
+async def _captured(hub: WebHub, *ids: str) -> None:
+    subscription = hub.faces.live.subscribe()
+    async with hub.carrying():
+        waiting = set(ids)
+        while waiting:
+            chunk = await subscription.read(5)
+            assert chunk, f"never captured: {waiting}"
+            waiting -= {
+                id for id in waiting for line in chunk.split(b"\n") if id.encode() in line and b'"sent"' in line
+            }
+    subscription.close()
+
+
+async def test_an_empty_hub_shows_how_to_send_the_first_message(hub: WebHub) -> None:
+    text = words_of(await page(hub, "/"))
+    assert "No message has come in yet." in text
+    assert "curl http://localhost:8000/send_email/" in text
+    assert "Nothing happened in the last 1 h." in text
+
+
+async def test_the_numbers_count_what_happened(hub: WebHub) -> None:
+    await _captured(hub, await hub.send(), await hub.send())
+    await hub.send(subject="waits")
+    hub.clock.at += 30
+    html = await page(hub, "/")
+    text = words_of(part(html, "numbers"))
+    assert "Sent, last hour 2 none in the hour before" in text
+    assert "Waiting 1 oldest 30 s" in text
+    assert "Failed, last hour 0 none" in text
+    assert "median 0 ms" in text
+
+
+async def test_the_waiting_number_leads_to_where_most_of_it_is(hub: WebHub) -> None:
+    await hub.send()
+    assert 'href="/messages?state=queued"' in part(await page(hub, "/"), "numbers")
+
+
+async def test_the_latest_messages_are_shown_newest_first_and_escaped(hub: WebHub) -> None:
+    for number in range(10):
+        await hub.send(subject=f"<b>number {number}</b>")
+    html = part(await page(hub, "/"), "latest")
+    assert "<b>number" not in html
+    shown = [number for number in range(10) if f"&lt;b&gt;number {number}&lt;" in html]
+    assert shown == list(range(2, 10))
+    assert html.index("number 9") < html.index("number 2")
+
+
+async def test_the_period_is_in_the_url(hub: WebHub) -> None:
+    html = await page(hub, "/?span=24h")
+    assert "per 15 minutes" in html
+    assert 'href="/?span=24h" aria-current="true"' in html
+    assert "per minute" in await page(hub, "/?span=nonsense")
+
+
+async def test_the_chart_has_a_text_for_who_cannot_see_it(hub: WebHub) -> None:
+    await _captured(hub, await hub.send())
+    text = words_of(part(await page(hub, "/"), "chart"))
+    assert "In the last 1 h: 1 accepted, 1 sent, 0 deferred, 0 failed." in text
+
+
+async def test_a_stopped_relay_is_the_headline_on_the_chart_and_in_the_tab(hub: WebHub) -> None:
+    await hub.faces.desk.force("capture", Mode.OPEN, actor=Actor("ada"), note="upkeep", until=None)
+    await hub.send()
+    html = await page(hub, "/")
+    assert "<title>● " in html
+    assert 'href="/static/icon-trouble' in html
+    assert "upkeep" in words_of(part(html, "flow"))
+    assert 'href="/relays/capture"' in part(html, "flow")
+    assert "paused" in words_of(part(html, "ways"))
+    assert "Paused at" in words_of(part(html, "chart"))
+    assert "relay capture takes no mail now · paused until somebody ends it" in words_of(part(html, "latest"))
