@@ -1,0 +1,125 @@
+"""The API's own description: true, complete, and readable without the Internet."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from emailhub.core import parse
+from emailhub.web import contract
+from emailhub.web.faces import WebOptions
+from emailhub.web.openapi import document
+from emailhub.web.operations import OPERATIONS
+from emailhub.web.requests import BreakerRequest, EmailRequest, SendEmailRequest, names
+from tests.support.web_hub import WebHub, web_hub
+
+UNDESCRIBED = {"/login", "/logout", "/docs"}
+
+
+def refs(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        yield from ([value["$ref"]] if "$ref" in value else [])
+        for item in value.values():
+            yield from refs(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from refs(item)
+
+
+def resolved(found: dict[str, Any], ref: str) -> Any:
+    for part in ref.removeprefix("#/").split("/"):
+        found = found[part]
+    return found
+
+
+def test_the_document_is_whole() -> None:
+    found = document(None)
+    assert found["openapi"] == "3.1.0"
+    assert set(found["info"]) >= {"title", "version"}
+    for ref in refs(found):
+        assert resolved(found, ref)
+    ids = [operation["operationId"] for path in found["paths"].values() for operation in path.values()]
+    assert len(ids) == len(set(ids)) == len(OPERATIONS)
+    for path, methods in found["paths"].items():
+        for method, operation in methods.items():
+            assert operation["summary"], (method, path)
+            assert "200" in operation["responses"]
+            for response in operation["responses"].values():
+                assert "$ref" in response or (response["description"] and response["content"])
+            parameters = [(given["in"], given["name"]) for given in operation.get("parameters", ())]
+            assert len(parameters) == len(set(parameters))
+            in_path = {name for place, name in parameters if place == "path"}
+            assert in_path == set(re.findall(r"{(\w+)}", path)), path
+
+
+async def test_every_route_of_the_api_is_described_and_nothing_else(hub: WebHub) -> None:
+    pages = {route.path for route in hub.app.routes if "html" in str(await page_kind(hub, route.path))}
+    described = {(operation.method.upper(), operation.path.rstrip("/")) for operation in OPERATIONS}
+    served = {
+        (method, re.sub(r":\w+}", "}", route.path))
+        for route in hub.app.routes
+        for method in getattr(route, "methods", ())
+        if method != "OPTIONS" and route.path not in UNDESCRIBED
+    }
+    assert described <= served
+    apis = ("/emails", "/breakers", "/send_email", "/status", "/health", "/metrics", "/events", "/schema")
+    extra = {(method, path) for method, path in served - described if path.startswith(apis)}
+    assert not extra
+    assert "/" in pages
+
+
+async def page_kind(hub: WebHub, path: str) -> str:
+    if "{" in path or path == "/events":
+        return ""
+    return (await hub.client.get(path)).headers.get("content-type", "")
+
+
+def test_the_described_fields_are_those_that_are_read() -> None:
+    assert names(EmailRequest) == set(parse.FIELDS)
+    assert names(SendEmailRequest) == {*contract.REQUIRED, *contract.OPTIONAL}
+    assert names(BreakerRequest) == {"state", "reason", "until"}
+
+
+async def test_answers_have_the_fields_that_are_described(hub: WebHub) -> None:
+    id = await hub.send()
+    await hub.client.post("/send_email/", json={"to": "a@example.org", "subject": "s", "body": "b", "request_id": "r"})
+    found = document(None)
+    for operation in OPERATIONS:
+        if isinstance(operation.answer, str) or operation.method != "get":
+            continue
+        path = operation.path.format(id=id, relay="capture")
+        answer = (await hub.client.get(path)).json()
+        schema = found["components"]["schemas"][operation.answer.__name__]
+        assert set(answer) <= set(schema["properties"]), path
+        assert set(schema.get("required", ())) <= set(answer), path
+
+
+async def test_the_document_is_served_with_the_public_address(tmp_path: Path) -> None:
+    url = "https://mail.example.org/hub"
+    async with web_hub(tmp_path, options=WebOptions(public_url=url)) as hub:
+        response = await hub.client.get("/schema/openapi.json")
+        assert response.headers["content-type"] == "application/vnd.oai.openapi+json"
+        assert response.json()["servers"] == [{"url": url}]
+
+
+async def test_the_reference_page_needs_nothing_from_elsewhere_and_no_inline_code(hub: WebHub) -> None:
+    page = (await hub.client.get("/docs")).text
+    for operation in OPERATIONS:
+        assert f"<code>{operation.path}</code>" in page
+        assert operation.summary in page
+    for source in re.findall(r'(?:src|href)="([^"]*)"', page):
+        assert source.startswith(("/", "#")), source
+        if source.startswith("/static/"):
+            assert (await hub.client.get(source)).status_code == 200, source
+    assert "<style" not in page
+    assert not re.search(r"\sstyle=|\son\w+=", page)
+    assert not re.search(r"<script(?![^>]*src=)", page)
+
+
+async def test_every_link_inside_the_reference_leads_somewhere(hub: WebHub) -> None:
+    page = (await hub.client.get("/docs")).text
+    anchors = set(re.findall(r'id="([^"]+)"', page))
+    links = set(re.findall(r'href="#([^"]+)"', page))
+    assert links <= anchors, links - anchors
