@@ -53,6 +53,11 @@ class Rule:
     hits: int = 0
     reached: asyncio.Event = field(default_factory=asyncio.Event)
 
+    async def hit(self, timeout: float = 20.0) -> None:
+        """Return once the rule was used. Raises TimeoutError."""
+        async with asyncio.timeout(timeout):
+            await self.reached.wait()
+
     def fits(self, step: str, to: str | None, connection: int) -> bool:
         return (
             step == self.step
@@ -168,6 +173,11 @@ class SmtpServer:
         await self.wait_until(lambda: self.count >= count, timeout)
         return self.messages
 
+    async def wait_for_sessions(self, count: int, timeout: float = 20.0) -> list[Session]:
+        """The sessions, once there are `count` of them. Raises TimeoutError."""
+        await self.wait_until(lambda: len(self.sessions) >= count, timeout)
+        return self.sessions
+
     async def wait_until(self, true: Callable[[], bool], timeout: float = 20.0) -> None:
         """Return once `true()` is, looked at whenever something happens here. Raises TimeoutError."""
         async with asyncio.timeout(timeout):
@@ -183,6 +193,7 @@ class SmtpServer:
         if rule is not None:
             rule.hits += 1
             rule.reached.set()
+            self.changed()
         return rule
 
     def take(self, message: Message) -> None:
@@ -210,6 +221,7 @@ class _Connection(asyncio.Protocol):
         self.buffer = bytearray()
         self.out = bytearray()
         self.blocked = False
+        self.encrypting = False
         self.in_body = False
         self.expects_login: list[str] | None = None
         self.session: Session
@@ -227,9 +239,6 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
-        if hasattr(self, "session"):  # after STARTTLS
-            self.session.tls = True
-            return
         server = self.server
         self.session = Session(len(server.sessions) + 1, time.time(), tls=server.tls == "implicit")
         server.sessions.append(self.session)
@@ -242,6 +251,8 @@ class _Connection(asyncio.Protocol):
         self.session.closed_at = time.time()
         self.server.open.discard(self)
         self.server.changed()
+        for task in self.tasks - {asyncio.current_task()}:
+            task.cancel()
 
     def data_received(self, data: bytes) -> None:
         self.buffer += data
@@ -255,6 +266,8 @@ class _Connection(asyncio.Protocol):
             if sock is not None and sock.fileno() >= 0:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.transport.abort()
+            if self.encrypting:  # the loop does not tell us when that ends a handshake
+                self.connection_lost(None)
         else:
             self.transport.close()
 
@@ -313,6 +326,7 @@ class _Connection(asyncio.Protocol):
             self.record()
         if rule.drip and not isinstance(reply, bytes):
             self.flush()
+            self.blocked = True
             self.drip(reply.encode() + b"\r\n", rule.drip)
         elif isinstance(reply, bytes):
             self.out += reply
@@ -333,11 +347,15 @@ class _Connection(asyncio.Protocol):
         if data and not self.transport.is_closing():
             self.transport.write(data[:1])
             self.loop.call_later(pause, self.drip, data[1:], pause)
+        else:
+            self.blocked = False
+            self.work()
 
     # Commands.
 
     def command(self, line: str) -> None:
         self.session.commands.append(line)
+        self.server.changed()
         if self.expects_login is not None:
             self.login_step(line)
             return
@@ -382,6 +400,7 @@ class _Connection(asyncio.Protocol):
     def upgrade(self) -> None:
         self.flush()
         self.buffer.clear()
+        self.blocked = self.encrypting = True
         task = asyncio.create_task(self.encrypt())
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
@@ -389,9 +408,13 @@ class _Connection(asyncio.Protocol):
     async def encrypt(self) -> None:
         assert self.server.context is not None
         try:
-            await self.loop.start_tls(self.transport, self, self.server.context, server_side=True)
+            transport = await self.loop.start_tls(self.transport, self, self.server.context, server_side=True)
         except (OSError, ssl.SSLError):
             self.end("rst")
+            return
+        assert transport is not None
+        self.transport, self.session.tls, self.blocked, self.encrypting = transport, True, False, False
+        self.work()
 
     def do_auth(self, rest: str) -> None:
         mechanism, _, initial = rest.partition(" ")

@@ -183,7 +183,8 @@ class Pool:
         self._opening -= 1
         self._opens += 1
         self._busy.add(connection)
-        self._allowed = min(self._allowed * 2, self._options.connections)
+        # Each one that opened makes room for two more: 1, 2, 4 … at a time.
+        self._allowed = min(self._allowed + 2, self._options.connections)
         self._wake()
 
     def _not_opened(self, failure: Trouble) -> None:

@@ -49,6 +49,8 @@ class SmtpRelay:
         connection is closed too, and `progress.body_sent` tells whether the message may have been taken.
         """
         carried = _Carried(self._options, envelope, progress, Transcript(self._clock), before_body)
+        if not envelope.recipients:
+            return carried.report()
         try:
             return await self._carry(carried, fresh=fresh)
         except Trouble as trouble:

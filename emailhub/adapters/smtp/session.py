@@ -53,9 +53,8 @@ class LoginGate:
         if self._rejected is None:
             return
         at, verdict = self._rejected
-        left = at + self._pause - self._clock()
-        if left > 0:
-            raise Trouble(replace(verdict, text=f"{verdict.text} (not tried again for another {left:.0f} s)"))
+        if self._clock() - at < self._pause:
+            raise Trouble(replace(verdict, text=f"{verdict.text} (not tried again within {self._pause:g} s)"))
 
     def took(self) -> None:
         """The server took the login."""
@@ -238,7 +237,7 @@ class _Handshake:
     def _certificate(self, error: ssl.SSLCertVerificationError) -> Trouble:
         return trouble(
             Stage.TLS,
-            f"the certificate of {self._options.host} is not trusted: {error.verify_message}; "
+            f"the certificate of {self._options.host} is not trusted: {error.verify_message.rstrip('.')}; "
             "for a private authority set EMAILHUB_SMTP_CA to its certificate file",
         )
 

@@ -13,6 +13,8 @@ from emailhub.core.reply import Reply
 CHUNK = 64 * 1024
 _LONGEST_REPLY = 64 * 1024
 _LONGEST_TEXT = 2000
+_FAREWELL = 5.0
+"""Seconds until a connection we closed is cut: a peer that reads no more, or never ends TLS, would keep it open."""
 _LINE = re.compile(rb"([1-9]\d\d)(?:([ -])(.*))?", re.DOTALL)
 _CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -40,10 +42,12 @@ class Wire(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
         self._texts: list[bytes] = []
+        self._code = b""
         self._size = 0
         self._replies: deque[Reply] = deque()
         self._awaited = 0
         self._waiter: asyncio.Future[None] | None = None
+        self._farewell: asyncio.TimerHandle | None = None
         self._paused = False
         self._lost: str | None = None
         self.odd = False
@@ -70,6 +74,8 @@ class Wire(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._gone(f"the connection was lost: {exc}" if exc else "the connection was closed")
+        if self._farewell is not None:
+            self._farewell.cancel()
         if not self.closed.done():
             self.closed.set_result(None)
 
@@ -127,6 +133,7 @@ class Wire(asyncio.Protocol):
         if self._lost is None:
             self._transport.write(b"QUIT\r\n")
         self._transport.close()
+        self._farewell = self._loop.call_later(_FAREWELL, self._transport.abort)
 
     def abort(self) -> None:
         """Drop the connection at once; what was not sent yet is not sent."""
@@ -159,6 +166,7 @@ class Wire(asyncio.Protocol):
             async with asyncio.timeout(timeout):
                 await self._waiter
         except TimeoutError:
+            self.odd = True
             raise Late(late) from None
         finally:
             self._waiter = None
@@ -169,27 +177,31 @@ class Wire(asyncio.Protocol):
 
     def _take_line(self, line: bytes) -> None:
         found = _LINE.fullmatch(line)
-        if found is None:
+        self._size += len(line)
+        if found is None or self._size > _LONGEST_REPLY or self._code not in {b"", found[1]}:
             self._garbled(line)
             return
         self._texts.append(found[3] or b"")
-        self._size += len(line)
+        self._code = found[1]
         if found[2] != b"-":
             self._finish(int(found[1]))
 
     def _finish(self, code: int) -> None:
         text = b"\n".join(self._texts).decode("utf-8", "replace")
-        self._texts.clear()
-        self._size = 0
+        self._forget()
         self._deliver(Reply.of(code, _CONTROLS.sub(" ", text)[:_LONGEST_TEXT]))
 
     def _garbled(self, line: bytes) -> None:
         # After this nothing can be paired with its question any more.
         self._buffer.clear()
-        self._texts.clear()
-        self._size = 0
+        self._forget()
         self.odd = True
         self._deliver(Reply(-1, "", _CONTROLS.sub(" ", line[:200].decode("utf-8", "replace"))))
+
+    def _forget(self) -> None:
+        self._texts.clear()
+        self._code = b""
+        self._size = 0
 
     def _deliver(self, reply: Reply) -> None:
         if len(self._replies) >= self._awaited:
