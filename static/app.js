@@ -241,16 +241,15 @@ document.addEventListener("click", async (event) => {
   fresh.querySelector("[aria-current]").focus({ preventScroll: true });
 });
 
-const themes = ["system", "light", "dark"];
-const chosen = () => document.documentElement.dataset.theme ?? "system";
+const dressed = document.documentElement.dataset;
 byId("theme").addEventListener("click", () => {
-  const next = themes[(themes.indexOf(chosen()) + 1) % 3];
-  if (next === "system") delete document.documentElement.dataset.theme;
-  else document.documentElement.dataset.theme = next;
+  const next = { system: "light", light: "dark", dark: "system" }[dressed.theme ?? "system"];
+  if (next === "system") delete dressed.theme;
+  else dressed.theme = next;
   document.cookie = `emailhub_theme=${next}; path=${page.root || "/"}; max-age=31536000; samesite=strict`;
   say(byId("theme"), `theme: ${next}`);
 });
-say(byId("theme"), `theme: ${chosen()}`);
+say(byId("theme"), `theme: ${dressed.theme ?? "system"}`);
 say(byId("zone"), `times in ${Intl.DateTimeFormat().resolvedOptions().timeZone}`);
 byId("keys").addEventListener("click", KEYS["?"]);
 byId("theme").hidden = byId("keys").hidden = false;
