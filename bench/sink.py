@@ -1,0 +1,122 @@
+"""An SMTP server that takes everything as fast as Python can, and knows what it took and when.
+
+`python -m bench.sink [LATENCY]` listens on a free port of 127.0.0.1, prints it, and answers every turn of a client
+LATENCY seconds later; commands that came together are answered together. Two commands are its own: XRESET forgets,
+XREPORT answers one line of JSON: `count` of messages, `first` and `last` arrival (unix seconds), and with XREPORT ALL
+`arrivals`, the times by recipient.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from typing import Any
+
+import uvloop
+
+_EHLO = (
+    b"250-sink\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-ENHANCEDSTATUSCODES\r\n250 SIZE 52428800\r\n"
+)
+_REPLIES = {
+    b"EHLO": _EHLO,
+    b"MAIL": b"250 2.1.0 Ok\r\n",
+    b"RCPT": b"250 2.1.5 Ok\r\n",
+    b"DATA": b"354 Go on\r\n",
+    b"RSET": b"250 2.0.0 Ok\r\n",
+    b"NOOP": b"250 2.0.0 Ok\r\n",
+    b"QUIT": b"221 2.0.0 Bye\r\n",
+}
+
+
+class Taken:
+    """What came since the last reset: arrival times by recipient."""
+
+    def __init__(self) -> None:
+        self.arrivals: dict[str, list[float]] = {}
+        self.count = 0
+        self.first = self.last = 0.0
+
+    def add(self, recipient: str) -> None:
+        self.last = time.time()
+        self.first = self.first or self.last
+        self.count += 1
+        self.arrivals.setdefault(recipient, []).append(self.last)
+
+    def report(self, *, whole: bool) -> bytes:
+        told: dict[str, Any] = {"count": self.count, "first": self.first, "last": self.last}
+        if whole:
+            told["arrivals"] = self.arrivals
+        return json.dumps(told).encode() + b"\r\n"
+
+
+class Session(asyncio.Protocol):
+    """One client."""
+
+    def __init__(self, latency: float, taken: Taken) -> None:
+        self._latency = latency
+        self._taken = taken
+        self._buffer = bytearray()
+        self._in_body = False
+        self._recipient = ""
+        self._transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]
+        self._transport.write(b"220 sink ESMTP\r\n")
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        out = bytearray()
+        while (reply := self._turn()) is not None:
+            out += reply
+        if out and self._latency:
+            asyncio.get_running_loop().call_later(self._latency, self._say, bytes(out))
+        elif out:
+            self._say(bytes(out))
+
+    def _say(self, out: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(out)
+
+    def _turn(self) -> bytes | None:
+        """The reply to the next command or body in the buffer; None when it is not complete."""
+        mark = b"\r\n.\r\n" if self._in_body else b"\r\n"
+        end = self._buffer.find(mark)
+        if end < 0:
+            return None
+        if self._in_body:
+            del self._buffer[: end + len(mark)]
+            self._in_body = False
+            self._taken.add(self._recipient)
+            return b"250 2.0.0 Ok: queued\r\n"
+        line = bytes(self._buffer[:end])
+        del self._buffer[: end + len(mark)]
+        return self._reply(line)
+
+    def _reply(self, line: bytes) -> bytes:
+        verb = line[:4].upper()
+        if verb == b"RCPT":
+            self._recipient = line[line.find(b"<") + 1 : line.find(b">")].decode()
+        elif verb == b"DATA":
+            self._in_body = True
+        elif verb == b"XRES":
+            self._taken.__init__()  # type: ignore[misc]
+            return b"250 2.0.0 Ok\r\n"
+        elif verb == b"XREP":
+            return self._taken.report(whole=line.endswith(b"ALL"))
+        return _REPLIES.get(verb, b"502 5.5.2 Not known\r\n")
+
+
+async def _serve(latency: float) -> None:
+    taken = Taken()
+    server = await asyncio.get_running_loop().create_server(
+        lambda: Session(latency, taken), "127.0.0.1", 0, backlog=1024
+    )
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    uvloop.run(_serve(float(sys.argv[1]) if len(sys.argv) > 1 else 0.0))
