@@ -44,6 +44,13 @@ def cut_off_is_lost() -> Iterator[None]:
         raise Lost("the connection closed") from error
 
 
+def heed_cancellation() -> None:
+    """Raise CancelledError when the current task was cancelled and the AMQP library answered with another error."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 def explain(error: BaseException, options: RabbitOptions) -> Trouble:
     """`error`, raised while connecting or connected, in words that name the next step and never the password."""
     if refusal := _refusal(error, options):

@@ -12,7 +12,7 @@ from aiormq.abc import AbstractChannel
 from msgspec import Struct
 
 from emailhub import logs
-from emailhub.adapters.rabbit.errors import FAILURES, cut_off_is_lost, plain
+from emailhub.adapters.rabbit.errors import FAILURES, cut_off_is_lost, heed_cancellation, plain
 from emailhub.adapters.rabbit.options import Delivery
 from emailhub.adapters.rabbit.valve import Valve
 
@@ -168,5 +168,6 @@ class Inbox:
                 async with asyncio.timeout(_SETTLE_SECONDS):
                     await batch[0].ledger.ack(done)
         except FAILURES as error:
+            heed_cancellation()
             # They are stored; RabbitMQ delivers them again and their keys tell that they were here before.
             _log.info("stored deliveries come again", deliveries=len(done), reason=plain(error))

@@ -11,7 +11,7 @@ from faststream.rabbit import RabbitExchange
 
 from emailhub import logs
 from emailhub.adapters.rabbit.connection import Connection
-from emailhub.adapters.rabbit.errors import FAILURES, cut_off_is_lost, plain
+from emailhub.adapters.rabbit.errors import FAILURES, cut_off_is_lost, heed_cancellation, plain
 from emailhub.adapters.rabbit.options import RabbitOptions
 from emailhub.adapters.rabbit.topology import prepare_dead_letters
 from emailhub.core.errors import BrokerDown
@@ -105,6 +105,7 @@ class Publisher:
                     message_id=message_id,
                 )
         except FAILURES as error:
+            heed_cancellation()
             # Perhaps the queue was deleted: look for it again next time.
             self._dead_letters_ready = False
             raise BrokerDown(f"dead letter {letter.id} was not confirmed: {plain(error)}") from error

@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from emailhub import logs
-from emailhub.adapters.rabbit.errors import FAILURES, Trouble, explain
+from emailhub.adapters.rabbit.errors import FAILURES, Trouble, explain, heed_cancellation
 from emailhub.adapters.rabbit.facts import Facts
 from emailhub.adapters.rabbit.inbox import Inbox, OnRequests
+from emailhub.adapters.rabbit.lenient import read_leniently
 from emailhub.adapters.rabbit.options import RabbitOptions
 from emailhub.adapters.rabbit.publisher import Publisher
 from emailhub.adapters.rabbit.session import Session
@@ -46,6 +47,7 @@ class Rabbit:
         now: Callable[[], float] = time.time,
         jitter: Callable[[float, float], float] = random.uniform,
     ) -> None:
+        read_leniently()
         self._options = options
         self._on_handoff = on_handoff
         self._on_status = on_status
@@ -133,6 +135,7 @@ class Rabbit:
         while True:
             connections = self._facts.connections
             trouble = await self._session()
+            heed_cancellation()
             if self._facts.connections != connections:
                 failures = refusals = 0
             self._facts.say(_link(trouble), trouble.text)

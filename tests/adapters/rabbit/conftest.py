@@ -85,8 +85,7 @@ class Hub:
     async def get(self, queue: str) -> aio_pika.abc.AbstractIncomingMessage | None:
         """Take one message off `queue`."""
         async with producer(self.options.url) as channel:
-            found = await (await channel.get_queue(queue)).get(no_ack=True, fail=False)
-        return found
+            return await (await channel.get_queue(queue)).get(no_ack=True, fail=False)
 
     async def depth(self, queue: str = "") -> int:
         """Messages ready in `queue` (the request queue)."""

@@ -7,7 +7,7 @@ from tests.adapters.rabbit.conftest import Hub, producer, running
 from tests.support.rabbit_node import RabbitNode
 
 
-@pytest.mark.parametrize("kind", ["quorum", "classic"])
+@pytest.mark.parametrize("kind", ("quorum", "classic"))
 async def test_a_queue_is_made_with_the_arguments_asked_for(rabbit: RabbitNode, rabbit_vhost: str, kind: str) -> None:
     async with running(Hub(rabbit_vhost, arguments={"x-queue-type": kind})) as hub:
         await hub.linked(Link.CONSUMING)
@@ -55,7 +55,7 @@ async def test_a_queue_that_would_not_survive_a_restart_is_told(rabbit_vhost: st
         assert "'durable'" in (await hub.linked(Link.CONSUMING)).note
 
 
-@pytest.mark.parametrize("declare", ["passive", "never"])
+@pytest.mark.parametrize("declare", ("passive", "never"))
 async def test_an_absent_queue_that_is_not_ours_to_make_is_waited_for(rabbit_vhost: str, declare: str) -> None:
     async with running(Hub(rabbit_vhost, declare=declare)) as hub:
         status = await hub.linked(Link.MISSING)
