@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import time
 from collections.abc import Awaitable, Callable
@@ -75,6 +76,13 @@ async def send(
     return await relay.attempt(
         what or envelope(*recipients), fresh=fresh, progress=progress or Progress(), before_body=before_body
     )
+
+
+async def until(true: Callable[[], bool], timeout: float = 20.0) -> None:
+    """Return once `true()` is, which nothing announces. Raises TimeoutError."""
+    async with asyncio.timeout(timeout):
+        while not true():
+            await asyncio.sleep(0.001)
 
 
 def kinds(report: Report) -> list[Kind]:

@@ -107,6 +107,7 @@ class _Handshake:
         self._options = options
         self._gate = gate
         self._sock = sock
+        self._sock_is_ours = True
         self._progress = progress
         self._log = log
         self._client = aiosmtplib.SMTP(
@@ -131,10 +132,13 @@ class _Handshake:
 
     def close(self) -> None:
         self._client.close()
-        self._sock.close()
+        if self._sock_is_ours:
+            self._sock.close()
 
     async def _greet(self) -> None:
         self._progress.stage = Stage.TLS if self._options.implicit else Stage.GREETING
+        # From here the loop's transport closes the socket; closing it here too would hit whoever gets the same number.
+        self._sock_is_ours = False
         try:
             greeting = await self._client.connect(timeout=self._options.timeouts.greeting)
         except aiosmtplib.SMTPException as error:

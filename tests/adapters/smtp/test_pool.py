@@ -10,7 +10,7 @@ import pytest
 from emailhub.adapters.smtp import Timeouts
 from emailhub.core.verdict import Kind, Progress, Report
 from tests.support.ports import free_port
-from tests.support.smtp_relays import Clock, Relays, envelope, kinds, said, send
+from tests.support.smtp_relays import Clock, Relays, envelope, kinds, said, send, until
 from tests.support.smtp_server import SILENCE, SmtpServer
 
 A, R, U = Kind.ACCEPTED, Kind.RELAY, Kind.UNKNOWN
@@ -125,7 +125,7 @@ async def test_a_connection_the_server_closed_while_idle_is_noticed_and_not_used
     (connection,) = server.open
     connection.transport.write(goodbye)
     connection.end("fin")
-    await server.wait_until(lambda: relay.facts().idle == 0 or not server.open)
+    await until(lambda: relay.facts().idle == 0)
     assert kinds(await send(relay)) == [A]
     assert [message.connection for message in server.messages] == [1, 2]
     assert relay.facts().closes == {"lost while idle": 1}
