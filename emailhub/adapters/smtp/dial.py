@@ -53,7 +53,7 @@ class Dialer:
             try:
                 return await self._connect(address, share)
             except TimeoutError:
-                failures.append(f"{address[3][0]} did not answer within {share:.2g} s")
+                failures.append(f"{address[3][0]} did not answer in time")
             except OSError as error:
                 failures.append(f"{address[3][0]} {_reason(error)}")
             log.note(failures[-1])

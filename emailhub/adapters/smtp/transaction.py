@@ -70,6 +70,7 @@ class Transaction:
         self._verdicts: list[Verdict | None] = [None] * len(recipients)
         self._body_sent = False
         self._begun = False
+        self._stage = Stage.MAIL
 
     async def run(self) -> Outcome:
         """Raises only what `before_body` raises, and CancelledError; the connection is then in no known state."""
@@ -79,7 +80,7 @@ class Transaction:
             return await self._ended(end)
 
     async def _run(self) -> Outcome:
-        self._progress.stage = Stage.MAIL
+        self._enter(Stage.MAIL)
         self._refuse_what_cannot_go()
         self._write_ahead()
         await self._mail()
@@ -149,7 +150,7 @@ class Transaction:
             self._log.client(command)
 
     async def _ask(self, stage: Stage, command: str) -> Reply:
-        self._progress.stage = stage
+        self._enter(stage)
         if not self._pipelined:
             self._write(f"{command}\r\n", 1)
             self._log.client(command)
@@ -171,7 +172,7 @@ class Transaction:
             raise self._failure(error) from error
 
     def _failure(self, error: WireError) -> _Ended:
-        stage = self._progress.stage
+        stage = self._stage
         self._log.note(str(error))
         verdict = judge_failure(stage, f"{error} (at {stage.value})", body_sent=self._body_sent)
         return _Ended(verdict, f"lost at {stage.value}", stale=stage is Stage.MAIL)
@@ -229,7 +230,7 @@ class Transaction:
     async def _body(self) -> None:
         if self._before_body is not None:
             await self._before_body()
-        self._progress.stage = Stage.BODY
+        self._enter(Stage.BODY)
         try:
             await self._wire.body(stuffed(self._envelope.content), self._timeouts.command, self._about_to_end)
         except WireError as error:
@@ -237,15 +238,21 @@ class Transaction:
         self._log.client(f"{len(self._envelope.content):,} bytes of message, then the dot")
 
     def _about_to_end(self) -> None:
+        self._enter(Stage.FINAL)
         self._body_sent = self._progress.body_sent = True
-        self._progress.stage = Stage.FINAL
 
     async def _final(self) -> Outcome:
         reply = await self._reply(self._timeouts.final)
         self._log.server(reply)
-        verdict = judge(self._progress.stage, reply)
+        verdict = judge(self._stage, reply)
         sent_whole = self._body_sent and reply.code // 100 in {2, 4, 5} and reply.code != 421
         return Outcome(self._settled(verdict), "" if sent_whole else f"{reply.code} at {verdict.stage.value}")
+
+    def _enter(self, stage: Stage) -> None:
+        self._stage = stage
+        # A second transaction for the recipients left over does not make the first one undone.
+        if not self._progress.body_sent:
+            self._progress.stage = stage
 
     # The end.
 

@@ -143,16 +143,18 @@ async def test_recipients_too_many_for_one_transaction_go_in_another_at_once(
 ) -> None:
     server.on("RCPT", limit, to=BOB, times=1)
     server.on("RCPT", limit, to=CAT, times=2)
-    before: list[int] = []
+    before: list[tuple[int, bool]] = []
+    progress = Progress()
 
     async def before_body() -> None:
-        before.append(len(server.messages))
+        before.append((len(server.messages), progress.body_sent and progress.stage is Stage.FINAL))
 
-    report = await send(relays.to(server, pipelining=pipelining), ANN, BOB, CAT, before_body=before_body)
+    relay = relays.to(server, pipelining=pipelining)
+    report = await send(relay, ANN, BOB, CAT, progress=progress, before_body=before_body)
     assert kinds(report) == [A, A, A]
     assert [message.recipients for message in server.messages] == [[ANN], [BOB], [CAT]]
     assert len(server.sessions) == 1
-    assert before == [0, 1, 2]
+    assert before == [(0, False), (1, True), (2, True)]
 
 
 async def test_a_server_that_takes_no_recipient_at_all_is_not_asked_again_and_again(
