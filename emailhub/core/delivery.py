@@ -189,7 +189,7 @@ class Outcome(Struct, frozen=True):
 
 
 class Policy(Struct, frozen=True):
-    """How long to wait: `unknown_wait`, `trouble_wait`, `trouble_cap` in seconds; `unknown_limit` in a row, then held."""
+    """How long to wait, in seconds; after `unknown_limit` unknown outcomes in a row a recipient is held."""
 
     schedule: Schedule = Schedule()
     unknown_wait: float = 300.0

@@ -12,9 +12,14 @@ from emailhub.core.breaker import Snapshot
 class Link(StrEnum):
     """How the connection to RabbitMQ stands.
 
-    OFF no RABBITMQ_URL · CONNECTING trying · CONSUMING all is well · PAUSED we stopped taking on purpose (outbox nearly
-    full) · BLOCKED RabbitMQ does not let us publish (memory or disk alarm) · MISSING connected, but our consumer is not there
-    · DOWN not reachable · REFUSED login, vhost or permission refused: needs a human.
+    OFF         no RABBITMQ_URL
+    CONNECTING  trying
+    CONSUMING   all is well
+    PAUSED      we stopped taking on purpose: the outbox or the disk is nearly full
+    BLOCKED     RabbitMQ does not let us publish (memory or disk alarm)
+    MISSING     connected, but our consumer is not there
+    DOWN        not reachable
+    REFUSED     login, vhost or permission refused: needs a human
     """
 
     OFF = "off"

@@ -69,8 +69,8 @@ class Room(Struct):
         if self.free_disk is not None and self.free_disk < self.disk_reserve:
             raise Refused(
                 "disk_full",
-                f"only {self.free_disk // 1048576} MiB are free on the disk, {self.disk_reserve // 1048576} MiB are kept "
-                "back (EMAILHUB_DISK_RESERVE)",
+                f"only {self.free_disk // 1048576} MiB are free on the disk, "
+                f"{self.disk_reserve // 1048576} MiB are kept back (EMAILHUB_DISK_RESERVE)",
                 status=507,
                 retry_after=60.0,
             )

@@ -117,11 +117,12 @@ class Watch:
         """Everything that needs a human now."""
         for relay in self._board.relays():
             if relay.breaker.phase is not Phase.CLOSED:
-                text = f"Relay {relay.name} is not sending: {relay.breaker.cause or relay.breaker.note or 'forced open'}"
-                yield Alert("breaker_open", relay.name, text)
+                why = relay.breaker.cause or relay.breaker.note or "forced open"
+                yield Alert("breaker_open", relay.name, f"Relay {relay.name} is not sending: {why}")
         if totals.oldest_waiting is not None and self._now() - totals.oldest_waiting > self._limit:
             minutes = int((self._now() - totals.oldest_waiting) // 60)
-            yield Alert("waiting_long", "outbox", f"The oldest of {totals.waiting} messages waits for {minutes} minutes")
+            text = f"The oldest of {totals.waiting} messages waits for {minutes} minutes"
+            yield Alert("waiting_long", "outbox", text)
         rabbit = self._board.rabbit()
         if rabbit.link in (Link.MISSING, Link.DOWN, Link.REFUSED):
             text = f"{rabbit.link.value}: {rabbit.detail}"
