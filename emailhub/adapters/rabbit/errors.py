@@ -7,7 +7,12 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelNotFoundEntity, ProbableAuthenticationError
+from aio_pika.exceptions import (
+    CONNECTION_EXCEPTIONS,
+    ChannelNotFoundEntity,
+    ChannelPreconditionFailed,
+    ProbableAuthenticationError,
+)
 from aiormq.exceptions import ChannelAccessRefused, ChannelLockedResource, ConnectionChannelError, InvalidFrameError
 from faststream.exceptions import FastStreamException
 from msgspec import Struct
@@ -75,6 +80,8 @@ def _refusal(error: BaseException, options: RabbitOptions) -> str:
         )
     if isinstance(error, ChannelAccessRefused):
         return f"RabbitMQ refused a permission: {text}; grant user {options.user!r} the right"
+    if isinstance(error, ChannelPreconditionFailed):
+        return f"RabbitMQ refused to make what was asked for: {text}; check EMAILHUB_QUEUE_ARGUMENTS"
     if isinstance(error, ChannelLockedResource):
         return f"the queue belongs to another connection alone: {text}"
     if _refuses_vhost(error, text):

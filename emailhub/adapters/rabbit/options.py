@@ -54,6 +54,10 @@ class RabbitOptions(Struct, frozen=True, kw_only=True):
     connect: float = 10.0
     confirm: float = 10.0
 
+    def __repr__(self) -> str:
+        """Without the password, wherever it may be printed."""
+        return f"RabbitOptions(place={self.place!r}, user={self.user!r}, queue={self.queue!r})"
+
     @property
     def handoff_queue(self) -> str:
         """Our own queue, through which accepted messages reach the couriers of every hub on this outbox."""

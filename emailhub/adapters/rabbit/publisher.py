@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 
 import msgspec
+from aio_pika.exceptions import DeliveryError
 from faststream.rabbit import RabbitExchange
 
 from emailhub import logs
@@ -40,11 +41,22 @@ class Publisher:
         self._filled = asyncio.Event()
         self._dead_letters_ready = False
         self._handing_off = False
-        self.blocked = False
+        self._blocked = False
 
     @property
     def can_hand_off(self) -> bool:
-        return self._connection is not None and self._handing_off and not self.blocked
+        return self._connection is not None and self._handing_off and not self._blocked
+
+    @property
+    def blocked(self) -> bool:
+        """Whether RabbitMQ reads nothing from us at the moment."""
+        return self._blocked
+
+    @blocked.setter
+    def blocked(self, blocked: bool) -> None:
+        self._blocked = blocked
+        if blocked:
+            self._ids.clear()
 
     def attach(self, connection: Connection, *, handing_off: bool) -> None:
         self._connection = connection
@@ -63,26 +75,25 @@ class Publisher:
             self._filled.set()
 
     async def send_hand_offs(self) -> None:
-        """Publish hand-offs, one after the other, as long as the connection lasts. Raises one of FAILURES.
-
-        While RabbitMQ blocks us none is confirmed and the connection is well: they are forgotten, the rows come due.
-        """
+        """Publish hand-offs, one after the other, as long as the connection lasts. Raises one of FAILURES."""
         while True:
             await self._filled.wait()
             if not self._ids:
                 self._filled.clear()
                 continue
             ids = [self._ids.popleft() for _ in range(min(IDS, len(self._ids)))]
-            try:
-                await self._publish(
-                    msgspec.json.encode(ids),
-                    queue=self._options.handoff_queue,
-                    content_type="application/json",
-                )
-            except TimeoutError:
-                if not self.blocked:
-                    raise
-                self._ids.clear()
+            await self._send_hand_off(msgspec.json.encode(ids))
+
+    async def _send_hand_off(self, body: bytes) -> None:
+        try:
+            await self._publish(body, queue=self._options.handoff_queue, content_type="application/json")
+        except TimeoutError:
+            # While RabbitMQ blocks us nothing is confirmed and the connection is well; the rows come due by themselves.
+            if not self.blocked:
+                raise
+        except DeliveryError as error:
+            self._handing_off = False
+            _log.warning("hand-offs refused", detail=plain(error))
 
     async def publish(self, letter: DeadLetter) -> None:
         """Publish a dead letter and wait until RabbitMQ has it. Raises BrokerDown.

@@ -66,6 +66,7 @@ async def test_a_memory_alarm_blocks_publishing_and_not_consuming(own_rabbit_nod
         await hub.until(lambda: len(hub.taken) == 1)
         await node.set_memory_alarm(on=True)
         # RabbitMQ blocks a connection when it next publishes.
+        hub.rabbit.hand_off(["em_1"])
         with pytest.raises(BrokerDown):
             await hub.rabbit.publish(letter())
         status = await hub.linked(Link.BLOCKED)
@@ -76,6 +77,8 @@ async def test_a_memory_alarm_blocks_publishing_and_not_consuming(own_rabbit_nod
         await node.set_memory_alarm(on=False)
         await hub.linked(Link.CONSUMING)
         await hub.rabbit.publish(letter())
+        hub.rabbit.hand_off(["em_2"])
+        await hub.until(lambda: "em_2" in hub.handed)
         assert hub.rabbit.status().recoveries == 0
 
 

@@ -100,3 +100,10 @@ async def test_a_missing_exchange_that_is_not_ours_to_make_leaves_the_queue_cons
     async with running(Hub(rabbit_vhost, declare="passive", exchange="notifications.direct")) as hub:
         status = await hub.linked(Link.CONSUMING)
         assert "not bound to notifications.direct" in status.note
+
+
+async def test_arguments_that_rabbitmq_does_not_know_are_told(rabbit_vhost: str) -> None:
+    async with running(Hub(rabbit_vhost, arguments={"x-max-length": "many"})) as hub:
+        status = await hub.linked(Link.REFUSED)
+        assert "x-max-length" in status.detail
+        assert "EMAILHUB_QUEUE_ARGUMENTS" in status.detail
