@@ -93,6 +93,7 @@ _SENDER = (
 )
 _RELAYING = (
     r"relay(ing)? (access )?(denied|not permitted|not allowed|prohibited)|unable to relay|not permitted to relay"
+    r"|allowed rcpthosts"
 )
 _TOO_MANY = r"too many (recipients|rcpt)"
 _GREY = r"gr[ea]y-?\s?list|postgrey"
@@ -199,7 +200,7 @@ RULES: tuple[Rule, ...] = (
     ),
     _rule(
         _MAIL, "553", None, None, _K.SENDER, "the relay does not let this From send",
-        "553 sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)",
+        "553 sorry, your envelope sender is in my badmailfrom list (#5.7.1)",
     ),
     # Too many recipients in one go; old servers say 552, which RFC 5321 §4.5.3.1.10 wants read as 452.
     _rule(

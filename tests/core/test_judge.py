@@ -52,6 +52,7 @@ def test_each_rule_decides_its_own_sample(rule: Rule) -> None:
         (Stage.RCPT, "550 5.7.1 Client host [192.0.2.1] is listed at sbl.example", Kind.RELAY),
         (Stage.RCPT, "550 5.7.1 Unable to relay", Kind.RELAY),
         (Stage.RCPT, "550 relay not permitted", Kind.RELAY),
+        (Stage.RCPT, "553 sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)", Kind.RELAY),
         (Stage.MAIL, "530 5.7.0 Authentication Required.", Kind.RELAY),
         (Stage.RCPT, "553 5.7.1 <a@x.test>: Sender address rejected: not owned by user b", Kind.SENDER),
         (Stage.FINAL, "554 5.2.252 SendAsDenied; a@x.test not allowed to send as b@x.test", Kind.SENDER),

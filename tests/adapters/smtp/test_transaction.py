@@ -6,10 +6,11 @@ import asyncio
 
 import pytest
 
-from emailhub.adapters.smtp import Timeouts
+from emailhub.adapters.smtp import Timeouts, TlsMode
+from emailhub.adapters.smtp.wire import Wire
 from emailhub.core.judge import TOO_MANY_RECIPIENTS
 from emailhub.core.verdict import Envelope, Kind, Progress, Stage
-from tests.support.smtp_relays import BODY, BRIEF, Relays, envelope, kinds, said, send
+from tests.support.smtp_relays import BODY, BRIEF, Authority, Relays, envelope, kinds, said, send
 from tests.support.smtp_server import EXTENSIONS, SILENCE, SmtpServer
 
 A, T, P, R, U, S = Kind.ACCEPTED, Kind.TRANSIENT, Kind.PERMANENT, Kind.RELAY, Kind.UNKNOWN, Kind.SENDER
@@ -528,3 +529,26 @@ async def test_cancelled_at_any_step_the_connection_is_cut_and_progress_tells_if
     assert relay.facts().open == 0
     assert kinds(await send(relay, ANN)) == [A]
     assert len(server.messages) == 1
+
+
+@pytest.mark.parametrize("tls", ("", "starttls", "implicit"))
+async def test_a_large_message_arrives_whole_and_is_never_held_in_the_transport_at_once(
+    authority: Authority, relays: Relays, monkeypatch: pytest.MonkeyPatch, tls: str
+) -> None:
+    most = 0
+    write = Wire._write
+
+    def watched(wire: Wire, data: bytes) -> None:
+        nonlocal most
+        write(wire, data)
+        assert wire._transport is not None
+        most = max(most, wire._transport.get_write_buffer_size())
+
+    monkeypatch.setattr(Wire, "_write", watched)
+    content = b"Subject: big\r\n\r\n" + b"".join(b".%070d\r\n" % n for n in range(150_000))
+    async with SmtpServer(tls=tls, context=authority.context() if tls else None) as server:
+        mode = TlsMode(tls or "none")
+        report = await send(relays.to(server, tls=mode, ca=authority.file), what=envelope(content=content))
+        assert kinds(report) == [A]
+        assert server.messages[0].data == content
+    assert most < 1_000_000
