@@ -126,6 +126,7 @@ function apply(fresh) {
     if (old && "calm" in old.dataset && old.matches(reads)) continue;
     if (old) morph(old, part), localise(old);
   }
+  if (reading >= 0) read(document.querySelector(".plot"), reading);
   document.title = fresh.title;
 }
 
@@ -133,8 +134,7 @@ function trouble({ level }) {
   const bad = level === "warn" || level === "bad";
   document.title = (bad ? "● " : "") + document.title.replace(/^● /, "");
   const icon = document.querySelector("link[rel=icon]");
-  const href = bad ? icon.dataset.trouble : icon.dataset.calm;
-  if (icon.getAttribute("href") !== href) icon.setAttribute("href", href);
+  icon.setAttribute("href", bad ? icon.dataset.trouble : icon.dataset.calm);
 }
 
 function listen() {

@@ -31,6 +31,7 @@ PREVIEW_POLICY = (
 )
 """What the html of a message may do: look like itself, with pictures it carries inline. No script, no network."""
 _REMOTE = re.compile(r"""(?:\b(?:src|srcset|background|poster)\s*=|url\()\s*["']?\s*(?:https?:)?//""", re.IGNORECASE)
+_CONNECTING = re.compile(r"<(/?)(?=(?:i?frame|frameset|fencedframe|portal|object|embed|link)[\s/>])", re.IGNORECASE)
 _VIEWS = {"preview": "Preview", "text": "Text", "headers": "Headers", "attachments": "Attachments", "raw": "Raw"}
 _UNKNOWN = {
     OnUnknown.RETRY: "send again, at the risk of a second copy",
@@ -72,6 +73,14 @@ def content_of(source: bytes | None, asked: str) -> Content:
         raw=source[:_RAW].decode(errors="replace").replace("\r\n", "\n") if view == "raw" else "",
         cut=_RAW if len(source) > _RAW else 0,
     )
+
+
+def harmless(html: str) -> str:
+    """`html` without the elements for which browsers open a connection before they ask the content policy.
+
+    A connection or a look-up of a name made for one recipient is enough to tell its sender that somebody looks.
+    """
+    return _CONNECTING.sub(r"<\1x-", html)
 
 
 def verbs_for(states: set[State]) -> list[tuple[str, str]]:
@@ -124,8 +133,9 @@ async def preview(faces: GivenFaces, id: FromPath[str]) -> Response[str]:
         "content-security-policy": PREVIEW_POLICY,
         "cache-control": "private, no-store",
         "referrer-policy": "no-referrer",
+        "x-dns-prefetch-control": "off",
     }
-    return Response(html or "", media_type="text/html; charset=utf-8", headers=headers)
+    return Response(harmless(html or ""), media_type="text/html; charset=utf-8", headers=headers)
 
 
 @get("/messages/{id:str}/source", name="message_source", include_in_schema=False)

@@ -170,3 +170,15 @@ async def test_where_a_message_came_from_is_told(hub: WebHub) -> None:
     text = words_of(await page(hub, f"/messages/{receipt.id}"))
     assert "over RabbitMQ · email.queue" in text
     assert "Correlation c-1" in text
+
+
+@pytest.mark.parametrize(
+    "element",
+    ("iframe src=x", "IFRAME/src=x", "frame\nsrc=x", "object data=x", "embed src=x", "link rel=preconnect href=x"),
+)
+async def test_the_preview_has_no_element_a_browser_connects_for_before_it_asks(hub: WebHub, element: str) -> None:
+    id = await hub.send(html=f"<p>linked frames</p><{element}></iframe>")
+    html = (await hub.client.get(f"/messages/{id}/preview", headers=HTML)).text
+    assert f"<x-{element}" in html
+    assert "<p>linked frames</p>" in html
+    assert "</x-iframe>" in html

@@ -1,0 +1,344 @@
+"""The dashboard in a real browser over the real process: watched live, by mouse, by keyboard, without script."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, Page, expect
+
+from tests.acceptance.hub import Hub
+from tests.support.smtp_server import SmtpServer
+
+HOSTILE = """<h1>Hello</h1><script>parent.postMessage('script','*')</script><img src=x onerror="parent.stolen=1">
+<img src="{evil}/open.gif"><style>@import url({evil}/a.css);
+body{{background:url({evil}/b.png)}}</style><link rel=stylesheet href={evil}/c.css>
+<iframe src="{evil}/"></iframe><object data="{evil}/o"></object>
+<meta http-equiv=refresh content="0;url={evil}/away">
+<form action={evil}/f><button>x</button></form>
+<a href="javascript:parent.stolen=1" id=link>link</a><base href={evil}/><svg onload="parent.stolen=1"></svg>
+<video src={evil}/v autoplay></video><a id=pinged href=#x ping={evil}/p>y</a>"""
+
+
+class Watch:
+    """What went wrong in a browser: messages on its console, errors, and requests that left the hub."""
+
+    def __init__(self, context: BrowserContext, host: str) -> None:
+        self.complaints: list[str] = []
+        self.strangers: list[str] = []
+        self._host = host
+        context.on("console", lambda said: self._said(said.type, said.text))
+        context.on("weberror", lambda error: self.complaints.append(str(error.error)))
+        context.on("request", lambda request: self._asked(request.url))
+
+    def _said(self, kind: str, text: str) -> None:
+        if kind in {"error", "warning"}:
+            self.complaints.append(text)
+
+    def _asked(self, url: str) -> None:
+        if not url.startswith((self._host, "data:", "about:")):
+            self.strangers.append(url)
+
+    def is_content(self) -> None:
+        """Nothing went wrong."""
+        assert self.complaints == []
+        assert self.strangers == []
+
+
+@pytest_asyncio.fixture
+async def hub(smtp: SmtpServer, make_hub: Callable[..., Hub]) -> AsyncIterator[Hub]:
+    """A started hub that sends to an SMTP server."""
+    hub = make_hub(smtp, EMAILHUB_BREAKER_OPEN_FOR="60s")
+    await hub.start()
+    yield hub
+
+
+@pytest_asyncio.fixture
+async def context(browser: Browser, hub: Hub) -> AsyncIterator[BrowserContext]:
+    """A fresh browser whose pages are the hub's."""
+    context = await browser.new_context(
+        base_url=f"http://127.0.0.1:{hub.port}", viewport={"width": 1280, "height": 900}, reduced_motion="reduce"
+    )
+    context.set_default_timeout(15_000)
+    try:
+        yield context
+    finally:
+        await context.close()
+
+
+@pytest_asyncio.fixture
+async def watch(context: BrowserContext, hub: Hub) -> Watch:
+    return Watch(context, f"http://127.0.0.1:{hub.port}")
+
+
+async def _live(page: Page, path: str) -> Page:
+    """Open `path` and wait until it is live; from here on a reload would be noticed."""
+    await page.goto(path)
+    await expect(page.locator("#live")).to_have_attribute("data-state", "on")
+    await page.evaluate("window.unbroken = true")
+    return page
+
+
+async def _unbroken(page: Page) -> bool:
+    return await page.evaluate("window.unbroken === true") is True
+
+
+async def _send_test(page: Page, to: str, subject: str) -> str:
+    """Fill in the form and send it; the path of the message's page."""
+    await page.goto("/send")
+    await page.get_by_label("To").fill(to)
+    await page.get_by_label("Subject").fill(subject)
+    await page.get_by_role("button", name="Send", exact=True).click()
+    await page.wait_for_url(re.compile(r"/messages/01\w{24}$"))
+    await expect(page.locator("#live")).to_have_attribute("data-state", "on")
+    await page.evaluate("window.unbroken = true")
+    return page.url
+
+
+async def test_a_test_message_is_watched_from_the_form_to_the_relay(
+    context: BrowserContext, watch: Watch, smtp: SmtpServer
+) -> None:
+    go = asyncio.Event()
+    smtp.on("DOT", hold=go)
+    page = await context.new_page()
+    overview = await _live(await context.new_page(), "/")
+    await _send_test(page, "ada@example.org", "Watched")
+    await expect(page.locator("#recipients")).to_contain_text("sending")
+    await expect(page.locator("#story")).to_contain_text("Attempt 1 over default · running for")
+    await expect(overview.locator("#latest")).to_contain_text("Watched")
+
+    go.set()
+    await expect(page.locator("#recipients .pill")).to_have_text("✓ sent")
+    await expect(page.locator("#story .talk")).to_contain_text("MAIL FROM:<hub@example.org>")
+    await expect(page.locator("#story .talk .server").last).to_contain_text("250")
+    await expect(overview.locator("#latest .pill")).to_have_text("✓ sent")
+    await expect(overview.locator("#numbers")).to_contain_text("Sent, last hour 1", use_inner_text=False)
+    assert await _unbroken(page)
+    assert await _unbroken(overview)
+    watch.is_content()
+
+
+async def test_a_breaker_forced_open_holds_mail_until_it_is_set_free(
+    context: BrowserContext, watch: Watch, smtp: SmtpServer
+) -> None:
+    relay, overview = await context.new_page(), await _live(await context.new_page(), "/")
+    await expect(overview.locator("#flow h2")).to_have_text("All mail is flowing.")
+    await _live(relay, "/relays/default")
+    await relay.get_by_text("Pause…").click()
+    await relay.get_by_role("textbox", name="Reason").fill("provider maintenance")
+    await relay.get_by_role("button", name="Force open").click()
+    await expect(relay.locator("#breaker h2")).to_have_text("Paused by hand")
+    await expect(relay.locator("#breaker")).to_contain_text("provider maintenance")
+    await expect(relay.locator("#history")).to_contain_text("Paused")
+    await expect(overview.locator("#flow")).to_contain_text("provider maintenance")
+    await expect(overview).to_have_title(re.compile("^● "))
+
+    message = await context.new_page()
+    await _send_test(message, "grace@example.org", "Must wait")
+    await expect(message.locator("#recipients .pill")).to_have_text("… queued")
+    await expect(message.locator("#recipients")).to_contain_text("paused until somebody ends it")
+    assert not smtp.messages
+
+    await relay.get_by_role("button", name="Back to automatic").click()
+    await expect(message.locator("#recipients .pill")).to_have_text("✓ sent")
+    await expect(relay.locator("#breaker h2")).to_have_text("The breaker is closed")
+    await expect(overview.locator("#flow h2")).to_have_text("All mail is flowing.")
+    await expect(overview).to_have_title(re.compile("^Overview"))
+    assert await _unbroken(message)
+    assert await _unbroken(overview)
+    assert [one.recipients for one in smtp.messages] == [["grace@example.org"]]
+    watch.is_content()
+
+
+async def test_a_refused_message_is_retried_from_its_page(
+    context: BrowserContext, watch: Watch, smtp: SmtpServer
+) -> None:
+    smtp.on("RCPT", "550 5.1.1 user unknown", times=1)
+    page = await context.new_page()
+    await _send_test(page, "ada@example.org", "Refused once")
+    await expect(page.locator("#recipients .pill")).to_have_text("✕ failed")
+    await expect(page.locator("#story .refusal").first).to_contain_text("550 5.1.1 user unknown")
+    await page.get_by_role("button", name="Retry").click()
+    await expect(page.locator(".flash")).to_contain_text("ada@example.org is queued again.")
+    await expect(page.locator("#recipients .pill")).to_have_text("✓ sent")
+    await expect(page.locator("#story")).to_contain_text("Retried")
+    watch.is_content()
+
+
+async def test_the_list_is_never_moved_under_the_reader(context: BrowserContext, watch: Watch, hub: Hub) -> None:
+    first = await hub.send(subject="First")
+    await hub.settled(1)
+    page = await _live(await context.new_page(), "/messages")
+    rows = page.locator("#rows tr")
+    await expect(rows).to_have_count(1)
+    for number in range(3):
+        await hub.send(subject=f"New {number}")
+    await expect(page.locator("#news a")).to_have_text("3 new")
+    await expect(rows).to_have_count(1)
+    await expect(page.locator("#tabs")).to_contain_text("All 4")
+    await hub.post(f"/emails/{first}/retry")
+    await page.keyboard.press(".")
+    await expect(page.locator("#rows tr")).to_have_count(4)
+    watch.is_content()
+
+
+async def test_everything_is_reached_with_the_keyboard(context: BrowserContext, watch: Watch, hub: Hub) -> None:
+    wanted = await hub.send(subject="Second from the top")
+    await hub.send(subject="Topmost")
+    page = await _live(await context.new_page(), "/")
+    await page.keyboard.press("?")
+    await expect(page.get_by_role("dialog")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await page.keyboard.press("g")
+    await page.keyboard.press("m")
+    await page.wait_for_url("**/messages")
+    await expect(page.locator("#live")).to_have_attribute("data-state", "on")
+    await page.keyboard.press("/")
+    await expect(page.locator("#search")).to_be_focused()
+    await page.keyboard.type("jk?")
+    await expect(page.locator("#search")).to_have_value("jk?")
+    await page.keyboard.press("Control+a")
+    await page.keyboard.type("top")
+    await page.keyboard.press("Enter")
+    await page.wait_for_url("**/messages?q=top")
+    await expect(page.locator("#live")).to_have_attribute("data-state", "on")
+    await page.keyboard.press("j")
+    await page.keyboard.press("j")
+    await page.keyboard.press("Enter")
+    await page.wait_for_url(f"**/messages/{wanted}")
+    await page.get_by_role("link", name="Headers").focus()
+    await page.keyboard.press("Enter")
+    await expect(page.locator("dl.headers")).to_contain_text("Second from the top")
+    watch.is_content()
+
+
+async def test_the_chart_reads_its_values_out(context: BrowserContext, watch: Watch, hub: Hub) -> None:
+    await hub.send()
+    await hub.settled(1)
+    page = await _live(await context.new_page(), "/")
+    await page.locator(".plot").focus()
+    await page.keyboard.press("ArrowLeft")
+    await expect(page.locator(".reading")).to_have_text(re.compile(r"^from \d\d:\d\d$"))
+    await page.keyboard.press("ArrowLeft")
+    await expect(page.locator(".plot .hit")).to_have_attribute("visibility", "visible")
+    await page.locator("#search, h2").first.click()
+    await expect(page.locator(".reading")).to_have_text("per minute")
+    watch.is_content()
+
+
+async def test_a_lost_hub_is_said_and_found_again(context: BrowserContext, hub: Hub) -> None:
+    page = await _live(await context.new_page(), "/")
+    await hub.kill9()
+    await expect(page.locator("#live")).to_have_attribute("data-state", "wait")
+    await expect(page.locator("#live")).to_contain_text("offline since", timeout=20_000)
+    await hub.start()
+    await hub.send(subject="Sent while nobody looked")
+    await expect(page.locator("#live")).to_have_attribute("data-state", "on", timeout=20_000)
+    await expect(page.locator("#latest")).to_contain_text("Sent while nobody looked")
+    assert await _unbroken(page)
+
+
+@pytest_asyncio.fixture
+async def stranger() -> AsyncIterator[tuple[str, list[str]]]:
+    """The address of another server, and who connected to it."""
+    visits: list[str] = []
+
+    def visited(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        visits.append(str(writer.get_extra_info("peername")))
+        writer.close()
+
+    server = await asyncio.start_server(visited, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", visits
+
+
+async def test_a_hostile_message_runs_nothing_and_reaches_nobody(
+    context: BrowserContext, hub: Hub, stranger: tuple[str, list[str]]
+) -> None:
+    evil, visits = stranger
+    html = HOSTILE.format(evil=evil)
+    id = await hub.send(
+        subject="<img src=x onerror=parent.stolen=1>", html=html, text="</pre><script>stolen=1</script>"
+    )
+    page = await context.new_page()
+    await page.add_init_script(
+        "if (self === top) { self.heard = []; addEventListener('message', e => heard.push(e.data)) }"
+    )
+    await page.goto(f"/messages/{id}")
+    preview = page.frame_locator("iframe[title='Preview of the message']")
+    await expect(preview.locator("h1")).to_have_text("Hello")
+    for target in ("#link", "#pinged", "button"):
+        await preview.locator(target).click()
+    for view in ("Text", "Headers", "Raw"):
+        await page.get_by_role("link", name=view, exact=True).click()
+        await expect(page.locator(".views [aria-current]")).to_have_text(view)
+    assert await page.evaluate("[typeof self.stolen, self.heard.length]") == ["undefined", 0]
+    assert page.url.startswith(f"http://127.0.0.1:{hub.port}/messages/{id}")
+    assert visits == []
+
+
+async def test_without_script_everything_works_by_reloading(browser: Browser, hub: Hub, smtp: SmtpServer) -> None:
+    context = await browser.new_context(base_url=f"http://127.0.0.1:{hub.port}", java_script_enabled=False)
+    try:
+        page = await context.new_page()
+        await page.goto("/relays/default")
+        await page.get_by_text("Pause…").click()
+        await page.get_by_role("textbox", name="Reason").fill("no script here")
+        await page.get_by_role("button", name="Force open").click()
+        await expect(page.locator("#breaker h2")).to_have_text("Paused by hand")
+        await page.get_by_role("link", name="Send a test").click()
+        await page.get_by_label("To").fill("ada@example.org")
+        await page.get_by_role("button", name="Send", exact=True).click()
+        await expect(page.locator("#recipients .pill")).to_have_text("… queued")
+        await page.get_by_role("link", name="Raw", exact=True).click()
+        await expect(page.locator("pre.source")).to_contain_text("To: ada@example.org")
+        message = page.url
+        await page.goto("/relays/default")
+        await page.get_by_role("button", name="Back to automatic").click()
+        await smtp.wait_for(1)
+        await hub.settled(1)
+        await page.goto(message)
+        await expect(page.locator("#recipients .pill")).to_have_text("✓ sent")
+        await page.goto("/messages")
+        await page.get_by_role("searchbox").fill("ada@")
+        await page.get_by_role("button", name="Search").click()
+        await expect(page.locator("#rows tr")).to_have_count(1)
+    finally:
+        await context.close()
+
+
+@pytest.mark.parametrize("scheme", ("light", "dark"))
+async def test_nothing_scrolls_sideways_on_a_phone(browser: Browser, hub: Hub, scheme: str) -> None:
+    id = await hub.send(
+        subject="A" * 300, to=f"{'a' * 60}@{'b' * 60}.example.org", text="x" * 400, request_id="r" * 120
+    )
+    context = await browser.new_context(
+        base_url=f"http://127.0.0.1:{hub.port}",
+        viewport={"width": 390, "height": 844},
+        color_scheme="dark" if scheme == "dark" else "light",
+    )
+    watch = Watch(context, f"http://127.0.0.1:{hub.port}")
+    try:
+        page = await context.new_page()
+        for path in (
+            "/",
+            "/messages",
+            f"/messages/{id}",
+            f"/messages/{id}?view=raw",
+            "/relays",
+            "/relays/default",
+            "/send",
+        ):
+            await page.goto(path)
+            assert await page.evaluate("document.documentElement.scrollWidth") <= 390, path
+            sizes = await page.evaluate(
+                "[...document.querySelectorAll('body *')].filter(el => el.textContent.trim() && el.offsetParent"
+                " && ![...el.children].length).map(el => parseFloat(getComputedStyle(el).fontSize))"
+            )
+            assert min(size for size in sizes if size > 0) >= 11, path
+        watch.is_content()
+    finally:
+        await context.close()
