@@ -48,7 +48,7 @@ class Connection(asyncio.Protocol):
             self._load.answered(self, head.startswith(b"HTTP/1.1 200"), time.perf_counter() - self._since)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._load.lost(exc)
+        self._load.lost(self, exc)
 
     def close(self) -> None:
         self._transport.abort()
@@ -123,8 +123,11 @@ class Load:
         else:
             self._free.append(connection)
 
-    def lost(self, error: Exception | None) -> None:
-        if not self._closed and not self._done.done():
+    def lost(self, connection: Connection, error: Exception | None) -> None:
+        if connection in self._free:
+            # The hub closes connections that nobody uses for some seconds.
+            self._free.remove(connection)
+        elif not self._closed and not self._done.done():
             self._done.set_exception(ConnectionError(f"the hub closed a connection: {error}"))
 
 

@@ -60,6 +60,7 @@ class Session(asyncio.Protocol):
         self._buffer = bytearray()
         self._in_body = False
         self._recipient = ""
+        self._open = True
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -77,8 +78,11 @@ class Session(asyncio.Protocol):
             self._say(bytes(out))
 
     def _say(self, out: bytes) -> None:
-        if not self._transport.is_closing():
+        if self._open:
             self._transport.write(out)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the protocol's signature
+        self._open = False
 
     def _turn(self) -> bytes | None:
         """The reply to the next command or body in the buffer; None when it is not complete."""
