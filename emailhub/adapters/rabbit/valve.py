@@ -4,22 +4,39 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Protocol
 
 FIRST_WAIT = 1.0
 LONGEST_WAIT = 60.0
 CAREFUL_WAIT = 900.0
 
 
+class Timer(Protocol):
+    """What can be taken back before its time."""
+
+    def cancel(self) -> None: ...
+
+
+def later(seconds: float, act: Callable[[], None]) -> Timer:
+    """Call `act` in `seconds`."""
+    return asyncio.get_running_loop().call_later(seconds, act)
+
+
 class Valve:
     """Closed by an operator's or the hub's `pause`, for a while by `refuse`, and for good by `shut`."""
 
-    def __init__(self, jitter: Callable[[float, float], float]) -> None:
+    def __init__(
+        self,
+        jitter: Callable[[float, float], float],
+        later: Callable[[float, Callable[[], None]], Timer] = later,
+    ) -> None:
         self._jitter = jitter
+        self._later = later
         self._paused = ""
         self._refused = ""
         self._shut = ""
         self._refusals = 0
-        self._reopening: asyncio.TimerHandle | None = None
+        self._reopening: Timer | None = None
         self._changed = asyncio.Event()
 
     @property
@@ -56,7 +73,7 @@ class Valve:
         self._refusals += 1
         self._refused = why
         self._cancel_reopening()
-        self._reopening = asyncio.get_running_loop().call_later(wait * self._jitter(0.8, 1.2), self._reopen)
+        self._reopening = self._later(wait * self._jitter(0.8, 1.2), self._reopen)
         self._changed.set()
 
     def took(self) -> None:
