@@ -134,7 +134,8 @@ function trouble({ level }) {
   const bad = level === "warn" || level === "bad";
   document.title = (bad ? "● " : "") + document.title.replace(/^● /, "");
   const icon = document.querySelector("link[rel=icon]");
-  icon.setAttribute("href", bad ? icon.dataset.trouble : icon.dataset.calm);
+  const href = bad ? icon.dataset.trouble : icon.dataset.calm;
+  if (icon.getAttribute("href") !== href) icon.setAttribute("href", href);
 }
 
 function listen() {
@@ -255,6 +256,6 @@ byId("keys").addEventListener("click", KEYS["?"]);
 byId("theme").hidden = byId("keys").hidden = false;
 
 localise(document);
-document.querySelector(".bar nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+document.querySelector(".bar nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 if (location.hash === "#search") byId("search")?.focus();
 if (page.events) listen();

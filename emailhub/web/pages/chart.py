@@ -129,7 +129,7 @@ def _marks(events: Sequence[tuple[float, str, str]], since: float, until: float)
         position = round(100 * (at - since) / (until - since), 2)
         crowded = bool(marks) and position - marks[-1].position < 30
         row = (marks[-1].row + 1) % 3 if crowded else 0
-        marks.append(Mark(position, at, text, tone, "end" if position > 60 else "start", row))
+        marks.append(Mark(position, at, text, tone, "end" if position > 50 else "start", row))
     return tuple(marks)
 
 

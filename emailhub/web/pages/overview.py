@@ -19,6 +19,7 @@ from emailhub.web.visit import AnyRequest
 _ROWS = 8
 _HOUR = 3600.0
 _MARKS = 6
+_CAUSES = 3
 _MARKED = {"breaker_opened": ("breaker opened", "bad"), "breaker_closed": ("breaker closed", "ok")}
 
 
@@ -51,7 +52,7 @@ async def overview(request: AnyRequest, faces: GivenFaces, paper: GivenPaper) ->
         deferred=totals.by_state.get(State.DEFERRED, 0),
         waiting_in=_waiting(totals.by_state),
         latency=await history.latency(now - _HOUR),
-        causes=await history.causes(now - _HOUR, 1),
+        causes=await history.causes(now - _HOUR, _CAUSES),
         chart=await _throughput(faces, span, events),
         spans=tuple(chart.SPANS.values()),
         relays=[relay_view(relay, events[relay.name], now) for relay in relays],
