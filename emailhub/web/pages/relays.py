@@ -58,7 +58,11 @@ def _line(relay: RelayStatus, now: float) -> str:
         return breaker.cause
     if relay.captures:
         return "mail that comes here is kept and sent to nobody"
-    last = f"last accepted {words.since(relay.last_sent_at, now)}" if relay.last_sent_at else "nothing accepted since the start"
+    last = (
+        f"last accepted {words.since(relay.last_sent_at, now)}"
+        if relay.last_sent_at
+        else "nothing accepted since the start"
+    )
     failing = f" · {words.counted(breaker.failures, 'failure')} in a row" if breaker.failures else ""
     return f"{words.counted(relay.pool.open, 'connection')} · {relay.in_flight} being sent · {last}{failing}"
 

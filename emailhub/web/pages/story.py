@@ -246,6 +246,5 @@ def _said(event: Event, name: str) -> str:
 
 
 def _ordinal(count: int) -> str:
-    if count % 100 in {11, 12, 13}:
-        return f"{count}th"
-    return f"{count}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(count % 10, 'th') }".replace(" ", "")
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(count % 10, "th")
+    return f"{count}th" if count % 100 in {11, 12, 13} else f"{count}{ending}"
