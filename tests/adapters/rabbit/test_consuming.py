@@ -86,7 +86,8 @@ async def test_refusals_do_not_spin(hub: Hub) -> None:
     hub.answer = hub.refuse
     await hub.publish(b"one")
     await hub.until(lambda: len(hub.batches) == 2)
-    assert hub.links.count(Link.PAUSED) == 2, "after 1 s once, and then it waits 2 s"
+    await hub.linked(Link.PAUSED)
+    assert hub.links == [Link.CONSUMING, Link.PAUSED] * 2, "once after 1 s, and now it waits 2 s"
 
 
 async def test_what_was_taken_of_a_partly_refused_batch_is_acknowledged(hub: Hub) -> None:
