@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import IO
@@ -12,6 +13,8 @@ from typing import IO
 MOST_LINES = 10_000
 MOST_CHARACTERS = 8 * 2**20
 _BATCH = 256
+_GATHER = 0.01
+"""Seconds in which lines gather before they are written: waking the thread for each costs more than making it."""
 
 
 class Writer:
@@ -27,6 +30,7 @@ class Writer:
         self._characters = 0
         self._dropped = 0
         self._closing = False
+        self._resting = False
         self._ready = threading.Condition()
         # A daemon: a thread stuck in write() must not keep the process from ending.
         self._thread = threading.Thread(target=self._run, name="emailhub-logs", daemon=True)
@@ -40,7 +44,9 @@ class Writer:
                 return
             self._lines.append(line)
             self._characters += len(line)
-            self._ready.notify()
+            if self._resting:
+                self._resting = False
+                self._ready.notify()
 
     def drop(self) -> None:
         """Count a line that could not even be made."""
@@ -51,6 +57,7 @@ class Writer:
         """Write what is waiting, at most `timeout` seconds long. True when everything is out; no line after this."""
         with self._ready:
             self._closing = True
+            self._resting = False
             self._ready.notify()
         self._thread.join(timeout)
         return not self._thread.is_alive()
@@ -64,10 +71,21 @@ class Writer:
                 with self._ready:
                     self._dropped += len(batch)
 
+    def _rest(self) -> None:
+        """Wait for a line or the end; after a rest, long enough for more lines to come."""
+        with self._ready:
+            if self._lines or self._closing:
+                return
+            self._resting = True
+            self._ready.wait_for(lambda: not self._resting)
+            if self._closing:
+                return
+        time.sleep(_GATHER)
+
     def _next(self) -> list[str]:
         """The next lines to write; empty when closed and done."""
+        self._rest()
         with self._ready:
-            self._ready.wait_for(lambda: self._lines or self._closing)
             batch = [self._lines.popleft() for _ in range(min(_BATCH, len(self._lines)))]
             self._characters -= sum(map(len, batch))
             dropped, self._dropped = (self._dropped, 0) if batch else (0, self._dropped)
