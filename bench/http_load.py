@@ -12,6 +12,7 @@ import asyncio
 import json
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 
 import uvloop
@@ -48,7 +49,7 @@ class Connection(asyncio.Protocol):
             self._load.answered(self, head.startswith(b"HTTP/1.1 200"), time.perf_counter() - self._since)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._load.lost(self, exc)
+        self._load.lost(exc)
 
     def close(self) -> None:
         self._transport.abort()
@@ -68,7 +69,8 @@ class Load:
         # Made beforehand: this process must not be what is measured.
         self._requests = [_HEAD % (port, len(one)) + one for one in map(body, range(first, first + count))]
         self._numbers: Iterator[int] = iter(range(count))
-        self._free: list[Connection] = []
+        # First in, first out: none rests so long that the hub closes it.
+        self._free: deque[Connection] = deque()
         self._done = asyncio.get_running_loop().create_future()
         self._closed = False
         self.latencies: list[float] = []
@@ -83,7 +85,7 @@ class Load:
             for connection in opened:
                 self._next(connection, time.perf_counter())
         else:
-            self._free = opened
+            self._free.extend(opened)
             await self._at(rate)
         await self._done
         seconds = time.perf_counter() - since
@@ -105,7 +107,7 @@ class Load:
         for number in range(len(self._requests)):
             due = start + number / rate
             await asyncio.sleep(max(due - time.perf_counter(), 0.0))
-            self._next(self._free.pop() if self._free else await self._connect(), due)
+            self._next(self._free.popleft() if self._free else await self._connect(), due)
 
     def _next(self, connection: Connection, since: float) -> None:
         number = next(self._numbers, None)
@@ -123,11 +125,8 @@ class Load:
         else:
             self._free.append(connection)
 
-    def lost(self, connection: Connection, error: Exception | None) -> None:
-        if connection in self._free:
-            # The hub closes connections that nobody uses for some seconds.
-            self._free.remove(connection)
-        elif not self._closed and not self._done.done():
+    def lost(self, error: Exception | None) -> None:
+        if not self._closed and not self._done.done():
             self._done.set_exception(ConnectionError(f"the hub closed a connection: {error}"))
 
 
