@@ -16,6 +16,7 @@ from emailhub.web.errors import WebError
 from emailhub.web.visit import AnyRequest
 
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_CHARSET = re.compile(r"charset\s*=\s*\"?([^\s\";]+)", re.IGNORECASE)
 _MEDIA = "application/json"
 _DEPTH = 64
 
@@ -55,7 +56,7 @@ def require_media(request: AnyRequest, media: str) -> None:
     A browser sends other types across sites without asking first, so this is part of the defence against forgery.
     """
     given, _, parameters = request.headers.get("content-type", "").partition(";")
-    charset = re.search(r"charset\s*=\s*\"?([^\s\";]+)", parameters, re.IGNORECASE)
+    charset = _CHARSET.search(parameters)
     if given.strip().lower() != media or (charset and charset[1].lower() not in {"utf-8", "utf8", "us-ascii"}):
         raise WebError(415, "unsupported_media_type", f"Send the body as `Content-Type: {media}`, in UTF-8.")
 
