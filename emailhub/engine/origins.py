@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
@@ -12,6 +13,8 @@ Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]{2,45}\]|[a-z0-9_](?:[a-z0-9._-]{0,253}))(?::(?P<port>\d{1,5}))?", re.ASCII)
+_LONGEST_ADDRESS = 45
+"""Characters of an IPv6 address with an IPv4 one at its end."""
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
@@ -49,8 +52,15 @@ def host_port(text: str) -> HostPort | None:
 
 def address(text: str) -> Address | None:
     """`text` as an IP address, an IPv4 one inside IPv6 as itself; None for anything else."""
+    name = text.partition("%")[0]
+    return _address(name) if len(name) <= _LONGEST_ADDRESS else None
+
+
+@lru_cache(maxsize=512)
+def _address(text: str) -> Address | None:
+    # Every request shows the same few peers and hosts, some of them several times.
     try:
-        found = ipaddress.ip_address(text.partition("%")[0])
+        found = ipaddress.ip_address(text)
     except ValueError:
         return None
     return getattr(found, "ipv4_mapped", None) or found
