@@ -62,7 +62,9 @@ class Live:
     def publish(self, events: Sequence[Event]) -> None:
         """Tell everybody, in the order of the ids; called after the commit that made them true. Never blocks."""
         self._ring.extend(events)
-        if self._listening and events:
+        if not self._listening:
+            return
+        if events:
             frames = [(event.id, _frame(event)) for event in events]
             for subscription in tuple(self._listening):
                 subscription._put(frames)
@@ -78,7 +80,7 @@ class Live:
             subscription._put([(0, frame)])
 
     async def change(self, timeout: float) -> None:
-        """Wait until something was published or somebody came, at most `timeout` seconds."""
+        """Wait until somebody was told something, or came; at most `timeout` seconds."""
         try:
             async with asyncio.timeout(timeout):
                 await self._changed.wait()

@@ -193,7 +193,20 @@ async def test_how_things_stand_is_told_to_newcomers_and_only_when_it_changes() 
 async def test_a_change_wakes_who_waits_for_one() -> None:
     past = Past()
     live = Live(past)
+    live.subscribe()
+    await live.change(60)
     waiting = asyncio.create_task(live.change(60))
     await asyncio.sleep(0)
     publish(live, past, 1)
+    await asyncio.wait_for(waiting, 1)
+
+
+async def test_without_a_listener_nothing_is_woken() -> None:
+    past = Past()
+    live = Live(past)
+    publish(live, past, 1)
+    waiting = asyncio.create_task(live.change(60))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    live.subscribe()
     await asyncio.wait_for(waiting, 1)
