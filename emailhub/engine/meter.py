@@ -40,7 +40,7 @@ class Meter:
 
     def __init__(self) -> None:
         # Otherwise every counter also tells when it began, which nobody asks and which doubles the answer.
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry(auto_describe=True)
         self._accepted = self._counter("messages_accepted", "Messages accepted, by the face they came in.", "face")
         self._refused = self._counter("intake_refused", "Requests turned away, by the name of the error.", "name")

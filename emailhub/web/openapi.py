@@ -83,7 +83,7 @@ def _responses(operation: Operation) -> dict[str, Any]:
     answer = operation.answer
     content = {answer: {"schema": {"type": "string"}}} if isinstance(answer, str) else _json(answer)
     statuses = {*operation.errors, *_ALWAYS, *(() if operation.area is Area.OPEN else _GUARDED)}
-    errors = {str(status): {"$ref": f"#/components/responses/{status}"} for status in sorted(statuses)}
+    errors: dict[str, Any] = {str(status): {"$ref": f"#/components/responses/{status}"} for status in sorted(statuses)}
     if operation.area is Area.OPEN and "503" in errors:
         errors["503"] = {"description": "As above, and not well.", "content": content}
     return {"200": {"description": "Done.", "content": content}} | errors

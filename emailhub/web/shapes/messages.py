@@ -1,17 +1,18 @@
-"""What the API answers, as values; the reference is made from these. Times are ISO 8601, UTC."""
+"""Messages as the API answers them."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from email.utils import getaddresses
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
-from emailhub.core.breaker import Mode, Phase
 from emailhub.core.delivery import OnUnknown, Reason, State
+from emailhub.core.header import display
+from emailhub.core.message import Mailbox
 from emailhub.core.mime import View
-from emailhub.core.records import AttemptRecord, Detail, Event, RecipientRecord, Summary
-from emailhub.core.status import RelayStatus
+from emailhub.core.records import Detail, RecipientRecord, Summary
+from emailhub.web.shapes.times import Time, iso, maybe_iso
 
 _LAST_EVENTS = {
     State.QUEUED: "queued",
@@ -24,39 +25,6 @@ _LAST_EVENTS = {
     State.CANCELED: "canceled",
     State.SUPPRESSED: "suppressed",
 }
-
-Time = Annotated[str, Meta(description="ISO 8601, UTC, milliseconds", examples=["2026-11-24T03:41:59.123Z"])]
-
-
-def iso(at: float) -> str:
-    """Unix seconds as `2026-11-24T03:41:59.123Z`."""
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def maybe_iso(at: float | None) -> str | None:
-    """Like `iso`, None stays None."""
-    return None if at is None else iso(at)
-
-
-class Health(Struct, frozen=True):
-    """The answer of the service that emailhub takes the place of."""
-
-    status: Literal["ok"] = "ok"
-    service: Literal["email_service"] = "email_service"
-
-
-class Queued(Struct, frozen=True):
-    """The message is durable and will be carried."""
-
-    success: Literal[True] = True
-    message: Literal["Email queued for delivery"] = "Email queued for delivery"
-
-
-class RequestStatus(Struct, frozen=True):
-    """Where the newest message of a request id stands."""
-
-    request_id: str
-    status: Annotated[str, Meta(description="pending, delivered or failed")]
 
 
 class Accepted(Struct, frozen=True):
@@ -227,131 +195,6 @@ class Changed(Struct, frozen=True, kw_only=True):
         return cls(id=detail.summary.id, status=detail.summary.state, recipients=recipients)
 
 
-class EventShape(Struct, frozen=True, kw_only=True):
-    """Something that happened. `data` holds short facts, never a body."""
-
-    id: int
-    at: Time
-    kind: str
-    data: dict[str, str | int | float | bool | None]
-
-    @classmethod
-    def of(cls, event: Event) -> EventShape:
-        return cls(id=event.id, at=iso(event.at), kind=event.kind, data=event.data)
-
-
-class EventList(Struct, frozen=True):
-    """All that happened to a message, oldest first."""
-
-    data: list[EventShape]
-    object: Literal["list"] = "list"
-
-
-class ResultShape(Struct, frozen=True, kw_only=True):
-    """What an attempt came to for one recipient; `code` and `enhanced` are of the server's reply."""
-
-    address: str
-    verdict: str
-    stage: str
-    state: State
-    code: int | None
-    enhanced: str
-    text: str
-
-
-class LineShape(Struct, frozen=True, kw_only=True):
-    """One line of the SMTP conversation, secrets and body masked; `milliseconds` since the attempt began."""
-
-    milliseconds: float
-    side: str
-    text: str
-
-
-class AttemptShape(Struct, frozen=True, kw_only=True):
-    """One SMTP transaction. `finished_at` is null while it runs; `counted` says if it used an attempt."""
-
-    number: int
-    relay: str
-    started_at: Time
-    finished_at: Time | None
-    counted: bool
-    peer: str
-    tls: str
-    results: list[ResultShape]
-    transcript: list[LineShape]
-
-    @classmethod
-    def of(cls, record: AttemptRecord) -> AttemptShape:
-        return cls(
-            number=record.number,
-            relay=record.relay,
-            started_at=iso(record.started_at),
-            finished_at=maybe_iso(record.finished_at),
-            counted=record.counted,
-            peer=record.session.peer,
-            tls=record.session.tls,
-            results=[
-                ResultShape(
-                    address=result.address,
-                    verdict=result.kind,
-                    stage=result.stage,
-                    state=result.state,
-                    code=result.code,
-                    enhanced=result.enhanced,
-                    text=result.text,
-                )
-                for result in record.results
-            ],
-            transcript=[LineShape(milliseconds=line.at, side=line.side, text=line.text) for line in record.transcript],
-        )
-
-
-class AttemptList(Struct, frozen=True):
-    """All attempts of a message, oldest first."""
-
-    data: list[AttemptShape]
-    object: Literal["list"] = "list"
-
-
-class BreakerShape(Struct, frozen=True, kw_only=True):
-    """The circuit breaker of one relay. `forced` is auto unless an operator decided: see `actor`, `reason`, `until`."""
-
-    object: Literal["breaker"] = "breaker"
-    relay: str
-    state: Phase
-    forced: Mode
-    failures: Annotated[int, Meta(description="relay-level failures in a row")]
-    cause: str
-    since: Time | None
-    next_probe_at: Time | None
-    actor: str
-    reason: str
-    until: Time | None
-
-    @classmethod
-    def of(cls, relay: RelayStatus) -> BreakerShape:
-        snapshot = relay.breaker
-        return cls(
-            relay=relay.name,
-            state=snapshot.phase,
-            forced=snapshot.mode,
-            failures=snapshot.failures,
-            cause=snapshot.cause,
-            since=iso(snapshot.since) if snapshot.since else None,
-            next_probe_at=maybe_iso(relay.next_probe),
-            actor=snapshot.actor,
-            reason=snapshot.note,
-            until=maybe_iso(snapshot.until),
-        )
-
-
-class BreakerList(Struct, frozen=True):
-    """The breakers of all relays."""
-
-    data: list[BreakerShape]
-    object: Literal["list"] = "list"
-
-
 def last_event(summary: Summary) -> str:
     """The state in the words of the API this one follows: a refusal by the receiving server is a bounce."""
     if summary.state is State.FAILED and summary.reason is Reason.REFUSED:
@@ -365,4 +208,4 @@ def _addresses(detail: Detail, kind: str) -> list[str]:
 
 def _reply_to(view: View | None) -> list[str]:
     values = [value for name, value in view.headers if name.lower() == "reply-to"] if view else []
-    return [part.strip() for value in values for part in value.split(",")]
+    return [display(Mailbox(address, name)) for name, address in getaddresses(values)]
