@@ -210,4 +210,4 @@ async def test_erased_content_reads_as_null(hub: WebHub) -> None:
 async def test_a_comma_in_a_name_does_not_split_where_answers_go(hub: WebHub) -> None:
     id = await hub.send(reply_to=['"Lovelace, Ada" <ada@example.org>', "bob@example.org"])
     email = (await hub.client.get(f"/emails/{id}")).json()
-    assert email["reply_to"] == ['"Lovelace, Ada" <ada@example.org>', "bob@example.org"]
+    assert email["reply_to"] == ["Lovelace, Ada <ada@example.org>", "bob@example.org"]
