@@ -28,6 +28,7 @@ from emailhub.engine.recorder import UNRECORDED_WAIT, Recorder, finished, unless
 
 OFFERS = 20_000
 """Handed-off ids kept in memory; those beyond it are due by themselves a few seconds later."""
+EXPIRED_WAIT = 1.0
 IDLE = 30.0
 """Longest sleep in seconds without a signal: a safety net against a wake that was never sent."""
 
@@ -215,7 +216,9 @@ class Courier:
         elif not self._offers:
             due = await self._outbox.next_due(self._relay.name)
             if due is not None:
-                self._due_by(due)
+                # What is due and could not be claimed has expired, and the keeper's next round ends it: looking again
+                # at once, and again, would only be in its way.
+                self._due_by(due if jobs else max(due, self._now() + EXPIRED_WAIT))
         return len(jobs) < room and bool(jobs or self._offers)
 
     def _due_by(self, due: float) -> None:

@@ -61,9 +61,7 @@ class SqliteOutbox:
     async def release(self, job: Job, reason: Reason, now: float) -> bool:
         """Give a claimed message back, no attempt used, because nothing that could deliver it was sent."""
         outcome = Outcome(Verb.RELEASE, State.QUEUED, reason, now, costs=False)
-        results = [
-            Result(r.id, outcome, "released", Stage.CONNECT, f"given back: {reason}") for r in job.recipients
-        ]
+        results = [Result(r.id, outcome, "released", Stage.CONNECT, f"given back: {reason}") for r in job.recipients]
         return await self.record(job, results, Report(()), now)
 
     async def next_due(self, relay: str) -> float | None:
@@ -200,7 +198,7 @@ def _candidates(
     """Rows to claim with whether they were handed off (those may be claimed before they are due by themselves)."""
     if probe:
         row = tx.execute(
-            f"SELECT {_JOB_COLUMNS} FROM message WHERE relay = ? AND due_at <= ? "  # noqa: S608
+            f"SELECT {_JOB_COLUMNS} FROM message WHERE relay = ?1 AND due_at <= ?2 AND expires_at > ?2 "  # noqa: S608
             "ORDER BY troubles, priority, due_at LIMIT 1",
             (relay, now),
         ).fetchone()
@@ -210,8 +208,9 @@ def _candidates(
     for id in ids[:limit]:
         row = tx.execute(
             f"SELECT {_JOB_COLUMNS} FROM message "  # noqa: S608
-            "WHERE id = ? AND relay = ? AND state = 'queued' AND attempts = 0 AND due_at IS NOT NULL",
-            (id, relay),
+            "WHERE id = ? AND relay = ? AND state = 'queued' AND attempts = 0 AND due_at IS NOT NULL "
+            "AND expires_at > ?",
+            (id, relay, now),
         ).fetchone()
         if row and row[0] not in seen:
             seen.add(row[0])
@@ -220,8 +219,8 @@ def _candidates(
         if len(found) >= limit:
             break
         due = tx.execute(
-            f"SELECT {_JOB_COLUMNS} FROM message WHERE relay = ? AND priority = ? AND due_at <= ? "  # noqa: S608
-            "ORDER BY due_at LIMIT ?",
+            f"SELECT {_JOB_COLUMNS} FROM message "  # noqa: S608
+            "WHERE relay = ?1 AND priority = ?2 AND due_at <= ?3 AND expires_at > ?3 ORDER BY due_at LIMIT ?4",
             (relay, priority, now, limit),
         ).fetchall()
         found.extend((row, False) for row in due if row[0] not in seen)

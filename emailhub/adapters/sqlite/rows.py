@@ -44,7 +44,8 @@ UPDATE recipient SET state = ?1, reason = ?2, due_at = ?3, attempts = attempts +
     last = ?6,
     troubles    = CASE WHEN ?4 = 0 AND ?1 = 'deferred' THEN troubles + 1 ELSE 0 END,
     troubled_at = CASE WHEN ?4 = 0 AND ?1 = 'deferred' THEN ?5 END,
-    unknowns    = CASE WHEN ?2 IN ('unknown', 'rescued') THEN unknowns + 1 ELSE 0 END
+    -- What used no attempt says nothing about the message: trouble between two unknown outcomes leaves them in a row.
+    unknowns    = CASE WHEN ?2 IN ('unknown', 'rescued') THEN unknowns + 1 WHEN ?4 = 0 THEN unknowns ELSE 0 END
 WHERE id = ?7 AND state = 'sending'
 """
 
