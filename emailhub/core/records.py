@@ -28,7 +28,8 @@ class Parcel(Struct, frozen=True, kw_only=True):
     """A message ready to be stored: built by intake, its bytes final.
 
     An explicit `key` conflicts with other content. `key_matches` False: a message stored under the key before is not
-    this one, and this one takes the key over (the body hash of a queue message that was not redelivered).
+    this one, and this one takes the key over (the body hash of a queue message that was not redelivered); the same for
+    one stored before `key_since`.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Parcel(Struct, frozen=True, kw_only=True):
     key: str | None = None
     key_explicit: bool = True
     key_matches: bool = True
+    key_since: float = 0.0
     fingerprint: bytes = b""
     queue_body: bytes | None = None
     tags: tuple[tuple[str, str], ...] = ()
@@ -219,7 +221,7 @@ class Minute(Struct, frozen=True):
 
 
 class Totals(Struct, frozen=True):
-    """The outbox now: messages by state, unfinished ones, the oldest still waiting for its first or next try."""
+    """The outbox now: messages by state, unfinished ones, since when the oldest waits for its first or next try."""
 
     by_state: dict[State, int]
     waiting: int

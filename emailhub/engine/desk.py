@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -10,6 +10,7 @@ from msgspec import Struct
 from emailhub import logs
 from emailhub.core import mime
 from emailhub.core.breaker import Mode, Snapshot
+from emailhub.core.delivery import Reason
 from emailhub.core.errors import NotFound, WrongState
 from emailhub.core.records import Detail
 from emailhub.engine.fuse import Fuse
@@ -32,7 +33,9 @@ class Actor(Struct, frozen=True):
 class Verbs(Protocol):
     """The outbox as the desk uses it."""
 
-    async def retry(self, id: str, *, relay: str, now: float, expires_at: float, actor: str, note: str) -> None: ...
+    async def retry(
+        self, id: str, *, relays: Sequence[str], now: float, expires_at: float, actor: str, note: str
+    ) -> None: ...
     async def hold(self, id: str, *, now: float, actor: str, note: str) -> None: ...
     async def cancel(self, id: str, *, now: float, actor: str, note: str) -> None: ...
     async def copy(self, id: str, *, new_id: str, relay: str, now: float, expires_at: float, actor: str) -> None: ...
@@ -66,7 +69,8 @@ class Desk:
         """Send again what is deferred, held, failed or canceled. Raises NotFound, WrongState."""
         now = self._now()
         until = now + self._expire_after
-        await self._verbs.retry(id, relay=self._relay, now=now, expires_at=until, actor=str(actor), note=reason)
+        relays = (self._relay, *self._fuses)
+        await self._verbs.retry(id, relays=relays, now=now, expires_at=until, actor=str(actor), note=reason)
         return await self._done("retry", id, actor, reason)
 
     async def hold(self, id: str, actor: Actor, reason: str = "") -> Detail:
@@ -82,7 +86,7 @@ class Desk:
     async def send_for_real(self, id: str, actor: Actor, reason: str = "") -> Detail:
         """Send a captured message over the real relay, as a linked message. Raises NotFound, WrongState."""
         original = await self._history.find(id)
-        if original.summary.relay == self._relay:
+        if original.summary.reason is not Reason.CAPTURED or original.summary.relay == self._relay:
             raise WrongState("send for real: it was not captured, or no real relay is set up", id, "not captured")
         now = self._now()
         new_id = mime.new_id(now, self._entropy(10))

@@ -20,6 +20,9 @@ from emailhub.engine.ports import Broker, Outbox
 
 OWN_WAKE = 5.0
 """Seconds after which a fresh message is due by itself when a hand-off was published: a lost one delays it so long."""
+REDELIVERED_WITHIN = 86400.0
+"""Seconds in which a queue body without any id that RabbitMQ gives again is the one it gave before: the same text a day
+later is more likely a new message."""
 HEAVY = 256 * 1024
 """Characters from which the bytes are built in a thread: encoding a megabyte would stall every other request."""
 
@@ -167,6 +170,7 @@ class Intake:
             key=key,
             key_explicit=explicit,
             key_matches=matches,
+            key_since=now - REDELIVERED_WITHIN if queue and submission.key is None else 0.0,
             fingerprint=fingerprint(submission),
             queue_body=queue.body if queue else None,
             tags=submission.tags,

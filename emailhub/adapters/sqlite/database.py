@@ -28,6 +28,8 @@ T = TypeVar("T")
 LOCK_WAIT = 60.0
 """Seconds to wait for the process that holds the file: long enough for a rolling restart to hand over."""
 READERS = 2
+APPLICATION_ID = 0x656D6875
+"""Marks a file as ours: other programs number their schemas too."""
 QUICK_CHECK_BYTES = 64 * 1024 * 1024
 """Files up to this size are checked page by page at the start; larger ones would hold the start up for seconds."""
 
@@ -64,8 +66,9 @@ class Database:
     async def write(self, work: Callable[[Transaction], T], *, weight: int = 0) -> T:
         """Run `work` in a transaction and return its result once it is committed and synced.
 
-        Writes that arrive while a commit is under way share the next one. Raises what `work` raises (its changes are
-        undone alone), or an OutboxError. Cancelling the caller does not undo a write already handed over.
+        `work` may be run twice; only its last run counts. Writes that arrive while a commit is under way share the next
+        one. Raises what `work` raises (its changes are undone alone), or an OutboxError. Cancelling the caller does not
+        undo a write already handed over.
         """
         return await self._writer.submit(work, weight)
 
@@ -98,9 +101,11 @@ class Database:
 
     async def close(self) -> None:
         """Finish the writes handed over, then close everything; the lock goes last."""
-        await self._writer.close()
+        await self._writer.finish()
+        # The last connection to close moves the log into the file, and only the writer may do that.
         for reader in self._readers:
             await reader.close()
+        await self._writer.close()
         self._lock.close()
 
 
@@ -136,20 +141,32 @@ async def _locked(path: Path, wait: float) -> IO[bytes]:
         raise OutboxUnusable(
             f"{path} cannot be used: {error.strerror}. Point EMAILHUB_DATABASE at a writable place"
         ) from error
+    try:
+        await _lock(lock, path, wait)
+    except BaseException:
+        lock.close()
+        raise
+    return lock
+
+
+async def _lock(lock: IO[bytes], path: Path, wait: float) -> None:
     deadline = asyncio.get_running_loop().time() + wait
     while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             if asyncio.get_running_loop().time() >= deadline:
-                lock.close()
                 raise OutboxBusy(
                     f"another emailhub holds {path}; it has not let go for {wait:.0f} s. Stop it, or use another file"
                 ) from None
             # flock has no wait with a deadline; the holder gives no signal either.
             await asyncio.sleep(0.2)
+        except OSError as error:
+            raise OutboxUnusable(
+                f"{path} cannot be locked: {error.strerror}. Point EMAILHUB_DATABASE at a local disk"
+            ) from error
         else:
-            return lock
+            return
 
 
 def _make_private(path: Path) -> None:
@@ -177,16 +194,24 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
             raise OutboxUnusable(f"{path} is damaged: {found}. Nothing was changed. Restore a backup")
-    _check_ours(connection, path)
+    version = _version(connection, path)
     _apply(connection, _WRITER_PRAGMAS)
-    _migrate(connection, path)
+    _migrate(connection, version)
 
 
-def _check_ours(connection: sqlite3.Connection, path: Path) -> None:
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
-    if version == 0 and tables:
+def _version(connection: sqlite3.Connection, path: Path) -> int:
+    """The schema's version, 0 for a new file. Nothing was written to the file yet."""
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    ours = connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
+    if not ours and (version or connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]):
         raise OutboxUnusable(f"{path} is a database, but not emailhub's. Point EMAILHUB_DATABASE at another file")
+    newest = migrations()[-1][0]
+    if version > newest:
+        raise OutboxUnusable(
+            f"{path} was written by a newer emailhub (schema {version}, this one knows {newest}). "
+            "Nothing was changed. Start the newer version, or restore the backup made before the upgrade"
+        )
+    return version
 
 
 def migrations() -> list[tuple[int, str]]:
@@ -196,23 +221,16 @@ def migrations() -> list[tuple[int, str]]:
     return [(int(name.split("_")[0]), sql) for name, sql in files]
 
 
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    steps = migrations()
-    newest = steps[-1][0]
-    if version > newest:
-        raise OutboxUnusable(
-            f"{path} was written by a newer emailhub (schema {version}, this one knows {newest}). "
-            "Nothing was changed. Start the newer version, or restore the backup made before the upgrade"
-        )
-    for number, sql in steps:
+def _migrate(connection: sqlite3.Connection, version: int) -> None:
+    for number, sql in migrations():
         if number > version:
             _step(connection, number, sql)
 
 
 def _step(connection: sqlite3.Connection, number: int, sql: str) -> None:
     try:
-        connection.executescript(f"BEGIN IMMEDIATE; {sql}; PRAGMA user_version = {number}; COMMIT;")
+        marks = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number}"
+        connection.executescript(f"BEGIN IMMEDIATE; {sql}; {marks}; COMMIT;")
     except sqlite3.Error:
         if connection.in_transaction:
             connection.execute("ROLLBACK")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -295,16 +296,11 @@ def _states_of_request(connection: sqlite3.Connection, request_id: str) -> tuple
 
 def _totals(connection: sqlite3.Connection) -> Totals:
     by_state = {State(row[0]): row[1] for row in connection.execute("SELECT state, messages FROM tally")}
-    oldest = connection.execute(
-        "SELECT accepted_at FROM message WHERE seq = (SELECT min(seq) FROM ("
-        "SELECT min(seq) AS seq FROM message WHERE state = 'queued' UNION ALL "
-        "SELECT min(seq) FROM message WHERE state = 'deferred' UNION ALL "
-        "SELECT min(seq) FROM message WHERE state = 'sending'))"
-    ).fetchone()
+    oldest = connection.execute("SELECT min(waiting_since) FROM message WHERE waiting_since IS NOT NULL").fetchone()[0]
     return Totals(
         by_state=by_state,
         waiting=by_state[State.QUEUED] + by_state[State.DEFERRED] + by_state[State.SENDING],
-        oldest_waiting=oldest[0] if oldest else None,
+        oldest_waiting=oldest,
         scheduled=by_state[State.SCHEDULED],
     )
 
@@ -320,7 +316,7 @@ def _minutes(connection: sqlite3.Connection, since: float, until: float, step: f
             (width, first, until),
         )
     }
-    return tuple(found.get(at, Minute(at)) for at in range(first, int(until), width))
+    return tuple(found.get(at, Minute(at)) for at in range(first, math.ceil(until), width))
 
 
 def _latency(connection: sqlite3.Connection, since: float) -> Latency:

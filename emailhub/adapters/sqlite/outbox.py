@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections import Counter
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import msgspec
 
-from emailhub.adapters.sqlite import rows
+from emailhub.adapters.sqlite import claims, rows
 from emailhub.adapters.sqlite.database import Database
 from emailhub.adapters.sqlite.writer import Transaction
-from emailhub.core.delivery import OnUnknown, Outcome, Reason, Standing, State, Verb
+from emailhub.core.delivery import Outcome, Reason, State, Verb, Wish
 from emailhub.core.errors import IdempotencyConflict
-from emailhub.core.records import AttemptResult, Job, JobRecipient, Parcel, Receipt, Result, Scalar
+from emailhub.core.records import AttemptResult, Job, Parcel, Receipt, Result, Scalar
 from emailhub.core.verdict import Report, Stage
 
-CLAIM_BYTES = 16 * 1024 * 1024
-"""Bytes of bodies one claim may load: they stay in memory until their attempts end."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -44,13 +40,14 @@ class SqliteOutbox:
         self, relay: str, *, limit: int, now: float, ids: Sequence[str] = (), probe: bool = False
     ) -> list[Job]:
         """Open an attempt for up to `limit` messages that are due; `ids` (untouched ones only) go before the rest."""
-        return await self._database.write(partial(_claim, relay=relay, limit=limit, now=now, ids=ids, probe=probe))
+        return await self._database.write(
+            partial(claims.claim, relay=relay, limit=limit, now=now, ids=ids, probe=probe)
+        )
 
     async def mark_body(self, job: Job, now: float) -> None:
         """Record that the body is about to go: from here on a crash leaves the outcome unknown."""
-        await self._database.write(
-            lambda tx: tx.execute("UPDATE attempt SET body_at = ? WHERE id = ?", (now, job.attempt_id)).rowcount
-        )
+        mark = "UPDATE attempt SET body_at = ? WHERE id = ? AND finished_at IS NULL"
+        await self._database.write(lambda tx: tx.execute(mark, (now, job.attempt_id)).rowcount)
 
     async def record(self, job: Job, results: Sequence[Result], report: Report, now: float) -> bool:
         """Apply what an attempt found out. False: the attempt was closed before, nothing was changed."""
@@ -70,7 +67,7 @@ class SqliteOutbox:
 
     async def open_jobs(self) -> list[tuple[Job, bool]]:
         """The attempts a crash left open, and whether their body may have gone out."""
-        return await self._database.read(_open_jobs)
+        return await self._database.read(claims.open_jobs)
 
 
 def _add(tx: Transaction, parcel: Parcel) -> Receipt:
@@ -80,7 +77,7 @@ def _add(tx: Transaction, parcel: Parcel) -> Receipt:
             return known
     seq = _insert_message(tx, parcel)
     _insert_recipients(tx, parcel, seq)
-    rows.count_minute(tx, parcel.accepted_at, Counter(accepted=1))
+    tx.count(parcel.accepted_at, "accepted")
     facts: dict[str, Scalar] = {
         "state": _first_state(parcel).value,
         "face": parcel.origin.face,
@@ -92,16 +89,27 @@ def _add(tx: Transaction, parcel: Parcel) -> Receipt:
 
 
 def _known(tx: Transaction, parcel: Parcel, key: str) -> Receipt | None:
-    row = tx.execute("SELECT fingerprint, id FROM idempotency_key WHERE key = ?", (key,)).fetchone()
-    if row is not None and parcel.key_matches:
-        if row[0] != parcel.fingerprint:
-            raise IdempotencyConflict(key, row[1])
-        return Receipt(row[1], replayed=True)
-    tx.execute(
-        "INSERT OR REPLACE INTO idempotency_key (key, fingerprint, explicit, id, created_at) VALUES (?, ?, ?, ?, ?)",
-        (key, parcel.fingerprint, parcel.key_explicit, parcel.id, parcel.accepted_at),
-    )
+    """The receipt of the message that is stored under `key` already; None: the key is this message's now."""
+    row = (parcel.fingerprint, parcel.key_explicit, parcel.id, parcel.accepted_at)
+    if not tx.execute(f"{_KEEP_KEY} DO NOTHING", (key, *row)).rowcount:
+        fingerprint, id, created_at = tx.execute(
+            "SELECT fingerprint, id, created_at FROM idempotency_key WHERE key = ?", (key,)
+        ).fetchone()
+        if parcel.key_matches and created_at >= parcel.key_since:
+            if fingerprint != parcel.fingerprint:
+                raise IdempotencyConflict(key, id)
+            return Receipt(id, replayed=True)
+        tx.execute(f"{_KEEP_KEY} {_TAKE_KEY}", (key, *row))
     return None
+
+
+_KEEP_KEY = (
+    "INSERT INTO idempotency_key (key, fingerprint, explicit, id, created_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT (key)"
+)
+_TAKE_KEY = (
+    "DO UPDATE SET fingerprint = excluded.fingerprint, explicit = excluded.explicit, id = excluded.id, "
+    "created_at = excluded.created_at"
+)
 
 
 def _first_state(parcel: Parcel) -> State:
@@ -114,9 +122,9 @@ def _count(parcel: Parcel) -> int:
 
 _INSERT_MESSAGE = """
 INSERT INTO message (id, message_id, relay, state, reason, due_at, priority, on_unknown, accepted_at, scheduled_at,
-    expires_at, changed_at, face, origin, correlation_id, request_id, sender, from_header, to_header, recipients,
-    subject, size, smtputf8)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    expires_at, changed_at, waiting_since, face, origin, correlation_id, request_id, sender, from_header, to_header,
+    recipients, subject, size, smtputf8)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 
@@ -136,6 +144,7 @@ def _insert_message(tx: Transaction, parcel: Parcel) -> int:
             parcel.scheduled_at,
             parcel.expires_at,
             parcel.accepted_at,
+            parcel.accepted_at if parcel.scheduled_at is None else None,
             parcel.origin.face,
             parcel.origin.detail,
             parcel.origin.correlation_id,
@@ -176,115 +185,26 @@ def _insert_recipients(tx: Transaction, parcel: Parcel, seq: int) -> None:
             )
 
 
-_JOB_COLUMNS = "seq, id, relay, sender, smtputf8, on_unknown, expires_at, accepted_at, request_id, correlation_id, size"
-
-
-def _claim(tx: Transaction, relay: str, limit: int, now: float, ids: Sequence[str], probe: bool) -> list[Job]:
-    jobs: list[Job] = []
-    loaded = 0
-    for row, fresh in _candidates(tx, relay, limit, now, ids, probe):
-        loaded += row[10]
-        if jobs and loaded > CLAIM_BYTES:
-            break
-        job = _open(tx, row, now, fresh)
-        if job is not None:
-            jobs.append(job)
-    return jobs
-
-
-def _candidates(
-    tx: Transaction, relay: str, limit: int, now: float, ids: Sequence[str], probe: bool
-) -> list[tuple[tuple[Any, ...], bool]]:
-    """Rows to claim with whether they were handed off (those may be claimed before they are due by themselves)."""
-    if probe:
-        row = tx.execute(
-            f"SELECT {_JOB_COLUMNS} FROM message WHERE relay = ?1 AND due_at <= ?2 AND expires_at > ?2 "  # noqa: S608
-            "ORDER BY troubles, priority, due_at LIMIT 1",
-            (relay, now),
-        ).fetchone()
-        return [(row, False)] if row else []
-    found: list[tuple[tuple[Any, ...], bool]] = []
-    seen: set[int] = set()
-    for id in ids[:limit]:
-        row = tx.execute(
-            f"SELECT {_JOB_COLUMNS} FROM message "  # noqa: S608
-            "WHERE id = ? AND relay = ? AND state = 'queued' AND attempts = 0 AND due_at IS NOT NULL "
-            "AND expires_at > ?",
-            (id, relay, now),
-        ).fetchone()
-        if row and row[0] not in seen:
-            seen.add(row[0])
-            found.append((row, True))
-    for priority in (0, 1, 2):
-        if len(found) >= limit:
-            break
-        due = tx.execute(
-            f"SELECT {_JOB_COLUMNS} FROM message "  # noqa: S608
-            "WHERE relay = ?1 AND priority = ?2 AND due_at <= ?3 AND expires_at > ?3 ORDER BY due_at LIMIT ?4",
-            (relay, priority, now, limit),
-        ).fetchall()
-        found.extend((row, False) for row in due if row[0] not in seen)
-    return found[:limit]
-
-
-def _open(tx: Transaction, row: tuple[Any, ...], now: float, fresh: bool) -> Job | None:
-    seq, id = row[0], row[1]
-    until = "" if fresh else "AND due_at <= ?2"
-    recipients = tx.execute(
-        "UPDATE recipient SET state = 'sending', due_at = NULL, changed_at = ?2 "  # noqa: S608
-        f"WHERE seq = ?1 AND state IN ({rows.CLAIMABLE_SQL}) {until} "
-        "RETURNING id, address, attempts, troubles, unknowns, troubled_at",
-        (seq, now),
-    ).fetchall()
-    if not recipients:
-        return None
-    number = tx.execute("SELECT coalesce(max(number), 0) + 1 FROM attempt WHERE seq = ?", (seq,)).fetchone()[0]
-    attempt_id = tx.execute(
-        "INSERT INTO attempt (seq, number, relay, started_at) VALUES (?, ?, ?, ?)", (seq, number, row[2], now)
-    ).lastrowid
-    content = tx.execute("SELECT content FROM body WHERE seq = ?", (seq,)).fetchone()[0]
-    tx.execute("UPDATE message SET state = 'sending', due_at = NULL, changed_at = ? WHERE seq = ?", (now, seq))
-    tx.tell("sending", now, {"state": "sending", "over": row[2], "number": number}, seq=seq, message=id)
-    return _job(row, content, attempt_id or 0, number, recipients)
-
-
-def _job(
-    row: tuple[Any, ...], content: bytes, attempt_id: int, number: int, recipients: Sequence[tuple[Any, ...]]
-) -> Job:
-    seq, id, relay, sender, smtputf8, on_unknown, expires_at, accepted_at, request_id, correlation_id, _ = row
-    return Job(
-        id,
-        seq,
-        attempt_id,
-        number,
-        relay,
-        sender,
-        content,
-        bool(smtputf8),
-        OnUnknown(on_unknown),
-        expires_at,
-        accepted_at,
-        request_id,
-        correlation_id,
-        tuple(JobRecipient(r[0], r[1], Standing(r[2], r[3], r[4]), r[5]) for r in recipients),
-    )
+_SENDING = """
+SELECT r.id, r.address, r.wish, m.recipients FROM attempt a
+JOIN message m ON m.seq = a.seq LEFT JOIN recipient r ON r.seq = a.seq AND r.state = 'sending'
+WHERE a.id = ? AND a.finished_at IS NULL
+"""
 
 
 def _record(tx: Transaction, job: Job, results: Sequence[Result], report: Report, now: float, bury: bool) -> bool:
     # The attempt's row is the fencing token: a late result of an attempt that was closed meanwhile must not end the
     # one that runs now.
-    if not tx.execute("SELECT 1 FROM attempt WHERE id = ? AND finished_at IS NULL", (job.attempt_id,)).fetchone():
+    found = tx.execute(_SENDING, (job.attempt_id,)).fetchall()
+    if not found:
         return False
-    changes = []
-    kept = []
-    for result in results:
-        change = rows.end_attempt(tx, result.recipient_id, result.outcome, result.text, now)
-        if change is None:
-            continue
-        changes.append(change)
-        kept.append(_kept(result, change))
-    _close_attempt(tx, job, kept, report, now, any(c.outcome.costs for c in changes))
-    rows.settle(tx, job.seq, job.id, changes, now, {"over": job.relay, "number": job.number}, bury=bury)
+    sending = {row[0]: rows.Sending(row[0], row[1], Wish(row[2]) if row[2] else None) for row in found}
+    ended = [result for result in results if result.recipient_id in sending]
+    changes = [rows.end_attempt(tx, sending[one.recipient_id], one.outcome, one.text, now) for one in ended]
+    kept = [_kept(result, change) for result, change in zip(ended, changes, strict=True)]
+    _close_attempt(tx, job, kept, report, now, any(change.outcome.costs for change in changes))
+    facts: dict[str, Scalar] = {"over": job.relay, "number": job.number}
+    rows.settle(tx, job.seq, job.id, changes, now, facts, bury=bury, all_changed=len(changes) == found[0][3])
     return True
 
 
@@ -325,21 +245,3 @@ def _next_due(connection: sqlite3.Connection, relay: str) -> float | None:
         for priority in (0, 1, 2)
     ]
     return min((due for due in found if due is not None), default=None)
-
-
-def _open_jobs(connection: sqlite3.Connection) -> list[tuple[Job, bool]]:
-    found = connection.execute(
-        f"SELECT {', '.join('m.' + name.strip() for name in _JOB_COLUMNS.split(','))}, "  # noqa: S608
-        "a.id, a.number, a.body_at FROM attempt a JOIN message m ON m.seq = a.seq WHERE a.finished_at IS NULL"
-    ).fetchall()
-    jobs = []
-    for row in found:
-        recipients = connection.execute(
-            "SELECT id, address, attempts, troubles, unknowns, troubled_at FROM recipient "
-            "WHERE seq = ? AND state = 'sending'",
-            (row[0],),
-        ).fetchall()
-        on_unknown = OnUnknown(row[5])
-        may_be_out = on_unknown is OnUnknown.RETRY or row[13] is not None
-        jobs.append((_job(row[:11], b"", row[11], row[12], recipients), may_be_out))
-    return jobs

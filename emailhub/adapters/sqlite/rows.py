@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from emailhub.adapters.sqlite.writer import Transaction
-from emailhub.core.delivery import CLAIMABLE, FINAL, Outcome, Reason, State, Verb, Wish, summarize, wished
+from emailhub.core.delivery import CLAIMABLE, FINAL, Outcome, Reason, Standing, State, Verb, Wish, summarize, wished
 from emailhub.core.records import Scalar
 
 _encode = msgspec.json.Encoder().encode
@@ -27,57 +27,69 @@ EVENT_OF = {
 _MINUTE_COLUMN = {State.SENT: "sent", State.DEFERRED: "deferred", State.FAILED: "failed"}
 
 
-class Change:
-    """One recipient's new state, as applied."""
+class Sending(NamedTuple):
+    """A recipient that is being sent."""
 
-    __slots__ = ("address", "outcome", "recipient_id", "text")
+    id: int
+    address: str
+    wish: Wish | None
 
-    def __init__(self, recipient_id: int, address: str, outcome: Outcome, text: str) -> None:
-        self.recipient_id = recipient_id
-        self.address = address
-        self.outcome = outcome
-        self.text = text
+
+class Change(NamedTuple):
+    """One recipient's new state, as applied; `standing` when its counts were read again."""
+
+    address: str
+    outcome: Outcome
+    text: str
+    standing: Standing | None = None
 
 
 _APPLY = """
 UPDATE recipient SET state = ?1, reason = ?2, due_at = ?3, attempts = attempts + ?4, wish = NULL, changed_at = ?5,
     last = ?6,
-    troubles    = CASE WHEN ?4 = 0 AND ?1 = 'deferred' THEN troubles + 1 ELSE 0 END,
-    troubled_at = CASE WHEN ?4 = 0 AND ?1 = 'deferred' THEN ?5 END,
+    -- Given back: as if it had not been claimed.
+    troubles    = CASE WHEN ?1 = 'queued' THEN troubles WHEN ?4 = 0 AND ?1 = 'deferred' THEN troubles + 1 ELSE 0 END,
+    troubled_at = CASE WHEN ?1 = 'queued' THEN troubled_at WHEN ?4 = 0 AND ?1 = 'deferred' THEN ?5 END,
     -- What used no attempt says nothing about the message: trouble between two unknown outcomes leaves them in a row.
-    unknowns    = CASE WHEN ?2 IN ('unknown', 'rescued') THEN unknowns + 1 WHEN ?4 = 0 THEN unknowns ELSE 0 END
-WHERE id = ?7 AND state = 'sending'
+    unknowns    = CASE WHEN ?4 = 0 THEN unknowns WHEN ?2 IN ('unknown', 'rescued') THEN unknowns + 1 ELSE 0 END
+WHERE id = ?7 AND state = 'sending' RETURNING attempts, troubles
 """
 
 
-def end_attempt(tx: Transaction, recipient_id: int, outcome: Outcome, text: str, now: float) -> Change | None:
-    """Move a SENDING recipient to where `outcome`, or a wish made meanwhile, says. None: it is not SENDING any more."""
+def end_attempt(tx: Transaction, sending: Sending, outcome: Outcome, text: str, now: float) -> Change:
+    """Move a SENDING recipient to where `outcome`, or a wish made meanwhile, says."""
+    final = wished(outcome, sending.wish)
     row = tx.execute(
-        "SELECT address, wish FROM recipient WHERE id = ? AND state = 'sending'", (recipient_id,)
+        _APPLY, (final.to.value, final.reason.value, final.due_at, int(final.costs), now, text, sending.id)
     ).fetchone()
-    if row is None:
-        return None
-    address, wish = row
-    final = wished(outcome, Wish(wish) if wish else None)
-    tx.execute(_APPLY, (final.to.value, final.reason.value, final.due_at, int(final.costs), now, text, recipient_id))
-    return Change(recipient_id, address, final, text)
+    return Change(sending.address, final, text, Standing(attempts=row[0], troubles=row[1]))
 
 
 def move(tx: Transaction, seq: int, sources: Iterable[State], outcome: Outcome, text: str, now: float) -> list[Change]:
     """Move every recipient of message `seq` that is in one of `sources`; the changes made, maybe none."""
     wanted = ", ".join(f"'{state}'" for state in sorted(sources))
-    fresh = ", attempts = 0, troubles = 0, unknowns = 0, troubled_at = NULL" if outcome.verb is Verb.RETRY else ""
+    fresh = _FRESH if outcome.verb is Verb.RETRY else ""
     found = tx.execute(
         f"UPDATE recipient SET state = ?, reason = ?, due_at = ?, changed_at = ?, last = ?{fresh} "  # noqa: S608
-        f"WHERE seq = ? AND state IN ({wanted}) RETURNING id, address",
+        f"WHERE seq = ? AND state IN ({wanted}) RETURNING address",
         (outcome.to.value, outcome.reason.value, outcome.due_at, now, text, seq),
     ).fetchall()
-    return [Change(id, address, outcome, text) for id, address in found]
+    return [Change(address, outcome, text) for (address,) in found]
+
+
+_FRESH = """, troubles = 0, unknowns = 0, troubled_at = NULL,
+    attempts = CASE WHEN state IN ('failed', 'canceled') THEN 0 ELSE attempts END"""
+"""A retry starts the rows of troubles anew; what had come to its end gets a new allowance of attempts too."""
 
 
 def wish_for(tx: Transaction, seq: int, wish: Wish) -> int:
-    """Note `wish` for the recipients being sent; returns how many there are."""
-    return tx.execute("UPDATE recipient SET wish = ? WHERE seq = ? AND state = 'sending'", (wish.value, seq)).rowcount
+    """Note `wish` for the recipients being sent; returns how many there are. What somebody wished before stays when
+    time runs out."""
+    guard = " AND wish IS NULL" if wish is Wish.EXPIRE else ""
+    return tx.execute(
+        f"UPDATE recipient SET wish = ? WHERE seq = ? AND state = 'sending'{guard}",  # noqa: S608
+        (wish.value, seq),
+    ).rowcount
 
 
 def settle(
@@ -89,10 +101,17 @@ def settle(
     facts: Mapping[str, Scalar],
     *,
     bury: bool,
+    all_changed: bool = False,
 ) -> None:
-    """All that follows from `changes` of one message: its summary, the minute's counts, dead letters and events."""
-    state = refresh(tx, seq, now)
-    count_minute(tx, now, Counter(_MINUTE_COLUMN[c.outcome.to] for c in changes if c.outcome.to in _MINUTE_COLUMN))
+    """All that follows from `changes` of one message: its summary, the minute's counts, dead letters and events.
+
+    `all_changed`: `changes` are all its recipients, with their standing, so that nothing has to be read again.
+    """
+    summary = _summary_of(changes) if all_changed else _read_summary(tx, seq)
+    state = _summarize(tx, seq, summary, now)
+    for change in changes:
+        if (column := _MINUTE_COLUMN.get(change.outcome.to)) is not None:
+            tx.count(now, column)
     groups: dict[tuple[State, Reason], list[Change]] = {}
     for change in changes:
         groups.setdefault((change.outcome.to, change.outcome.reason), []).append(change)
@@ -113,44 +132,58 @@ def settle(
                 _bury_recipient(tx, seq, message, change, now)
 
 
-def refresh(tx: Transaction, seq: int, now: float) -> State:
-    """Rewrite the message's summary from its recipients; returns its state."""
+class _Summary(NamedTuple):
+    """What a message shows of its recipients."""
+
+    state: State
+    reason: str
+    due_at: float | None
+    attempts: int
+    troubles: int
+    last: str
+
+
+def _summary_of(changes: Sequence[Change]) -> _Summary:
+    state = summarize(change.outcome.to for change in changes)
+    shown = next(change for change in changes if change.outcome.to is state)
+    standings = [change.standing or Standing() for change in changes]
+    return _Summary(
+        state,
+        shown.outcome.reason.value,
+        min((c.outcome.due_at for c in changes if c.outcome.due_at is not None), default=None),
+        max(standing.attempts for standing in standings),
+        max(standing.troubles for standing in standings),
+        shown.text,
+    )
+
+
+def _read_summary(tx: Transaction, seq: int) -> _Summary:
     rows = tx.execute(
-        "SELECT state, reason, due_at, attempts, troubles, last, changed_at FROM recipient WHERE seq = ?", (seq,)
+        "SELECT state, reason, due_at, attempts, troubles, last, changed_at FROM recipient WHERE seq = ? ORDER BY id",
+        (seq,),
     ).fetchall()
     state = summarize(State(row[0]) for row in rows)
     shown = max((row for row in rows if row[0] == state), key=lambda row: row[6])
-    sending = any(row[0] == State.SENDING for row in rows)
-    due = None if sending else min((row[2] for row in rows if row[2] is not None), default=None)
-    tx.execute(
-        "UPDATE message SET state = ?, reason = ?, due_at = ?, last = ?, changed_at = ?, attempts = ?, troubles = ?, "
-        "final_at = CASE WHEN ? THEN coalesce(final_at, ?) END WHERE seq = ?",
-        (
-            state.value,
-            shown[1],
-            due,
-            shown[5],
-            now,
-            max(row[3] for row in rows),
-            max(row[4] for row in rows),
-            state in FINAL,
-            now,
-            seq,
-        ),
-    )
+    due_at = min((row[2] for row in rows if row[2] is not None), default=None)
+    return _Summary(state, shown[1], due_at, max(row[3] for row in rows), max(row[4] for row in rows), shown[5])
+
+
+_SUMMARIZE = """
+UPDATE message SET state = ?1, reason = ?2, due_at = ?3, attempts = ?4, troubles = ?5, last = ?6, changed_at = ?7,
+    final_at = CASE WHEN ?8 THEN coalesce(final_at, ?7) END,
+    waiting_since = CASE WHEN ?1 IN ('queued', 'sending', 'deferred') THEN coalesce(waiting_since, ?7) END
+WHERE seq = ?9
+"""
+
+
+def _summarize(tx: Transaction, seq: int, summary: _Summary, now: float) -> State:
+    """Rewrite what the message shows; returns its state."""
+    state = summary.state
+    # A message has one attempt at a time: what else of it is due waits for that to end.
+    due_at = None if state is State.SENDING else summary.due_at
+    shown = (state.value, summary.reason, due_at, summary.attempts, summary.troubles, summary.last)
+    tx.execute(_SUMMARIZE, (*shown, now, state in FINAL, seq))
     return state
-
-
-def count_minute(tx: Transaction, now: float, counts: Counter[str]) -> None:
-    """Add `counts` (columns of `minute`) to the minute `now` is in."""
-    if not counts:
-        return
-    names = sorted(counts)
-    tx.execute(
-        f"INSERT INTO minute (at, {', '.join(names)}) VALUES (?{', ?' * len(names)}) "  # noqa: S608 - our own column names
-        f"ON CONFLICT (at) DO UPDATE SET {', '.join(f'{n} = {n} + excluded.{n}' for n in names)}",
-        (int(now // 60) * 60, *(counts[name] for name in names)),
-    )
 
 
 def bury(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 
@@ -24,12 +23,15 @@ class SqliteVerbs:
         self._database = database
         self._dead_letters = dead_letters
 
-    async def retry(self, id: str, *, relay: str, now: float, expires_at: float, actor: str, note: str) -> None:
+    async def retry(
+        self, id: str, *, relays: Sequence[str], now: float, expires_at: float, actor: str, note: str
+    ) -> None:
         """Queue what is deferred, held, failed or canceled. Raises NotFound, WrongState.
 
-        `relay` takes it over when its own relay is not set up any more.
+        What had failed or was canceled gets a new allowance of attempts, and until `expires_at` at least. `relays` are
+        those set up: the first of them takes it over when its own is not among them any more.
         """
-        work = partial(_retry, id=id, relay=relay, now=now, expires_at=expires_at, actor=actor, note=note)
+        work = partial(_retry, id=id, relays=relays, now=now, expires_at=expires_at, actor=actor, note=note)
         await self._database.write(work)
 
     async def hold(self, id: str, *, now: float, actor: str, note: str) -> None:
@@ -81,18 +83,25 @@ def _find(tx: Transaction, id: str) -> tuple[int, str]:
     return row[0], row[1]
 
 
-def _retry(tx: Transaction, id: str, relay: str, now: float, expires_at: float, actor: str, note: str) -> None:
+def _retry(
+    tx: Transaction, id: str, relays: Sequence[str], now: float, expires_at: float, actor: str, note: str
+) -> None:
     seq, state = _find(tx, id)
     _demand_content(tx, seq, id)
     outcome = Outcome(Verb.RETRY, State.QUEUED, Reason.OPERATOR, now)
     text = f"retried by {actor}" + (f": {note}" if note else "")
+    ended = tx.execute(
+        "SELECT 1 FROM recipient WHERE seq = ? AND state IN ('failed', 'canceled') LIMIT 1", (seq,)
+    ).fetchone()
     changes = rows.move(tx, seq, sources(Verb.RETRY), outcome, text, now)
     if not changes:
         raise WrongState("retry", id, state)
+    if ended:
+        tx.execute("UPDATE message SET expires_at = max(expires_at, ?) WHERE seq = ?", (expires_at, seq))
+    known = ", ".join("?" * len(relays))
     tx.execute(
-        "UPDATE message SET expires_at = max(expires_at, ?), relay = CASE WHEN reason = ? THEN ? ELSE relay END "
-        "WHERE seq = ?",
-        (expires_at, Reason.NO_RELAY.value, relay, seq),
+        f"UPDATE message SET relay = ? WHERE seq = ? AND relay NOT IN ({known})",  # noqa: S608
+        (relays[0], seq, *relays),
     )
     rows.settle(tx, seq, id, changes, now, {"actor": actor, "note": note}, bury=False)
 
@@ -143,6 +152,12 @@ def _hold_restored(tx: Transaction, now: float) -> int:
     outcome = Outcome(Verb.HOLD, State.HELD, Reason.RESTORED)
     text = "held: this database was restored from a backup, and the message may have been sent since it was made"
     everything = sources(Verb.HOLD) | {State.SENDING}
+    # The backup may be days old: what is held now must not expire before anybody could have looked at it.
+    tx.execute(
+        "UPDATE message SET expires_at = max(expires_at, ? + expires_at - max(accepted_at, coalesce(scheduled_at, 0))) "
+        "WHERE final_at IS NULL",
+        (now,),
+    )
     found = tx.execute("SELECT seq, id FROM message WHERE final_at IS NULL").fetchall()
     for seq, id in found:
         tx.execute("UPDATE recipient SET wish = NULL WHERE seq = ?", (seq,))
@@ -168,10 +183,10 @@ def _hold_orphans(tx: Transaction, relays: Sequence[str], now: float) -> int:
 
 _COPY_MESSAGE = """
 INSERT INTO message (id, message_id, relay, state, reason, due_at, priority, on_unknown, accepted_at, expires_at,
-    changed_at, face, origin, correlation_id, request_id, sender, from_header, to_header, recipients, subject, size,
-    smtputf8)
-SELECT ?1, message_id, ?2, 'queued', 'accepted', ?3, priority, on_unknown, ?3, ?4, ?3, 'dashboard', 'copy of ' || id,
-    correlation_id, request_id, sender, from_header, to_header, recipients, subject, size, smtputf8
+    changed_at, waiting_since, face, origin, correlation_id, request_id, sender, from_header, to_header, recipients,
+    subject, size, smtputf8)
+SELECT ?1, message_id, ?2, 'queued', 'accepted', ?3, priority, on_unknown, ?3, ?4, ?3, ?3, 'dashboard',
+    'copy of ' || id, correlation_id, request_id, sender, from_header, to_header, recipients, subject, size, smtputf8
 FROM message WHERE seq = ?5
 """
 
@@ -190,7 +205,7 @@ def _copy(tx: Transaction, id: str, new_id: str, relay: str, now: float, expires
         "SELECT ?1, address, kind, 'queued', 'accepted', ?2, ?2 FROM recipient WHERE seq = ?3",
         (copied, now, seq),
     ).rowcount
-    rows.count_minute(tx, now, Counter(accepted=1))
+    tx.count(now, "accepted")
     tx.tell("copied", now, {"copy": new_id, "over": relay, "actor": actor}, seq=seq, message=id)
     facts: dict[str, Scalar] = {"state": "queued", "face": "dashboard", "detail": f"copy of {id}", "actor": actor}
     tx.tell("accepted", now, {**facts, "recipients": recipients}, seq=copied, message=new_id)

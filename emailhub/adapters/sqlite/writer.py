@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import aiosqlite
 import msgspec
 
+from emailhub import logs
 from emailhub.adapters.sqlite import faults
 from emailhub.adapters.sqlite.thread import in_thread
 from emailhub.core.errors import OutboxError
@@ -23,17 +24,27 @@ GROUP_WEIGHT = 4 * 1024 * 1024
 GROUP_WRITES = 500
 
 _encode = msgspec.json.Encoder().encode
+log = logs.get("outbox")
+
+
+class _Told(NamedTuple):
+    at: float
+    kind: str
+    seq: int | None
+    relay: str | None
+    data: dict[str, Scalar]
+    message: str | None
 
 
 class Transaction:
-    """What a write works with: the connection's `execute`, and the events it tells about."""
+    """What a write works with: the connection's `execute`, and what goes to the disk at the end of its group."""
 
-    __slots__ = ("_connection", "events", "execute")
+    __slots__ = ("execute", "minutes", "told")
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
         self.execute = connection.execute
-        self.events: list[Event] = []
+        self.told: list[_Told] = []
+        self.minutes: Counter[tuple[int, str]] = Counter()
 
     def tell(
         self,
@@ -45,23 +56,23 @@ class Transaction:
         message: str | None = None,
         relay: str | None = None,
     ) -> None:
-        """Add an event row; live readers see it after the commit."""
-        row = self.execute(
-            "INSERT INTO event (at, kind, seq, relay, data) VALUES (?, ?, ?, ?, ?)",
-            (at, kind, seq, relay, _encode(data).decode()),
-        )
-        self.events.append(Event(row.lastrowid or 0, at, kind, message, relay, dict(data)))
+        """Add an event; live readers see it after the commit."""
+        self.told.append(_Told(at, kind, seq, relay, dict(data), message))
+
+    def count(self, at: float, column: str, number: int = 1) -> None:
+        """Count `number` in `column` of the minute `at` is in."""
+        self.minutes[int(at // 60) * 60, column] += number
 
 
 class _Write:
-    __slots__ = ("done", "events", "outcome", "weight", "work")
+    __slots__ = ("done", "outcome", "transaction", "weight", "work")
 
     def __init__(self, work: Callable[[Transaction], Any], weight: int, done: asyncio.Future[Any]) -> None:
         self.work = work
         self.weight = weight
         self.done = done
         self.outcome: Any = None
-        self.events: Sequence[Event] = ()
+        self.transaction: Transaction | None = None
 
 
 class Writer:
@@ -87,15 +98,21 @@ class Writer:
         """See `Database.write`."""
         if self._closing:
             raise OutboxError("the outbox is closed")
+        if self.broken.done():
+            raise self.broken.result()
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Write(work, weight, done))
         self._wake.set()
         return await done
 
-    async def close(self) -> None:
+    async def finish(self) -> None:
+        """Commit what was handed over; nothing is taken any more."""
         self._closing = True
         self._wake.set()
         await self._task
+
+    async def close(self) -> None:
+        """Close the connection, after `finish`."""
         await self._connection.close()
 
     async def _run(self) -> None:
@@ -119,27 +136,42 @@ class Writer:
 
     async def _commit(self, group: list[_Write]) -> None:
         try:
-            await in_thread(self._connection, _run_group, group)
-        except sqlite3.Error as error:
+            if self.broken.done():
+                raise self.broken.result()
+            events = await in_thread(self._connection, _run_group, group, bool(self.trouble))
+        except Exception as error:  # noqa: BLE001 - whatever it was: nobody may wait for ever, and nothing is stored
             self._give_up(group, error)
             return
         self.trouble = ""
         # Told before the callers resume: whoever reads after its own write must not be told about it later.
-        events = [event for write in group for event in write.events]
-        if events:
-            self._on_events(events)
+        self._tell(events)
         for write in group:
             if not write.done.done():
                 _answer(write)
 
-    def _give_up(self, group: list[_Write], error: sqlite3.Error) -> None:
-        ours = faults.translate(error, self._path)
+    def _tell(self, events: Sequence[Event]) -> None:
+        try:
+            if events:
+                self._on_events(events)
+        except Exception as error:  # noqa: BLE001 - what is stored is stored, whatever a listener does
+            log.error("listener failed", exc=error)
+
+    def _give_up(self, group: list[_Write], error: Exception) -> None:
+        ours = _as_ours(error, self._path)
         self.trouble = str(ours)
         for write in group:
             if not write.done.done():
                 write.done.set_exception(ours)
-        if faults.fatal(error) and not self.broken.done():
+        if not self.broken.done() and (faults.fatal(error) or not isinstance(error, sqlite3.Error)):
             self.broken.set_result(ours)
+
+
+def _as_ours(error: Exception, path: str) -> OutboxError:
+    if isinstance(error, OutboxError):
+        return error
+    if isinstance(error, sqlite3.Error):
+        return faults.translate(error, path)
+    return OutboxError(f"{path}: {type(error).__name__}: {error}")
 
 
 def _answer(write: _Write) -> None:
@@ -149,27 +181,88 @@ def _answer(write: _Write) -> None:
         write.done.set_result(write.outcome)
 
 
-def _run_group(connection: sqlite3.Connection, group: list[_Write]) -> None:
+class _OneFailed(Exception):
+    """A write of the group raised: the group is run again, each write on its own."""
+
+
+def _run_group(connection: sqlite3.Connection, group: list[_Write], prove: bool) -> list[Event]:
+    """Run and commit the group, returning its events. `prove`: write something even when the group does not."""
+    try:
+        return _in_transaction(connection, group, _run_plainly, prove)
+    except _OneFailed:
+        # Savepoints keep a copy of every page that changes inside them, which costs more than the writes themselves:
+        # they are made only for the rare group in which something is refused.
+        return _in_transaction(connection, group, _run_apart, prove)
+
+
+def _in_transaction(
+    connection: sqlite3.Connection,
+    group: list[_Write],
+    run: Callable[[sqlite3.Connection, _Write], None],
+    prove: bool,
+) -> list[Event]:
     connection.execute("BEGIN IMMEDIATE")
     try:
         for write in group:
-            _run_one(connection, write)
+            run(connection, write)
+        events = _store_told(connection, group)
+        if prove:
+            # A commit that changes nothing succeeds on a full disk too, and would tell that all is well.
+            connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('proven', '')")
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+    return events
 
 
-def _run_one(connection: sqlite3.Connection, write: _Write) -> None:
-    connection.execute("SAVEPOINT one")
-    transaction = Transaction(connection)
+def _run_plainly(connection: sqlite3.Connection, write: _Write) -> None:
+    write.transaction = Transaction(connection)
     try:
-        write.outcome = write.work(transaction)
-        write.events = transaction.events
+        write.outcome = write.work(write.transaction)
+    except Exception as error:
+        if faults.hurts_everyone(error):
+            raise
+        raise _OneFailed from error
+
+
+def _run_apart(connection: sqlite3.Connection, write: _Write) -> None:
+    connection.execute("SAVEPOINT one")
+    write.transaction = Transaction(connection)
+    try:
+        write.outcome = write.work(write.transaction)
     except Exception as error:
         if faults.hurts_everyone(error):
             raise
         connection.execute("ROLLBACK TO one")
         write.outcome = error
+        write.transaction = None
     connection.execute("RELEASE one")
+
+
+def _store_told(connection: sqlite3.Connection, group: list[_Write]) -> list[Event]:
+    """Store the events and the minutes' counts of the whole group at once."""
+    done = [write.transaction for write in group if write.transaction is not None]
+    _store_minutes(connection, sum((one.minutes for one in done), Counter()))
+    told = [told for one in done for told in one.told]
+    if not told:
+        return []
+    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'event'").fetchone()
+    first = (row[0] if row else 0) + 1
+    # The message may have been erased by a later write of the group: its event then belongs to none.
+    connection.executemany(
+        "INSERT INTO event (id, at, kind, seq, relay, data) "
+        "VALUES (?, ?, ?, (SELECT seq FROM message WHERE seq = ?), ?, ?)",
+        ((id, one.at, one.kind, one.seq, one.relay, _encode(one.data).decode()) for id, one in enumerate(told, first)),
+    )
+    return [Event(id, one.at, one.kind, one.message, one.relay, one.data) for id, one in enumerate(told, first)]
+
+
+def _store_minutes(connection: sqlite3.Connection, minutes: Mapping[tuple[int, str], int]) -> None:
+    for (at, column), number in minutes.items():
+        connection.execute(
+            f"INSERT INTO minute (at, {column}) VALUES (?, ?) "  # noqa: S608 - our own column names
+            f"ON CONFLICT (at) DO UPDATE SET {column} = {column} + excluded.{column}",
+            (at, number),
+        )

@@ -23,6 +23,8 @@ CREATE TABLE message (
     expires_at     REAL NOT NULL,
     changed_at     REAL NOT NULL,
     final_at       REAL,
+    -- Since when it waits for its first or next try: acceptance, the time it was scheduled for, or the last retry.
+    waiting_since  REAL,
     attempts       INTEGER NOT NULL DEFAULT 0,
     troubles       INTEGER NOT NULL DEFAULT 0,
     last           TEXT NOT NULL DEFAULT '',
@@ -40,6 +42,7 @@ CREATE TABLE message (
     -- Nothing waits without a next time. due_at is empty while an attempt runs, so that a message has one at a time.
     CHECK (state NOT IN ('queued', 'scheduled', 'deferred') OR due_at IS NOT NULL),
     CHECK (due_at IS NULL OR state NOT IN ('sending', 'sent', 'failed', 'canceled', 'suppressed')),
+    CHECK ((waiting_since IS NOT NULL) = (state IN ('queued', 'sending', 'deferred'))),
     CHECK ((final_at IS NOT NULL) = (state IN ('sent', 'failed', 'canceled', 'suppressed')))
 ) STRICT;
 
@@ -49,6 +52,8 @@ CREATE INDEX message_due ON message (relay, priority, due_at) WHERE due_at IS NO
 CREATE INDEX message_expires ON message (expires_at) WHERE final_at IS NULL;
 -- Which final messages have outlived their keeping.
 CREATE INDEX message_final ON message (final_at) WHERE final_at IS NOT NULL;
+-- What has waited longest.
+CREATE INDEX message_waiting ON message (waiting_since) WHERE waiting_since IS NOT NULL;
 CREATE INDEX message_state ON message (state, seq);
 CREATE INDEX message_request ON message (request_id, seq) WHERE request_id IS NOT NULL;
 CREATE INDEX message_correlation ON message (correlation_id);
@@ -116,6 +121,8 @@ CREATE TABLE event (
 ) STRICT;
 
 CREATE INDEX event_message ON event (seq, id) WHERE seq IS NOT NULL;
+-- Events of no message, which are erased by age.
+CREATE INDEX event_alone ON event (at) WHERE seq IS NULL;
 CREATE INDEX event_relay ON event (relay, id) WHERE relay IS NOT NULL;
 
 -- One namespace for all faces. explicit: other content under this key is a conflict.
