@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from emailhub.core.backoff import Schedule
 from emailhub.core.verdict import Kind, Verdict
@@ -117,18 +118,18 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(_states(_S.SENDING), Verb.SENT, _states(_S.SENT), costs=True),
     Transition(_states(_S.SENDING), Verb.DEFER, _states(_S.DEFERRED)),
     Transition(_states(_S.SENDING), Verb.FAIL, _states(_S.FAILED), costs=True),
-    Transition(_states(_S.SENDING), Verb.HOLD, _states(_S.HELD), costs=True),
+    Transition(_states(_S.SENDING), Verb.HOLD, _states(_S.HELD)),
     Transition(_states(_S.SENDING), Verb.RELEASE, _states(_S.QUEUED), costs=False),
     Transition(_states(_S.SENDING), Verb.RESCUE, _states(_S.DEFERRED, _S.HELD, _S.FAILED, _S.QUEUED)),
-    Transition(_states(_S.SENDING), Verb.CANCEL, _states(_S.CANCELED), costs=True),
-    Transition(_states(_S.SENDING), Verb.EXPIRE, _states(_S.FAILED), costs=True),
+    Transition(_states(_S.SENDING), Verb.CANCEL, _states(_S.CANCELED)),
+    Transition(_states(_S.SENDING), Verb.EXPIRE, _states(_S.FAILED)),
     Transition(CLAIMABLE | {_S.HELD}, Verb.CANCEL, _states(_S.CANCELED)),
     Transition(CLAIMABLE | {_S.HELD}, Verb.EXPIRE, _states(_S.FAILED)),
     Transition(CLAIMABLE, Verb.HOLD, _states(_S.HELD)),
     Transition(_states(_S.DEFERRED, _S.HELD), Verb.RETRY, _states(_S.QUEUED)),
     Transition(_states(_S.FAILED, _S.CANCELED), Verb.RETRY, _states(_S.QUEUED)),
 )
-"""Every allowed change of state. `costs=None`: no attempt is open, or the reason decides (defer, rescue)."""
+"""Every allowed change of state. `costs=None`: no attempt is open, or what the attempt met decides."""
 
 
 def sources(verb: Verb, to: State | None = None) -> frozenset[State]:
@@ -206,8 +207,13 @@ _WISHES = {
 
 
 def wished(outcome: Outcome, wish: Wish | None) -> Outcome:
-    """The outcome after what was asked for while the attempt ran: a wish wins over everything but sent."""
-    return outcome if wish is None or outcome.to is State.SENT else _WISHES[wish]
+    """The outcome after what was asked for while the attempt ran: a wish wins over everything but sent.
+
+    What used no attempt without the wish uses none with it.
+    """
+    if wish is None or outcome.to is State.SENT:
+        return outcome
+    return replace(_WISHES[wish], costs=outcome.costs)
 
 
 def decide(

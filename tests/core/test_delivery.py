@@ -180,7 +180,14 @@ def test_a_time_is_set_exactly_for_what_waits_by_itself_and_lies_ahead(outcome: 
 
 @given(outcomes)
 def test_only_trouble_that_is_not_the_messages_is_free(outcome: Outcome) -> None:
-    assert outcome.costs or outcome.reason in {Reason.RELAY_TROUBLE, Reason.SENDER_TROUBLE}
+    granted = {Reason.OPERATOR, Reason.EXPIRED}
+    assert outcome.costs or outcome.reason in {Reason.RELAY_TROUBLE, Reason.SENDER_TROUBLE} | granted
+
+
+@pytest.mark.parametrize("wish", tuple(Wish))
+def test_a_wish_granted_after_relay_trouble_uses_no_attempt(wish: Wish) -> None:
+    assert not after(Kind.RELAY, standing=Standing(wish=wish)).costs
+    assert after(Kind.TRANSIENT, standing=Standing(wish=wish)).costs
 
 
 def test_every_state_is_reached_by_some_transition_and_only_sent_and_suppressed_are_left_by_none() -> None:
