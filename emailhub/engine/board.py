@@ -116,7 +116,9 @@ class Board:
         if not status.writable:
             found.append(
                 Flow(
-                    level="bad", headline="The outbox cannot be written.", sentence=f"{status.detail}. Nothing is lost."
+                    level="bad",
+                    headline="The outbox cannot be written.",
+                    sentence=f"{_sentence(status.detail)} Nothing is lost.",
                 )
             )
         free, reserve = self._room.free_disk, self._room.disk_reserve
@@ -141,7 +143,9 @@ class Board:
             Link.DOWN: "RabbitMQ cannot be reached.",
             Link.REFUSED: "RabbitMQ refuses us.",
         }[status.link]
-        return [Flow(level=level, headline=headline, sentence=f"{_sentence(status.detail)} Mail over HTTP goes on.")]
+        return [
+            Flow(level=level, headline=headline, sentence=f"{_sentence(status.detail)} Mail over HTTP goes on.".strip())
+        ]
 
     def _held(self, totals: Totals) -> list[Flow]:
         held = totals.by_state.get(State.HELD, 0)
@@ -175,7 +179,7 @@ def relay_flow(relay: RelayStatus, totals: Totals, now: float, *, many: bool) ->
         next_try = f"Next try in {_duration(max(relay.next_probe - now, 0))}."
     return Flow(
         level="bad" if totals.waiting else "warn",
-        headline=f"Mail is waiting: {_lower(name)} is not taking any.",
+        headline=f"Mail is waiting: {_lower(name)} is not taking any." if totals.waiting else f"{name} takes no mail.",
         sentence=f"{_sentence(breaker.cause)} {waiting} {next_try}".strip(),
         action=action,
     )

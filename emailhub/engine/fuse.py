@@ -12,6 +12,8 @@ from emailhub.core.errors import OutboxError
 from emailhub.core.records import Scalar
 
 T = TypeVar("T")
+UNSTORED_WAIT = 1.0
+"""Seconds until a change that could not be stored is tried again."""
 log = logs.get("breaker")
 
 
@@ -87,8 +89,9 @@ class Fuse:
             try:
                 await self._save()
             except OutboxError as error:
-                # The next change stores the whole snapshot again; nothing is lost but this moment's history.
                 log.warning("breaker not stored", relay=self.relay, error=str(error))
+                self._changed.set()
+                await asyncio.sleep(UNSTORED_WAIT)
 
     def _watched(self, act: Callable[[], T]) -> T:
         before = self._breaker.snapshot

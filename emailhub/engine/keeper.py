@@ -44,7 +44,7 @@ class Upkeep(Protocol):
 
 
 class Keeper:
-    """Runs its round every second, its clean-up every minute."""
+    """Runs its round every second, its clean-up every minute, and in every round while there is more to clean up."""
 
     def __init__(
         self,
@@ -81,27 +81,30 @@ class Keeper:
     async def round(self) -> None:
         """One round: expire, look at the room that is left, clean up when it is time."""
         now = self._now()
-        if await self._verbs.expire(now):
+        # All of them at once: after a long stop the courier must not find what expired meanwhile in its way.
+        while await self._verbs.expire(now):
             self._letters_due()
         await self._look()
-        if now - self._erased_at >= ERASE_EVERY or now < self._erased_at:
+        if (now - self._erased_at >= ERASE_EVERY or now < self._erased_at) and not await self.erase(now):
             self._erased_at = now
-            await self.erase(now)
 
-    async def erase(self, now: float) -> None:
-        """Erase what has been kept long enough; nothing unfinished is ever touched."""
+    async def erase(self, now: float) -> int:
+        """Erase a batch of each kind that has been kept long enough; how much. Nothing unfinished is ever touched.
+
+        A batch, not all of it: expiry and the look at the disk must not wait for a million rows.
+        """
         keeping = self._keeping
+        total = 0
         for what, act, before in (
             ("bodies", self._upkeep.erase_bodies, now - keeping.bodies),
             ("messages", self._upkeep.erase_messages, now - keeping.messages),
             ("keys", self._upkeep.erase_keys, now - keeping.keys),
         ):
-            total = 0
-            while count := await act(before):
+            if count := await act(before):
                 total += count
-            if total:
-                log.info("erased", what=what, count=total)
+                log.info("erased", what=what, count=count)
         await self._upkeep.give_back()
+        return total
 
     async def _look(self) -> None:
         totals = await self._history.totals()

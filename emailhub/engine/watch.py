@@ -19,7 +19,7 @@ from emailhub.engine.ports import History
 
 ROUND = 2.0
 RETRY = (2.0, 10.0, 30.0, 60.0)
-"""Seconds between tries to post an alert; the last repeats until it is told or the condition has changed again."""
+"""Seconds between tries to post an alert; the last repeats until the alert is taken."""
 LAG_ROUND = 0.5
 LAG_LOUD = 1.0
 

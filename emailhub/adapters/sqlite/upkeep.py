@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -25,10 +27,16 @@ class SqliteUpkeep:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        # Whose body was erased already is skipped by time: looking at each of a million would take seconds.
+        self._erased_until = 0.0
 
     async def erase_bodies(self, before: float) -> int:
         """Erase the content of messages that were final `before`; returns how many (at most PRUNE_BATCH)."""
-        return await self._database.write(partial(_erase_bodies, before=before))
+        found = await self._database.read(partial(_old_bodies, since=self._erased_until, before=before))
+        erased = await self._database.write(partial(_erase_bodies, found=[seq for seq, _ in found], before=before))
+        if found:
+            self._erased_until = found[-1][1]
+        return erased
 
     async def erase_messages(self, before: float) -> int:
         """Erase messages that were final `before`, with all that belongs to them; at most PRUNE_BATCH."""
@@ -95,13 +103,24 @@ class SqliteUpkeep:
         return await self._database.write(work)
 
 
-def _erase_bodies(tx: Transaction, before: float) -> int:
-    return tx.execute(
-        "UPDATE body SET content = x'', queue_body = NULL, snippet = '' WHERE seq IN ("
-        "SELECT m.seq FROM message m JOIN body b ON b.seq = m.seq "
-        "WHERE m.final_at < ? AND length(b.content) > 0 ORDER BY m.final_at LIMIT ?)",
-        (before, PRUNE_BATCH),
-    ).rowcount
+def _old_bodies(connection: sqlite3.Connection, since: float, before: float) -> list[tuple[int, float]]:
+    return connection.execute(
+        "SELECT m.seq, m.final_at FROM message m JOIN body b ON b.seq = m.seq "
+        "WHERE m.final_at >= ? AND m.final_at < ? AND length(b.content) > 0 ORDER BY m.final_at LIMIT ?",
+        (since, before, PRUNE_BATCH),
+    ).fetchall()
+
+
+def _erase_bodies(tx: Transaction, found: Sequence[int], before: float) -> int:
+    # A retry may have brought one of them back to life since it was found.
+    return sum(
+        tx.execute(
+            "UPDATE body SET content = x'', queue_body = NULL, snippet = '' "
+            "WHERE seq = ? AND (SELECT final_at FROM message WHERE message.seq = body.seq) < ?",
+            (seq, before),
+        ).rowcount
+        for seq in found
+    )
 
 
 def _erase_messages(tx: Transaction, before: float) -> int:
@@ -178,20 +197,22 @@ def backup(source: Path, target: Path, now: float) -> int:
     """Copy a running outbox to `target` (which must not exist) and mark the copy as a restored one.
 
     Whoever opens the copy gets everything unfinished held, because it may have been sent since. Returns the size in
-    bytes. Raises FileExistsError, sqlite3.Error.
+    bytes. Raises FileExistsError, OSError, sqlite3.Error; then there is no target.
     """
-    if target.exists():
-        raise FileExistsError(f"{target} exists already: a backup never overwrites")
-    reader = sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+    # Made before SQLite does: it holds mail, and SQLite would let the group and others read it.
+    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     try:
+        _copy_into(source, target, now)
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+    return target.stat().st_size
+
+
+def _copy_into(source: Path, target: Path, now: float) -> None:
+    with closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)) as reader:
         reader.execute("PRAGMA busy_timeout = 5000")
         reader.execute("VACUUM INTO ?", (str(target),))
-    finally:
-        reader.close()
-    target.chmod(0o600)
-    copy = sqlite3.connect(target, isolation_level=None)
-    try:
+    with closing(sqlite3.connect(target, isolation_level=None)) as copy:
+        copy.execute("PRAGMA synchronous = FULL")
         copy.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('restored', ?)", (str(now),))
-    finally:
-        copy.close()
-    return target.stat().st_size
