@@ -78,9 +78,9 @@ class Writer:
                 return
             self._resting = True
             self._ready.wait_for(lambda: not self._resting)
-            if self._closing:
-                return
-        time.sleep(_GATHER)
+            closing: bool = self._closing
+        if not closing:
+            time.sleep(_GATHER)
 
     def _next(self) -> list[str]:
         """The next lines to write; empty when closed and done."""
