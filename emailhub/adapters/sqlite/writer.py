@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
 import aiosqlite
@@ -187,12 +188,11 @@ class _OneFailed(Exception):
 
 def _run_group(connection: sqlite3.Connection, group: list[_Write], prove: bool) -> list[Event]:
     """Run and commit the group, returning its events. `prove`: write something even when the group does not."""
-    try:
+    with suppress(_OneFailed):
         return _in_transaction(connection, group, _run_plainly, prove)
-    except _OneFailed:
-        # Savepoints keep a copy of every page that changes inside them, which costs more than the writes themselves:
-        # they are made only for the rare group in which something is refused.
-        return _in_transaction(connection, group, _run_apart, prove)
+    # Savepoints keep a copy of every page that changes inside them, which costs more than the writes themselves: they
+    # are made only for the rare group in which something is refused.
+    return _in_transaction(connection, group, _run_apart, prove)
 
 
 def _in_transaction(

@@ -1,0 +1,204 @@
+"""The one door in: what is stored, what is refused, and who is told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emailhub.core.delivery import OnUnknown, State
+from emailhub.core.errors import IdempotencyConflict, InvalidMessage, Refused
+from emailhub.core.message import Key, Limits, Mailbox, Priority, Submission
+from emailhub.core.records import Origin, Receipt
+from emailhub.engine.intake import Defaults, Intake, QueueFacts, Room
+from emailhub.engine.meter import Meter
+from emailhub.engine.solo import NoBroker
+from tests.support.factories import DAY, NOW, Store, opened
+
+ORIGIN = Origin("http", "corr")
+
+
+class HandsOff(NoBroker):
+    """RabbitMQ with an open channel."""
+
+    can_hand_off = True
+
+    def __init__(self) -> None:
+        self.handed: list[list[str]] = []
+
+    def hand_off(self, ids: Sequence[str]) -> None:
+        self.handed.append(list(ids))
+
+
+class Door:
+    """An intake, and what it told."""
+
+    def __init__(self, store: Store, broker: NoBroker | None = None, **room: Any) -> None:
+        self.wakes = 0
+        self.counter = 0
+        self.room = Room(**{"most_waiting": 100, "disk_reserve": 1000, **room})
+        self.intake = Intake(
+            store.outbox,
+            broker or NoBroker(),
+            wake=self.wake,
+            room=self.room,
+            limits=Limits(size=4000),
+            defaults=Defaults(Mailbox("hub@example.org", "Hub"), "default", DAY, OnUnknown.HOLD),
+            meter=Meter(),
+            now=lambda: NOW,
+            entropy=self.entropy,
+        )
+
+    def wake(self) -> None:
+        self.wakes += 1
+
+    def entropy(self, size: int) -> bytes:
+        self.counter += 1
+        return self.counter.to_bytes(size, "little")
+
+
+def submission(**given: Any) -> Submission:
+    """A message with only what matters spelled out."""
+    return Submission(**{"to": (Mailbox("ada@example.com"),), "subject": "S", "text": "Hello", **given})
+
+
+async def test_a_message_is_stored_with_the_hubs_defaults_and_the_courier_is_woken(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        door = Door(store)
+        receipt = await door.intake.accept(submission(), ORIGIN)
+        found = await store.history.find(receipt.id)
+        assert (found.sender, found.summary.from_header) == ("hub@example.org", "Hub <hub@example.org>")
+        assert (found.summary.relay, found.on_unknown, found.summary.priority) == ("default", OnUnknown.HOLD, 1)
+        assert (found.summary.due_at, found.summary.expires_at) == (NOW, NOW + DAY)
+        assert found.message_id == f"<{receipt.id}@example.org>"
+        content = await store.history.content(receipt.id)
+        assert content is not None
+        assert found.message_id.encode() in content
+        assert (door.wakes, door.room.waiting) == (1, 1)
+
+
+async def test_what_the_sender_gave_wins_over_the_defaults(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        door = Door(store)
+        given = submission(
+            sender=Mailbox("me@other.test"),
+            on_unknown=OnUnknown.FAIL,
+            priority=Priority.HIGH,
+            scheduled_at=NOW + 3600,
+            expires_at=NOW + 7200,
+        )
+        found = await store.history.find((await door.intake.accept(given, ORIGIN)).id)
+        assert (found.sender, found.on_unknown, found.summary.priority) == ("me@other.test", OnUnknown.FAIL, 0)
+        assert (found.summary.due_at, found.summary.expires_at) == (NOW + 3600, NOW + 7200)
+        assert found.summary.state is State.SCHEDULED
+        assert found.message_id.endswith("@other.test>")
+
+
+async def test_a_scheduled_message_expires_a_day_after_its_time(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        receipt = await Door(store).intake.accept(submission(scheduled_at=NOW + 9000), ORIGIN)
+        assert (await store.history.find(receipt.id)).summary.expires_at == NOW + 9000 + DAY
+
+
+async def test_with_rabbitmq_fresh_messages_are_handed_off_and_due_by_themselves_in_5_seconds(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        broker = HandsOff()
+        door = Door(store, broker)
+        answers = await door.intake.accept_many(
+            [(submission(), ORIGIN, None), (submission(scheduled_at=NOW + 60), ORIGIN, None)]
+        )
+        ids = [answer.id for answer in answers if isinstance(answer, Receipt)]
+        assert broker.handed == [[ids[0]]]
+        assert (await store.history.find(ids[0])).summary.due_at == NOW + 5
+        assert (await store.history.find(ids[1])).summary.due_at == NOW + 60
+
+
+async def test_a_replayed_message_is_neither_handed_off_nor_counted_again(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        broker = HandsOff()
+        door = Door(store, broker)
+        keyed = submission(key=Key("k"))
+        first = await door.intake.accept(keyed, ORIGIN)
+        again = await door.intake.accept(keyed, Origin("amqp", "other"))
+        assert again == Receipt(first.id, replayed=True)
+        assert (broker.handed, door.wakes, door.room.waiting) == ([[first.id]], 1, 1)
+
+
+async def test_the_same_key_with_other_content_is_a_conflict(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        door = Door(store)
+        await door.intake.accept(submission(key=Key("k")), ORIGIN)
+        with pytest.raises(IdempotencyConflict):
+            await door.intake.accept(submission(key=Key("k"), text="Other"), ORIGIN)
+
+
+async def test_an_implicit_id_with_other_content_is_another_message(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        door = Door(store)
+        key = Key("m-1", explicit=False)
+        receipts = [await door.intake.accept(submission(key=key, text=text), ORIGIN) for text in ("a", "b", "a")]
+        assert [receipt.replayed for receipt in receipts] == [False, False, True]
+        assert receipts[2].id == receipts[0].id
+
+
+async def test_a_queue_body_without_ids_is_matched_only_when_redelivered(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        door = Door(store)
+
+        async def take(*, redelivered: bool) -> bool:
+            facts = QueueFacts(b"{}", "hash", redelivered)
+            (answer,) = await door.intake.accept_many([(submission(), ORIGIN, facts)])
+            assert isinstance(answer, Receipt)
+            return answer.replayed
+
+        assert [await take(redelivered=again) for again in (False, False, True)] == [False, False, True]
+
+
+@pytest.mark.parametrize("field", ("text", "html"))
+async def test_a_message_that_is_too_large_is_refused_with_the_field_and_the_limit(tmp_path: Path, field: str) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        large = submission(**{"text": None, field: "x" * 5000})
+        with pytest.raises(InvalidMessage, match=f"{field}: makes a message of .* the limit is 4000") as caught:
+            await Door(store).intake.accept(large, ORIGIN)
+        assert "EMAILHUB_MAX_MESSAGE_SIZE" in str(caught.value)
+        assert await store.rows("SELECT count(*) FROM message") == [(0,)]
+
+
+async def test_a_bad_message_among_good_ones_harms_none_of_them(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        items = [(submission(text=text), ORIGIN, None) for text in ("a", "x" * 5000, "b")]
+        answers = await Door(store).intake.accept_many(items)
+        assert [type(answer) for answer in answers] == [Receipt, InvalidMessage, Receipt]
+
+
+@pytest.mark.parametrize(
+    ("room", "name", "status", "says"),
+    (
+        ({"waiting": 100}, "outbox_full", 503, "EMAILHUB_MAX_WAITING"),
+        ({"free_disk": 999}, "disk_full", 507, "EMAILHUB_DISK_RESERVE"),
+        ({"stopping": True}, "service_unavailable", 503, "stopping"),
+    ),
+)
+async def test_without_room_nothing_is_taken_and_the_reason_is_told(
+    tmp_path: Path, room: dict[str, Any], name: str, status: int, says: str
+) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        door = Door(store, **room)
+        with pytest.raises(Refused, match=says) as caught:
+            await door.intake.accept(submission(), ORIGIN)
+        assert (caught.value.name, caught.value.status) == (name, status)
+        assert caught.value.retry_after > 0
+        assert await store.rows("SELECT count(*) FROM message") == [(0,)]
+        assert door.wakes == 0
+
+
+async def test_a_large_body_is_built_outside_the_loop_with_the_same_result(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        door = Door(store)
+        door.intake.limits = Limits(size=2_000_000)
+        receipt = await door.intake.accept(submission(text="line\n" * 100_000), ORIGIN)
+        content = await store.history.content(receipt.id)
+        assert content is not None
+        assert content.count(b"line\r\n") == 100_000
