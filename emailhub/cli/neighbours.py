@@ -6,6 +6,7 @@ import time
 
 from aio_pika.exceptions import ChannelNotFoundEntity
 from faststream.rabbit import Channel
+from msgspec.structs import replace
 
 from emailhub.adapters.rabbit.connection import Connection as RabbitConnection
 from emailhub.adapters.rabbit.errors import FAILURES, explain
@@ -18,7 +19,8 @@ from emailhub.adapters.smtp.wire import Wire, WireError
 from emailhub.cli.doctor import Finding, Mark
 from emailhub.core.address import parse_mailbox
 from emailhub.core.verdict import Progress, Stage
-from emailhub.settings import Secret, Settings
+from emailhub.settings import Settings
+from emailhub.wiring import rabbit_options, smtp_options
 
 _SECONDS = 15.0
 _TROUBLE: tuple[type[BaseException], ...] = (*FAILURES, ValueError)
@@ -47,7 +49,7 @@ async def check_rabbit(settings: Settings) -> list[Finding]:
     """Log in and look at the queues, each on a channel of its own, because asking for an absent one closes it."""
     if settings.rabbitmq_url is None:
         return [Finding(Mark.OK, "rabbitmq", "not configured; the outbox is the queue")]
-    options = _rabbit_options(settings, settings.rabbitmq_url)
+    options = replace(rabbit_options(settings, "check"), connect=_SECONDS)
     link = RabbitConnection(options, "check", Channel())
     try:
         await link.open()
@@ -61,16 +63,8 @@ async def check_rabbit(settings: Settings) -> list[Finding]:
 
 
 def _smtp_options(settings: Settings) -> SmtpOptions:
-    return SmtpOptions(
-        host=settings.smtp_host or "",
-        port=settings.smtp_port,
-        user=settings.smtp_user or "",
-        password=settings.smtp_pass.reveal() if settings.smtp_pass else "",
-        tls=TlsMode(settings.smtp_tls),
-        ca=str(settings.smtp_ca) if settings.smtp_ca else None,
-        local_hostname=settings.smtp_source,
-        timeouts=Timeouts(connect=_SECONDS, greeting=_SECONDS, command=_SECONDS),
-    )
+    # Somebody watches a check: what is silent for so long is told as silent.
+    return replace(smtp_options(settings), timeouts=Timeouts(connect=_SECONDS, greeting=_SECONDS, command=_SECONDS))
 
 
 def _welcome(connection: Connection, options: SmtpOptions) -> Finding:
@@ -100,17 +94,6 @@ _STEPS = {
     Stage.TLS: "use the port that fits EMAILHUB_SMTP_TLS, and as SMTP_HOST the name its certificate has",
     Stage.AUTH: "check SMTP_USER and SMTP_PASS at the provider",
 }
-
-
-def _rabbit_options(settings: Settings, url: Secret) -> RabbitOptions:
-    return RabbitOptions(
-        url=url.reveal(),
-        outbox_id="check",
-        queue=settings.queue,
-        declare=settings.queue_declare,
-        dead_letter_queue=settings.dead_letter_queue,
-        connect=_SECONDS,
-    )
 
 
 async def _queue(link: RabbitConnection, name: str, options: RabbitOptions) -> Finding:
