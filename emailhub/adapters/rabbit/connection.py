@@ -12,7 +12,7 @@ from aio_pika.abc import AbstractRobustConnection
 from aiormq.abc import AbstractChannel, AbstractConnection
 from faststream.rabbit import Channel, RabbitBroker
 
-from emailhub.adapters.rabbit.errors import FAILURES, Lost, cut_off_is_lost, plain
+from emailhub.adapters.rabbit.errors import FAILURES, Lost, amqp_call, plain
 from emailhub.adapters.rabbit.options import RabbitOptions
 
 _HEARTBEAT = 20
@@ -45,7 +45,7 @@ class Connection:
         _check_host(self._options.url)
         opening = asyncio.ensure_future(self.broker.connect())
         try:
-            with cut_off_is_lost():
+            with amqp_call():
                 self._connection = await asyncio.shield(opening)
         except asyncio.CancelledError:
             # The library's connecting task outlives a cancelled connect() and could never be closed.
@@ -86,7 +86,7 @@ class Connection:
 
         What is asked inside has `options.connect` seconds. Raises one of FAILURES.
         """
-        with cut_off_is_lost():
+        with amqp_call():
             async with asyncio.timeout(self._options.connect):
                 channel = await self.transport.channel(publisher_confirms=False)
                 try:

@@ -14,7 +14,7 @@ from faststream.rabbit import Channel, RabbitMessage, RabbitQueue
 
 from emailhub import logs
 from emailhub.adapters.rabbit.connection import Connection
-from emailhub.adapters.rabbit.errors import cut_off_is_lost
+from emailhub.adapters.rabbit.errors import amqp_call
 from emailhub.adapters.rabbit.inbox import Arrival, Inbox, Ledger
 from emailhub.adapters.rabbit.options import Delivery, RabbitOptions
 from emailhub.adapters.rabbit.properties import properties_of, returns_of
@@ -49,7 +49,7 @@ class Subscription:
 
     async def start(self) -> None:
         """Begin to consume. Raises one of FAILURES."""
-        with cut_off_is_lost():
+        with amqp_call():
             async with asyncio.timeout(self._seconds):
                 await self._watch(await self._open_channel())
                 await self._subscriber.start()
@@ -57,7 +57,7 @@ class Subscription:
 
     async def stop(self) -> None:
         """Stop consuming; the channel stays open. Raises one of FAILURES."""
-        with cut_off_is_lost():
+        with amqp_call():
             async with asyncio.timeout(self._seconds):
                 await self._subscriber.stop()
         self.on = False

@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from aio_pika.exceptions import (
     CONNECTION_EXCEPTIONS,
@@ -18,6 +19,8 @@ from faststream.exceptions import FastStreamException
 from msgspec import Struct
 
 from emailhub.adapters.rabbit.options import RabbitOptions
+
+_INSIST_SECONDS = 1.0
 
 
 class Lost(Exception):
@@ -38,22 +41,38 @@ class Trouble(Struct, frozen=True):
 
 
 @contextmanager
-def cut_off_is_lost() -> Iterator[None]:
-    """Turn the CancelledError of a call cut off by a closing connection into Lost; a real cancellation passes."""
+def amqp_call() -> Iterator[None]:
+    """Set right what the AMQP library makes of cancellation.
+
+    A call cut off by a closing connection raises CancelledError, though nobody cancelled us: Lost. When somebody did,
+    it may answer with another error or none: CancelledError, or a loop that goes on after the call would never end.
+    """
     try:
         yield
     except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
+        if _cancelled():
             raise
         raise Lost("the connection closed") from error
-
-
-def heed_cancellation() -> None:
-    """Raise CancelledError when the current task was cancelled and the AMQP library answered with another error."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
+    except Exception:
+        if _cancelled():
+            raise asyncio.CancelledError from None
+        raise
+    if _cancelled():
         raise asyncio.CancelledError
+
+
+def _cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+async def end(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel `tasks` until they have ended, whatever the AMQP library swallows. What they raise is dropped."""
+    while running := [task for task in tasks if not task.done()]:
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running, timeout=_INSIST_SECONDS)
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def explain(error: BaseException, options: RabbitOptions) -> Trouble:

@@ -12,7 +12,7 @@ from aiormq.abc import AbstractChannel
 from msgspec import Struct
 
 from emailhub import logs
-from emailhub.adapters.rabbit.errors import FAILURES, cut_off_is_lost, heed_cancellation, plain
+from emailhub.adapters.rabbit.errors import FAILURES, amqp_call, plain
 from emailhub.adapters.rabbit.options import Delivery
 from emailhub.adapters.rabbit.valve import Valve
 
@@ -52,7 +52,8 @@ class Ledger:
         """Return everything that is not settled to the queue, once. Only without a consumer on the channel."""
         # From now on there may be gaps that were settled: single acknowledgements only.
         self._settled_to = None
-        await self.channel.basic_nack(0, multiple=True, requeue=True)
+        with amqp_call():
+            await self.channel.basic_nack(0, multiple=True, requeue=True)
 
 
 class Arrival(Struct, frozen=True):
@@ -164,10 +165,9 @@ class Inbox:
             self._valve.took()
         done = sorted(arrival.delivery.tag for arrival, ok in zip(batch, taken, strict=True) if ok)
         try:
-            with cut_off_is_lost():
+            with amqp_call():
                 async with asyncio.timeout(_SETTLE_SECONDS):
                     await batch[0].ledger.ack(done)
         except FAILURES as error:
-            heed_cancellation()
             # They are stored; RabbitMQ delivers them again and their keys tell that they were here before.
             _log.info("stored deliveries come again", deliveries=len(done), reason=plain(error))

@@ -12,7 +12,7 @@ from faststream.rabbit import RabbitExchange
 
 from emailhub import logs
 from emailhub.adapters.rabbit.connection import Connection
-from emailhub.adapters.rabbit.errors import FAILURES, cut_off_is_lost, heed_cancellation, plain
+from emailhub.adapters.rabbit.errors import FAILURES, amqp_call, plain
 from emailhub.adapters.rabbit.options import RabbitOptions
 from emailhub.adapters.rabbit.topology import prepare_dead_letters
 from emailhub.core.errors import BrokerDown
@@ -104,19 +104,17 @@ class Publisher:
             raise BrokerDown("RabbitMQ takes nothing at the moment (memory or disk alarm)")
         message_id = f"{self._options.outbox_id}.{letter.id}"
         try:
-            with cut_off_is_lost():
-                await self._ready_for_dead_letters()
-                await self._publish(
-                    letter.body,
-                    queue=self._options.dead_letter_queue,
-                    exchange=self._options.dead_letter_exchange,
-                    headers=dead_letter_headers(letter, message_id),
-                    content_type=_short(letter.content_type),
-                    correlation_id=_short(letter.correlation_id),
-                    message_id=message_id,
-                )
+            await self._ready_for_dead_letters()
+            await self._publish(
+                letter.body,
+                queue=self._options.dead_letter_queue,
+                exchange=self._options.dead_letter_exchange,
+                headers=dead_letter_headers(letter, message_id),
+                content_type=_short(letter.content_type),
+                correlation_id=_short(letter.correlation_id),
+                message_id=message_id,
+            )
         except FAILURES as error:
-            heed_cancellation()
             # Perhaps the queue was deleted: look for it again next time.
             self._dead_letters_ready = False
             raise BrokerDown(f"dead letter {letter.id} was not confirmed: {plain(error)}") from error
@@ -138,19 +136,20 @@ class Publisher:
         message_id: str | None = None,
     ) -> None:
         # The library's own timeout does not cover waiting for a channel that is being reopened.
-        async with asyncio.timeout(self._options.confirm):
-            await self._attached().broker.publish(
-                body,
-                queue=queue,
-                exchange=RabbitExchange(exchange, declare=False) if exchange else None,
-                routing_key=queue,
-                mandatory=True,
-                persist=True,
-                headers=dict(headers) if headers else None,
-                content_type=content_type,
-                correlation_id=correlation_id,
-                message_id=message_id,
-            )
+        with amqp_call():
+            async with asyncio.timeout(self._options.confirm):
+                await self._attached().broker.publish(
+                    body,
+                    queue=queue,
+                    exchange=RabbitExchange(exchange, declare=False) if exchange else None,
+                    routing_key=queue,
+                    mandatory=True,
+                    persist=True,
+                    headers=dict(headers) if headers else None,
+                    content_type=content_type,
+                    correlation_id=correlation_id,
+                    message_id=message_id,
+                )
 
     def _attached(self) -> Connection:
         if self._connection is None:

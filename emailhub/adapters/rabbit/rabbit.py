@@ -6,10 +6,9 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from emailhub import logs
-from emailhub.adapters.rabbit.errors import FAILURES, Trouble, explain, heed_cancellation
+from emailhub.adapters.rabbit.errors import FAILURES, Trouble, end, explain
 from emailhub.adapters.rabbit.facts import Facts
 from emailhub.adapters.rabbit.inbox import Inbox, OnRequests
 from emailhub.adapters.rabbit.lenient import read_leniently
@@ -109,9 +108,9 @@ class Rabbit:
             for task in done:
                 task.result()
         finally:
-            await _cancel(connecting)
+            await end(connecting)
             await self._finish_batch()
-            await _cancel(taking, closing)
+            await end(taking, closing)
             self._ended.set()
 
     def status(self) -> RabbitStatus:
@@ -135,7 +134,6 @@ class Rabbit:
         while True:
             connections = self._facts.connections
             trouble = await self._session()
-            heed_cancellation()
             if self._facts.connections != connections:
                 failures = refusals = 0
             self._facts.say(_link(trouble), trouble.text)
@@ -180,9 +178,3 @@ def _link(trouble: Trouble) -> Link:
     if trouble.lasting:
         return Link.REFUSED
     return Link.MISSING if trouble.absent else Link.DOWN
-
-
-async def _cancel(*tasks: asyncio.Task[Any]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

@@ -10,7 +10,7 @@ from faststream.rabbit import Channel
 
 from emailhub.adapters.rabbit.connection import Connection
 from emailhub.adapters.rabbit.consumer import HandOffs, Requests
-from emailhub.adapters.rabbit.errors import Lost
+from emailhub.adapters.rabbit.errors import Lost, end
 from emailhub.adapters.rabbit.facts import Facts
 from emailhub.adapters.rabbit.inbox import Inbox
 from emailhub.adapters.rabbit.options import RabbitOptions
@@ -131,7 +131,7 @@ class Session:
 
 async def _first(*work: Coroutine[Any, Any, None]) -> None:
     """Run all of `work` until the first ends; end the others, and end as it did."""
-    tasks = [asyncio.ensure_future(each) for each in work]
+    tasks = [asyncio.create_task(each) for each in work]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
@@ -140,6 +140,4 @@ async def _first(*work: Coroutine[Any, Any, None]) -> None:
                 raise Lost("the connection closed")
             await task
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(*tasks)

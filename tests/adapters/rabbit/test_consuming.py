@@ -170,7 +170,7 @@ async def test_a_batch_in_hand_survives_the_connection_and_its_deliveries_come_a
     await hub.publish(b"two")
     await hub.until(lambda: hub.rabbit.status().unacked == 2)
     await cut(rabbit, hub)
-    await hub.until(lambda: hub.rabbit.status().recoveries == 1)
+    await hub.until(lambda: hub.rabbit.status().recoveries >= 1)
     assert hub.taken == [], "the first batch is still being stored"
     stored.set()
     await hub.until(lambda: len(hub.taken) == 3)
