@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import NoReturn
 
@@ -19,6 +21,9 @@ _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _CHARSET = re.compile(r"charset\s*=\s*\"?([^\s\";]+)", re.IGNORECASE)
 _MEDIA = "application/json"
 _DEPTH = 64
+_FIELDS = 200
+_HEAVY = 256 * 1024
+"""Bytes from which a body is read in a thread: millions of tiny values would stall every other request."""
 
 
 class _JsonError(ValueError):
@@ -28,10 +33,13 @@ class _JsonError(ValueError):
 async def read_object(request: AnyRequest) -> dict[str, object]:
     """The JSON object in the body. Raises WebError (400, 415) or InvalidMessage (422: not an object, broken text)."""
     require_media(request, _MEDIA)
-    document = _parse(await read_bytes(request))
+    body = await read_bytes(request)
+    document = await asyncio.to_thread(_parse, body) if len(body) > _HEAVY else _parse(body)
     if not isinstance(document, dict):
         kind = "null" if document is None else type(document).__name__
         raise InvalidMessage((Problem("$", f"must be a JSON object with the fields of the request, not {kind}"),))
+    if len(document) > _FIELDS:
+        raise InvalidMessage((Problem("$", f"has {len(document)} fields; at most {_FIELDS} are read"),))
     return document
 
 
@@ -104,8 +112,7 @@ def _malformed(why: str) -> WebError:
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
         raise _JsonError(f"the field {shown(twice)!r} is given twice")
     return found
 

@@ -12,6 +12,7 @@ from tests.support.web_hub import GOOD, SEED, WebHub
 
 JSON = {"content-type": "application/json"}
 LONE = '{"from":"a@example.org","to":"b@example.org","subject":"\\ud800","text":"x"}'
+MANY_NAMES = b"{" + b",".join(b'"n%d":1' % number for number in range(100_000)) + b',"n99999":2}'
 
 
 class Bad(NamedTuple):
@@ -50,6 +51,7 @@ UNREADABLE = [
     Bad("number of five thousand digits", b'{"metadata": {"n": ' + b"9" * 5000 + b"}}", 400, "$"),
     Bad("the same field twice", b'{"to": "a@example.org", "to": "b@example.org"}', 400, "$"),
     Bad("the same field twice inside", b'{"metadata": {"a": 1, "a": 2}}', 400, "$"),
+    Bad("a hundred thousand names and one of them twice", MANY_NAMES, 400, "$"),
     Bad("invalid utf-8", b'{"subject": "\xff\xfe"}', 400, "$"),
     Bad("utf-16", '{"to": "a@example.org"}'.encode("utf-16"), 400, "$"),
     Bad("cut utf-8", b'{"subject": "\xc3"}', 400, "$"),
@@ -262,6 +264,16 @@ async def test_emoji_escaped_as_a_pair_is_a_character(hub: WebHub) -> None:
     response = await hub.client.post("/emails", content=content, headers=JSON)
     assert response.status_code == 200
     assert (await hub.client.get(f"/emails/{response.json()['id']}")).json()["subject"] == "Hi 😀"
+
+
+async def test_fields_beyond_counting_are_not_answered_one_by_one(hub: WebHub) -> None:
+    content = json.dumps({f"n{number}": 1 for number in range(10_000)})
+    id = await hub.send()
+    for path in ("/emails", "/send_email/", "/status/", f"/emails/{id}/hold", "/breakers/capture"):
+        response = await hub.client.post(path, content=content, headers=JSON)
+        assert response.status_code == 422, path
+        assert "has 10000 fields; at most 200 are read" in response.json()["message"]
+        assert len(response.content) < 1000
 
 
 async def test_a_byte_order_mark_is_not_held_against_the_sender(hub: WebHub) -> None:
