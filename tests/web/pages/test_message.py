@@ -1,5 +1,6 @@
 """One message: what happened, what is in it, what can be done."""
 
+import asyncio
 import json
 import re
 
@@ -45,6 +46,15 @@ async def test_hostile_content_is_shown_as_text_everywhere_on_the_page(hub: WebH
         assert "<script>alert" not in html
         assert "<svg onload" not in html
         assert "onerror=alert(2)>" not in html
+
+
+async def test_a_reference_with_endless_space_in_it_does_not_stop_the_hub(hub: WebHub) -> None:
+    id = await hub.send(
+        html=f"<img src={' ' * 200_000}x><img src = ' //t.example/x.gif'><p background= https://t.example>"
+    )
+    async with asyncio.timeout(5):
+        html = await page(hub, f"/messages/{id}")
+    assert "2 remote references blocked" in words_of(html)
 
 
 async def test_the_preview_runs_in_a_sandbox_and_loads_nothing(hub: WebHub) -> None:
