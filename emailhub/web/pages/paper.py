@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from email.utils import getaddresses
 from re import compile as pattern
 from typing import Any, TypeAlias
 
@@ -184,8 +183,9 @@ def sentence(text: str) -> str:
 
 
 def first_address(header: str) -> str:
-    """The first address of a To header, or the header when there is none in it."""
-    return next((address for _, address in getaddresses([header]) if address), header)
+    """The address of a mailbox as people read it: of `Ada <ada@example.org>` or of `ada@example.org`."""
+    # The name before it may hold anything, also what reads like an address; the brackets are written last.
+    return header.rpartition("<")[2].removesuffix(">")
 
 
 def _insecure(seen: Visit) -> tuple[Banner, ...]:

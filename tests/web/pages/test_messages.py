@@ -20,6 +20,12 @@ async def test_a_message_shows_its_state_address_subject_and_request(hub: WebHub
     assert text.startswith("… queued ada@example.org +1 Hello there waits for its first try r-77")
 
 
+@pytest.mark.parametrize("name", ("eve@example.net, Ada", "<eve@example.net>", "Lovelace, Ada (Sales)", "a > b"))
+async def test_the_address_shown_is_the_one_mail_goes_to_whatever_the_name_says(hub: WebHub, name: str) -> None:
+    await hub.send(to=f'"{name}" <ada@example.org>')
+    assert words_of(part(await page(hub, "/messages"), "rows")).startswith("… queued ada@example.org Hello")
+
+
 @pytest.mark.parametrize("q", ("ada@example", "HELLO", "r-77"))
 async def test_search_finds_by_address_subject_and_request_id(hub: WebHub, q: str) -> None:
     wanted = await hub.send(to="ada@example.org", subject="Hello", request_id="r-77")
