@@ -20,6 +20,8 @@ from emailhub.web.visit import AnyRequest, visit
 log = logs.get("login")
 
 _FORM = "application/x-www-form-urlencoded"
+_LONGEST = 16 * 1024
+"""Bytes of a form from people who are nobody yet: a thousand of them must not fill the memory."""
 _PATH = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]{0,2000}")
 """A path on this hub: `//host` and `/\\host` lead browsers to another one."""
 
@@ -56,7 +58,7 @@ def _form(pages: Pages) -> ControllerRouterHandler:
 
 
 def _log_in(pages: Pages) -> ControllerRouterHandler:
-    @post("/login", status_code=303)
+    @post("/login", status_code=303, request_max_body_size=_LONGEST)
     async def log_in(request: AnyRequest, faces: GivenFaces) -> Response[str]:
         """Begin a session. Wrong passwords make everybody at that address wait longer and longer."""
         fields = await _fields(request)

@@ -172,6 +172,14 @@ async def test_a_form_that_cannot_be_read_is_a_4xx(tmp_path: Path) -> None:
         assert (await client.post("/login", content=b"", headers=form)).status_code == 401
 
 
+async def test_a_form_of_megabytes_is_not_read_from_somebody_who_is_nobody_yet(tmp_path: Path) -> None:
+    async with web_hub(tmp_path, PUBLIC) as hub:
+        form = {"content-type": "application/x-www-form-urlencoded"} | SAME
+        content = b"password=" + b"a" * 100_000
+        response = await hub.client_from("10.9.9.9", HOST).post("/login", content=content, headers=form)
+        assert response.status_code == 413
+
+
 async def test_without_a_password_there_is_nothing_to_log_in_to(hub: WebHub) -> None:
     response = await hub.client.get("/login?next=/messages")
     assert (response.status_code, response.headers["location"]) == (303, "/messages")
