@@ -25,6 +25,8 @@ def outcomes(
 ) -> tuple[Result, ...]:
     """What becomes of each recipient of `job` after `report`."""
     results = []
+    # One for all: recipients that are put off together are due together, and go in one transaction again.
+    moved = jitter()
     for recipient, verdict in zip(job.recipients, report.verdicts, strict=True):
         meant = _own_trouble(recipient, verdict, relay_well_at)
         outcome = decide(
@@ -33,7 +35,7 @@ def outcomes(
             on_unknown=OnUnknown(job.on_unknown),
             policy=policy,
             now=now,
-            jitter=jitter(),
+            jitter=moved,
             probe_at=probe_at,
             captured=captured,
         )
