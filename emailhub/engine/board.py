@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 
 from emailhub.core.breaker import Mode, Phase
 from emailhub.core.delivery import State
@@ -95,7 +96,7 @@ class Board:
             first, *others = sorted(findings, key=lambda flow: _LEVELS.index(flow.level))
             return Flow(
                 level=first.level,
-                headline=first.headline,
+                headline=f"{self._flows()} {first.headline}" if first.level == "info" else first.headline,
                 sentence=first.sentence,
                 causes=tuple(f"{flow.headline} {flow.sentence}".strip() for flow in others),
                 action=first.action,
@@ -107,8 +108,11 @@ class Board:
         waiting = _waiting(totals)
         if self.capturing:
             sentence = f"{_n(sent, 'message')} captured in the last hour. Set SMTP_HOST to send for real."
-            return Flow(level="info", headline="Mail is captured, not sent.", sentence=sentence)
-        return Flow(level="ok", headline="All mail is flowing.", sentence=f"{sent:,} sent in the last hour. {waiting}")
+            return Flow(level="info", headline=self._flows(), sentence=sentence)
+        return Flow(level="ok", headline=self._flows(), sentence=f"{sent:,} sent in the last hour. {waiting}")
+
+    def _flows(self) -> str:
+        return "Mail is captured, not sent." if self.capturing else "All mail is flowing."
 
     def _outbox_trouble(self) -> list[Flow]:
         status = self.outbox()
@@ -128,7 +132,10 @@ class Board:
         return found
 
     def _relay_trouble(self, totals: Totals, now: float) -> list[Flow]:
-        return [flow for relay in self.relays() if (flow := relay_flow(relay, totals, now, many=len(self._lines) > 1))]
+        relays = self.relays()
+        # Beside a relay that sends, the one that captures is no second way out: the relay is still "the relay".
+        many = sum(not relay.captures for relay in relays) > 1
+        return [flow for relay in relays if (flow := relay_flow(relay, totals, now, many=many))]
 
     def _rabbit_trouble(self) -> list[Flow]:
         status = self.rabbit()
@@ -162,7 +169,7 @@ _LEVELS = ("bad", "warn", "info", "ok")
 def relay_flow(relay: RelayStatus, totals: Totals, now: float, *, many: bool) -> Flow | None:
     """What is to be said of a relay, None when it is well."""
     breaker = relay.breaker
-    name = relay.name if many else "The relay"
+    name = f"Relay {relay.name}" if many else "The relay"
     action = (f"Open relay {relay.name}", f"/relays/{relay.name}")
     waiting = _waiting(totals)
     if breaker.mode is Mode.OPEN:
@@ -173,16 +180,30 @@ def relay_flow(relay: RelayStatus, totals: Totals, now: float, *, many: bool) ->
         sentence = f"{_sentence(breaker.cause)} It is forced closed, so emailhub keeps trying."
         return Flow(level="warn", headline=f"{name} is in trouble.", sentence=sentence, action=action)
     if breaker.phase is Phase.CLOSED:
-        return None
+        return _stumbling(relay, name, totals, action) if breaker.failures and totals.waiting else None
     next_try = "One probe is under way."
     if relay.next_probe is not None:
         next_try = f"Next try in {_duration(max(relay.next_probe - now, 0))}."
     return Flow(
         level="bad" if totals.waiting else "warn",
         headline=f"Mail is waiting: {_lower(name)} is not taking any." if totals.waiting else f"{name} takes no mail.",
-        sentence=f"{_sentence(breaker.cause)} {waiting} {next_try}".strip(),
+        sentence=" ".join(filter(None, (_sentence(breaker.cause), _last_sent(relay, now), waiting, next_try))),
         action=action,
     )
+
+
+def _stumbling(relay: RelayStatus, name: str, totals: Totals, action: tuple[str, str]) -> Flow:
+    """The breaker is still closed, but the latest tries failed: mail that waits on them does not flow."""
+    failed = "The last try" if relay.breaker.failures == 1 else f"The last {relay.breaker.failures:,} tries"
+    sentence = f"{_sentence(relay.breaker.cause)} {failed} failed. {_waiting(totals)}"
+    return Flow(level="warn", headline=f"{name} is in trouble.", sentence=sentence.strip(), action=action)
+
+
+def _last_sent(relay: RelayStatus, now: float) -> str:
+    if relay.last_sent_at is None:
+        return ""
+    at = datetime.fromtimestamp(relay.last_sent_at, UTC)
+    return f"It last took mail at {at:%H:%M} UTC{'' if now - relay.last_sent_at < 72_000 else f' on {at.day} {at:%b}'}."
 
 
 def _waiting(totals: Totals) -> str:
@@ -197,11 +218,12 @@ def _n(count: int, noun: str) -> str:
 
 def _sentence(text: str) -> str:
     text = text.strip()
+    text = text[:1].upper() + text[1:]
     return text if not text or text[-1] in ".!?" else f"{text}."
 
 
 def _lower(text: str) -> str:
-    return "the relay" if text == "The relay" else text
+    return text[:1].lower() + text[1:]
 
 
 def _duration(seconds: float) -> str:

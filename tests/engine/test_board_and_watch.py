@@ -57,7 +57,7 @@ class Idle:
     """A courier with nothing to do."""
 
     in_flight = 0
-    last_well = None
+    last_well: float | None = None
 
 
 class Stage:
@@ -69,7 +69,8 @@ class Stage:
         self.room = Room(most_waiting=10, disk_reserve=64 * 1048576, free_disk=10**12)
         self.fuse = Fuse("default", Rules(), Snapshot(), store=None, now=clock, jitter=lambda: 0.0)  # type: ignore[arg-type]
         relay = ScriptedRelay()
-        lines = {"default": Line(relay, Idle(), self.fuse, "smtp.x.test:587")}  # type: ignore[arg-type]
+        self.courier = Idle()
+        lines = {"default": Line(relay, self.courier, self.fuse, "smtp.x.test:587")}  # type: ignore[arg-type]
         self.board = Board(
             lines,
             self.broker,
@@ -102,6 +103,16 @@ def relay_away_without_mail(at: Stage) -> None:
 def probing(at: Stage) -> None:
     at.breaker(phase=Phase.HALF_OPEN, cause="421 later")
     at.history.waiting = 1
+
+
+def stumbling(at: Stage) -> None:
+    at.breaker(failures=2, cause="connection refused")
+    at.history.waiting = 1
+
+
+def away_after_mail(at: Stage) -> None:
+    relay_away(at)
+    at.courier.last_well = NOW - 60
 
 
 def paused(at: Stage) -> None:
@@ -155,18 +166,30 @@ def held(at: Stage) -> None:
             "Mail is waiting: the relay is not taking any.",
             "421 later. 1 message waits, none is lost. One probe is under way.",
         ),
+        (
+            stumbling,
+            "warn",
+            "The relay is in trouble.",
+            "Connection refused. The last 2 tries failed. 1 message waits, none is lost.",
+        ),
+        (
+            away_after_mail,
+            "bad",
+            "Mail is waiting: the relay is not taking any.",
+            "Connection refused. It last took mail at 07:59 UTC. 3 messages wait, none is lost. Next try in 1:15.",
+        ),
         (paused, "warn", "Mail is stopped by ops: maintenance.", "2 messages wait, none is lost."),
         (
             forced_closed,
             "warn",
             "The relay is in trouble.",
-            "timeout. It is forced closed, so emailhub keeps trying.",
+            "Timeout. It is forced closed, so emailhub keeps trying.",
         ),
-        (unwritable, "bad", "The outbox cannot be written.", "the disk is full. Nothing is lost."),
+        (unwritable, "bad", "The outbox cannot be written.", "The disk is full. Nothing is lost."),
         (disk_low, "bad", "The disk is nearly full.", "10 MiB are free; new mail is refused below 64 MiB."),
-        (rabbit_down, "warn", "RabbitMQ cannot be reached.", "connection refused. Mail over HTTP goes on."),
+        (rabbit_down, "warn", "RabbitMQ cannot be reached.", "Connection refused. Mail over HTTP goes on."),
         (rabbit_refused, "bad", "RabbitMQ refuses us.", "Mail over HTTP goes on."),
-        (held, "info", "1 message needs you.", "Held until retried or canceled."),
+        (held, "info", "All mail is flowing. 1 message needs you.", "Held until retried or canceled."),
     ),
 )
 async def test_every_situation_has_its_sentence(situation: Any, level: str, headline: str, sentence: str) -> None:
