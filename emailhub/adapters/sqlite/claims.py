@@ -85,7 +85,7 @@ def _open(tx: Transaction, row: tuple[Any, ...], now: float, fresh: bool) -> Job
     content = tx.execute("SELECT content FROM body WHERE seq = ?", (seq,)).fetchone()[0]
     tx.execute(
         "UPDATE message SET state = 'sending', due_at = NULL, changed_at = ?1, "
-        "waiting_since = coalesce(waiting_since, scheduled_at, ?1) WHERE seq = ?2",
+        "waiting_since = coalesce(waiting_since, max(scheduled_at, accepted_at), ?1) WHERE seq = ?2",
         (now, seq),
     )
     tx.tell("sending", now, {"state": "sending", "over": row[2], "number": number}, seq=seq, message=id)

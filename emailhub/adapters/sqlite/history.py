@@ -323,7 +323,7 @@ def _latency(connection: sqlite3.Connection, since: float) -> Latency:
     took = sorted(
         row[0]
         for row in connection.execute(
-            "SELECT final_at - coalesce(scheduled_at, accepted_at) FROM message "
+            "SELECT final_at - max(coalesce(scheduled_at, accepted_at), accepted_at) FROM message "
             "WHERE final_at >= ? AND state = 'sent' ORDER BY final_at DESC LIMIT ?",
             (since, LATENCY_SAMPLE),
         )

@@ -163,6 +163,15 @@ async def test_latency_ranks_the_time_from_when_a_message_could_go(tmp_path: Pat
         assert (await store.history.latency(NOW + DAY)).count == 1
 
 
+async def test_the_wait_of_a_message_scheduled_in_the_past_begins_with_its_acceptance(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        await store.outbox.add([parcel("PAST", scheduled_at=NOW - 9 * DAY, expires_at=NOW + DAY)])
+        (job,) = await store.claim()
+        assert (await store.history.totals()).oldest_waiting == NOW
+        await store.finish(job, SENT, NOW + 2)
+        assert (await store.history.latency(NOW)).p95 == 2.0
+
+
 async def test_causes_are_grouped_by_what_was_said(tmp_path: Path) -> None:
     async with opened(tmp_path / "hub.db") as store:
         await store.outbox.add([parcel(id) for id in "ABC"])
