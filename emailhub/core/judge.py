@@ -126,7 +126,8 @@ RULES: tuple[Rule, ...] = (
         "454 4.7.0 TLS not available due to local problem",
     ),
     _rule(
-        frozenset({Stage.AUTH}), "5..", None, None, _K.RELAY, "the relay rejected our login",
+        frozenset({Stage.AUTH}), "5..", None, None, _K.RELAY,
+        "the relay rejected our login, check SMTP_USER and SMTP_PASS",
         "535 5.7.8 Username and Password not accepted. For more information, go to 535 5.7.8 "
         "https://support.google.com/mail/?p=BadCredentials",
     ),

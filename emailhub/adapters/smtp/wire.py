@@ -73,7 +73,8 @@ class Wire(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._gone(f"the connection was lost: {exc}" if exc else "the connection was closed")
+        why = (exc.strerror if isinstance(exc, OSError) else None) or exc
+        self._gone(f"the connection was lost: {why}" if exc else "the connection was closed")
         if self._farewell is not None:
             self._farewell.cancel()
         if not self.closed.done():
