@@ -32,7 +32,7 @@ async def test_the_numbers_count_what_happened(hub: WebHub) -> None:
     hub.clock.at += 30
     html = await page(hub, "/")
     text = words_of(part(html, "numbers"))
-    assert "Sent, last hour 2 none in the hour before" in text
+    assert "Captured, last hour 2 none in the hour before" in text
     assert "Waiting 1 oldest 30 s" in text
     assert "Failed, last hour 0 none" in text
     assert "median 0 ms" in text
