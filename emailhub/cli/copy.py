@@ -41,7 +41,11 @@ def copy_outbox(source: Path, target: Path, now: float) -> Copied:
     except sqlite3.Error as error:
         raise _told(error, source, path) from error
     except OSError as error:
-        raise exits.Stop(exits.FAILED, f"{path} cannot be written: {error.strerror or error}") from error
+        raise exits.Stop(
+            exits.FAILED,
+            f"{path} cannot be written: {error.strerror or error}",
+            "name a file in a folder that exists and can be written",
+        ) from error
     finally:
         partial.unlink(missing_ok=True)
     return Copied(path, size)

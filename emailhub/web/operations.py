@@ -43,7 +43,7 @@ class Operation(Struct, frozen=True, kw_only=True):
 
 _STRING: dict[str, object] = {"type": "string"}
 _ID = Input("id", "path", "the message's id", _STRING, required=True)
-_RELAY = Input("relay", "path", "the relay's name; the one SMTP account is `default`", _STRING, required=True)
+_RELAY = Input("relay", "path", "the relay's name: `default`, or `capture` when capturing", _STRING, required=True)
 _KEY = Input("Idempotency-Key", "header", "1 to 256 visible ASCII characters; the same key never sends twice", _STRING)
 _LIST = (
     Input("limit", "query", "messages on a page", {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}),
