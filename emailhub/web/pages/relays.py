@@ -11,7 +11,7 @@ from litestar.response import Redirect
 from litestar.types import ControllerRouterHandler
 from msgspec import Struct
 
-from emailhub.core.breaker import Mode, Phase
+from emailhub.core.breaker import Mode, Phase, Snapshot
 from emailhub.core.records import Event
 from emailhub.core.status import RelayStatus
 from emailhub.web.faces import Faces, GivenFaces, actor_of
@@ -28,9 +28,10 @@ _LONGEST = 7 * 86400.0
 
 
 class RelayView(Struct, frozen=True):
-    """A relay as the pages show it: its status in words."""
+    """A relay as the pages show it: its status in words. `since` is 0.0 when it stands so since the start."""
 
     status: RelayStatus
+    since: float
     line: str
     strip: tuple[strip.Piece, ...]
     tone: str
@@ -47,7 +48,19 @@ def relay_view(relay: RelayStatus, events: Sequence[Event], now: float) -> Relay
     """The relay in words."""
     tone, headline, sentence = _stands(relay)
     bar = strip.pieces(relay.breaker, events, now, whole=len(events) < _EVENTS)
-    return RelayView(relay, _line(relay, now), bar, tone, headline, sentence)
+    return RelayView(relay, _since(relay.breaker, events), _line(relay, now), bar, tone, headline, sentence)
+
+
+def _since(breaker: Snapshot, events: Sequence[Event]) -> float:
+    """When the trouble, the pause or the calm began; a probe that failed has ended no trouble."""
+    since = breaker.since
+    if breaker.mode is not Mode.AUTO or breaker.phase is Phase.CLOSED:
+        return since
+    for event in events:
+        if event.kind in {"breaker_closed", "breaker_forced"}:
+            break
+        since = min(since, event.at)
+    return since
 
 
 def _line(relay: RelayStatus, now: float) -> str:

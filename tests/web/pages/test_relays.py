@@ -2,7 +2,11 @@
 
 import pytest
 
-from emailhub.core.breaker import Mode, Phase
+from emailhub.core.breaker import Mode, Phase, Snapshot
+from emailhub.core.records import Event
+from emailhub.core.status import PoolFacts, RelayStatus
+from emailhub.web.pages.relays import relay_view
+from tests.support.factories import NOW
 from tests.support.web_hub import WebHub
 from tests.web.pages.reading import page, part, press, words_of
 
@@ -78,3 +82,22 @@ async def test_all_relays_stand_side_by_side(hub: WebHub) -> None:
     html = await page(hub, "/relays")
     assert 'href="/relays/capture"' in html
     assert "capture, last 24 hours: closed for 1 d" in html
+
+
+async def test_trouble_began_with_the_first_opening_not_with_the_latest_failed_probe() -> None:
+    def event(ago: float, kind: str) -> Event:
+        return Event(1, NOW - ago, kind, None, "default", {})
+
+    relay = RelayStatus(
+        name="default",
+        host="smtp.x.test:587",
+        captures=False,
+        breaker=Snapshot(phase=Phase.OPEN, cause="refused", since=NOW - 5),
+        next_probe=NOW + 25,
+        capacity=20,
+        in_flight=0,
+        pool=PoolFacts(),
+    )
+    turns = [event(5, "breaker_opened"), event(6, "breaker_probing"), event(90, "breaker_opened")]
+    older = [event(4000, "breaker_closed"), event(5000, "breaker_opened")]
+    assert relay_view(relay, [*turns, *older], NOW).since == NOW - 90
