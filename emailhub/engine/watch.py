@@ -121,7 +121,7 @@ class Watch:
                 yield Alert("breaker_open", relay.name, f"Relay {relay.name} is not sending: {why}")
         if totals.oldest_waiting is not None and self._now() - totals.oldest_waiting > self._limit:
             minutes = int((self._now() - totals.oldest_waiting) // 60)
-            text = f"The oldest of {totals.waiting} messages waits for {minutes} minutes"
+            text = f"Mail has been waiting for {minutes} min; messages that wait: {totals.waiting:,}"
             yield Alert("waiting_long", "outbox", text)
         rabbit = self._board.rabbit()
         if rabbit.link in (Link.MISSING, Link.DOWN, Link.REFUSED):
@@ -132,7 +132,7 @@ class Watch:
             yield Alert("disk_full", "outbox", f"Only {free // 1048576} MiB are free; new mail is refused")
         held = totals.by_state.get(State.HELD, 0)
         if held:
-            yield Alert("mail_held", "outbox", f"{held} messages are held until somebody retries or cancels them")
+            yield Alert("mail_held", "outbox", f"Held until somebody retries or cancels them: {held:,}")
 
 
 async def watch_lag(board: Board) -> None:
