@@ -13,6 +13,7 @@ from emailhub.cli.hub import Hub
 from emailhub.settings import units
 
 _FORCED = (("until", "until"), ("by", "actor"), ("because:", "reason"))
+_CAPTURE = "capture"
 _STATES = {"open": "open", "close": "closed", "auto": "auto"}
 
 
@@ -33,7 +34,7 @@ def breaker(
     env_file: Path | None,
     config: Path | None,
 ) -> None:
-    """Show the breakers, or force the one of RELAY; the name may be left out where there is only one.
+    """Show the breakers, or force the one of RELAY; the name may be left out where only one sends.
 
     `open` pauses the relay, `close` ignores its failures, `auto` lets the breaker decide again.
     """
@@ -72,8 +73,10 @@ def moment(text: str, now: datetime) -> datetime:
 
 def _only_relay(hub: Hub) -> str:
     names = [str(item.get("relay")) for item in _items(hub.get("breakers"))]
-    if len(names) == 1:
-        return names[0]
+    # Beside a relay that sends there is always the one that captures, and nobody stops mail by stopping that.
+    meant = [name for name in names if name != _CAPTURE] or names
+    if len(meant) == 1:
+        return meant[0]
     raise click.UsageError(f"say which relay: {', '.join(names)}")
 
 

@@ -51,6 +51,13 @@ def test_open_close_and_auto_force_the_relay_with_a_reason(run: Run, hub: FakeHu
     ]
 
 
+def test_beside_the_relay_that_captures_the_one_that_sends_is_meant(run: Run, hub: FakeHub) -> None:
+    hub.answers["GET", "/breakers"] = {"data": [answer(), answer(relay="capture")]}
+    hub.answers["POST", "/breakers/default"] = answer(state="open")
+    result = run("breaker", "open", "--reason", "upkeep", "--url", hub.url)
+    assert (result.exit_code, result.stdout) == (0, "default  open\n")
+
+
 def test_where_there_are_several_relays_one_must_be_named(run: Run, hub: FakeHub) -> None:
     hub.answers["GET", "/breakers"] = {"data": [answer(), answer(relay="second")]}
     result = run("breaker", "auto", "--url", hub.url)
