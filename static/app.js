@@ -256,6 +256,7 @@ byId("keys").addEventListener("click", KEYS["?"]);
 byId("theme").hidden = byId("keys").hidden = false;
 
 localise(document);
-document.querySelector(".bar nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+for (const current of document.querySelectorAll(".bar nav [aria-current], .tabs [aria-current]"))
+  current.scrollIntoView({ block: "nearest", inline: "center" });
 if (location.hash === "#search") byId("search")?.focus();
 if (page.events) listen();

@@ -40,7 +40,7 @@ class EmailRequest(Struct, kw_only=True, omit_defaults=True):
     idempotency_key: Annotated[str | UnsetType, _about("like the header Idempotency-Key")] = UNSET
     on_unknown: Annotated[
         Literal["retry", "hold", "fail"] | UnsetType,
-        _about("what to do when the server took the message and its answer was never seen"),
+        _about("what to do when the server may have taken the message: its final reply never came"),
     ] = UNSET
     priority: Annotated[Literal["high", "normal", "low"] | UnsetType, _about("which goes first")] = UNSET
     scheduled_at: Annotated[
