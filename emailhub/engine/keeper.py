@@ -81,12 +81,18 @@ class Keeper:
     async def round(self) -> None:
         """One round: expire, look at the room that is left, clean up when it is time."""
         now = self._now()
+        try:
+            await self._expire(now)
+        finally:
+            # On a full disk nothing can be expired, and then it matters most that the queue is left alone.
+            await self._look()
+        if (now - self._erased_at >= ERASE_EVERY or now < self._erased_at) and not await self.erase(now):
+            self._erased_at = now
+
+    async def _expire(self, now: float) -> None:
         # All of them at once: after a long stop the courier must not find what expired meanwhile in its way.
         while await self._verbs.expire(now):
             self._letters_due()
-        await self._look()
-        if (now - self._erased_at >= ERASE_EVERY or now < self._erased_at) and not await self.erase(now):
-            self._erased_at = now
 
     async def erase(self, now: float) -> int:
         """Erase a batch of each kind that has been kept long enough; how much. Nothing unfinished is ever touched.

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from emailhub.core.delivery import State
+from emailhub.core.errors import OutboxFull
 from emailhub.core.status import OutboxStatus
 from emailhub.engine.intake import Room
 from emailhub.engine.keeper import Keeper, Keeping
@@ -90,6 +93,20 @@ async def test_a_nearly_full_disk_leaves_the_queue_alone_too(tmp_path: Path) -> 
         free[0] = 1000
         await rounds.keeper.round()
         assert rounds.broker.story[1:] == ["resumed"]
+
+
+async def test_a_disk_on_which_nothing_can_be_expired_still_leaves_the_queue_alone(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        rounds = Rounds(store)
+        store.history.status = lambda: OutboxStatus(free_disk=0)  # type: ignore[method-assign]
+
+        async def full(now: float) -> int:
+            raise OutboxFull("the disk is full")
+
+        store.verbs.expire = full  # type: ignore[method-assign]
+        with pytest.raises(OutboxFull):
+            await rounds.keeper.round()
+        assert rounds.broker.story == ["the disk is nearly full"]
 
 
 async def test_what_was_kept_long_enough_is_erased_kind_by_kind(tmp_path: Path) -> None:
