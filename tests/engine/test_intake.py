@@ -194,6 +194,14 @@ async def test_without_room_nothing_is_taken_and_the_reason_is_told(
         assert door.wakes == 0
 
 
+async def test_between_two_looks_at_the_disk_what_was_taken_counts_against_the_reserve(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        door = Door(store, free_disk=2000)
+        await door.intake.accept(submission(text="x" * 800), ORIGIN)
+        with pytest.raises(Refused, match="EMAILHUB_DISK_RESERVE"):
+            await door.intake.accept(submission(), ORIGIN)
+
+
 async def test_a_large_body_is_built_outside_the_loop_with_the_same_result(tmp_path: Path) -> None:
     async with opened(tmp_path / "hub.db") as store:
         door = Door(store)
