@@ -211,6 +211,9 @@ class Transaction:
     async def _refused(self, stage: Stage, reply: Reply, *, stale: bool = False) -> None:
         verdict = judge(stage, reply)
         close = _why_over(reply, stage)
+        if not close and reply.code // 100 not in {4, 5}:
+            # A success where none fits: the next reply would be paired with the wrong command, perhaps with the dot.
+            close = f"{reply.code} at {stage.value}"
         if not close and self._pipelined and stage is Stage.MAIL:
             close = await self._answers_to_the_rest()
         raise _Ended(verdict, close, stale=stale)

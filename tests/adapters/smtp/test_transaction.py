@@ -182,6 +182,20 @@ async def test_a_refused_data_is_certain_and_sends_no_body(
     assert server.messages == []
 
 
+@both_ways
+@pytest.mark.parametrize(("step", "reply"), (("MAIL", "354 go ahead"), ("DATA", "250 2.0.0 what?")))
+async def test_a_success_out_of_step_ends_the_connection_at_once(
+    server: SmtpServer, relays: Relays, pipelining: bool, step: str, reply: str
+) -> None:
+    # The server takes whatever follows for a body: a RSET would never be answered.
+    server.on(step, reply, times=1)
+    relay = relays.to(server, pipelining=pipelining)
+    assert kinds(await send(relay, ANN)) == [R]
+    assert "RSET" not in verbs(server)
+    assert kinds(await send(relay, ANN)) == [A]
+    assert len(server.sessions) == 2
+
+
 async def test_a_reply_before_the_end_of_the_body_is_believed(server: SmtpServer, relays: Relays) -> None:
     server.on("BODY", "552 5.3.4 enough", after=1000)
     progress = Progress()
