@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from email.message import Message
 from email.parser import BytesParser
 from email.policy import compat32
+from email.utils import getaddresses
 from functools import lru_cache
 from html import unescape
 
@@ -186,12 +187,16 @@ class Attachment(Struct, frozen=True):
 
 
 class View(Struct, frozen=True):
-    """A message as a mail program would show it: decoded `headers` in order, `text` and `html` None when absent."""
+    """A message as a mail program would show it: decoded `headers` in order, `text` and `html` None when absent.
+
+    `reply_to` is read apart: in a decoded header a comma or an angle bracket of a name looks like one of the syntax.
+    """
 
     headers: tuple[tuple[str, str], ...]
     text: str | None
     html: str | None
     attachments: tuple[Attachment, ...]
+    reply_to: tuple[Mailbox, ...] = ()
 
 
 def read(content: bytes) -> View:
@@ -204,7 +209,9 @@ def read(content: bytes) -> View:
     text, html = _first(leaves, "text/plain"), _first(leaves, "text/html")
     headers = tuple((name, _decoded(value)) for name, value in message.raw_items())
     rest = tuple(_attachment(part) for part in leaves if part is not text and part is not html)
-    return View(headers, _text(text), _text(html), rest)
+    replies = getaddresses([value for name, value in message.raw_items() if name.lower() == "reply-to"])
+    reply_to = tuple(Mailbox(_decoded(address), _decoded(name)) for name, address in replies if address)
+    return View(headers, _text(text), _text(html), rest, reply_to)
 
 
 def _first(leaves: list[Message], kind: str) -> Message | None:

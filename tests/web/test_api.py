@@ -211,3 +211,7 @@ async def test_a_comma_in_a_name_does_not_split_where_answers_go(hub: WebHub) ->
     id = await hub.send(reply_to=['"Lovelace, Ada" <ada@example.org>', "bob@example.org"])
     email = (await hub.client.get(f"/emails/{id}")).json()
     assert email["reply_to"] == ["Lovelace, Ada <ada@example.org>", "bob@example.org"]
+    # What is not ASCII travels encoded; decoded, such a name could pass for a list of addresses.
+    id = await hub.send(reply_to='"Zoë, eve@example.net <x@example.net>" <ada@example.org>')
+    email = (await hub.client.get(f"/emails/{id}")).json()
+    assert email["reply_to"] == ["Zoë, eve@example.net <x@example.net> <ada@example.org>"]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from email.utils import getaddresses
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
 from emailhub.core.delivery import OnUnknown, Reason, State
 from emailhub.core.header import display
-from emailhub.core.message import Mailbox
 from emailhub.core.mime import View
 from emailhub.core.records import Detail, RecipientRecord, Summary
 from emailhub.web.shapes.times import Time, iso, maybe_iso
@@ -207,5 +205,4 @@ def _addresses(detail: Detail, kind: str) -> list[str]:
 
 
 def _reply_to(view: View | None) -> list[str]:
-    values = [value for name, value in view.headers if name.lower() == "reply-to"] if view else []
-    return [display(Mailbox(address, name)) for name, address in getaddresses(values)]
+    return [display(box) for box in view.reply_to] if view else []
