@@ -25,7 +25,8 @@ from emailhub.web.pages.flash import Flash
 from emailhub.web.pages.paper import GivenPaper, is_part
 from emailhub.web.visit import AnyRequest
 
-_RAW = 200_000
+_SHOWN = 200_000
+"""Bytes of the source, characters of the text; escaping megabytes takes long here and longer in the browser."""
 PREVIEW_POLICY = (
     "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; "
     "frame-ancestors 'self'"
@@ -46,7 +47,7 @@ _VERBS = {"cancel": Verb.CANCEL, "hold": Verb.HOLD, "retry": Verb.RETRY}
 
 
 class Content(Struct, frozen=True):
-    """What is in the message, as one of its views; `cut` is how much of a long source is shown, 0 for all of it."""
+    """What is in the message, as one of its views; `cut` is how much of a long one is shown, 0 for all of it."""
 
     view: str
     views: tuple[tuple[str, str], ...]
@@ -71,11 +72,11 @@ def content_of(source: bytes | None, asked: str) -> Content:
         view,
         tuple((name, labels[name]) for name in views),
         headers=read.headers,
-        text=read.text,
+        text=(read.text or "")[:_SHOWN],
         attachments=read.attachments,
         remote=len(_REMOTE.findall(read.html or "")),
-        raw=source[:_RAW].decode(errors="replace").replace("\r\n", "\n") if view == "raw" else "",
-        cut=_RAW if len(source) > _RAW else 0,
+        raw=source[:_SHOWN].decode(errors="replace").replace("\r\n", "\n") if view == "raw" else "",
+        cut=_SHOWN if len(source if view == "raw" else read.text or "") > _SHOWN else 0,
     )
 
 

@@ -57,6 +57,14 @@ async def test_a_reference_with_endless_space_in_it_does_not_stop_the_hub(hub: W
     assert "2 remote references blocked" in words_of(html)
 
 
+async def test_of_a_text_of_megabytes_only_the_beginning_is_on_the_page(hub: WebHub) -> None:
+    id = await hub.send(text="words and more words\n" * 100_000)
+    html = await page(hub, f"/messages/{id}?view=text")
+    assert 200_000 < len(html) < 300_000
+    assert "are shown" in words_of(part(html, "content"))
+    assert f'href="/messages/{id}/source"' in html
+
+
 async def test_the_preview_runs_in_a_sandbox_and_loads_nothing(hub: WebHub) -> None:
     id = await hub.send(html=EVIL)
     html = await page(hub, f"/messages/{id}")
