@@ -145,7 +145,13 @@ def _erase_keys(tx: Transaction, before: float) -> int:
 
 
 def _give_back_later(tx: Transaction) -> int:
-    tx.execute(f"PRAGMA incremental_vacuum({PAGES_GIVEN_BACK})").fetchall()
+    # Page by page: a step of the pragma gives back one page, and before Python 3.12 sqlite3 makes only the first step.
+    for _ in range(min(PAGES_GIVEN_BACK, _free_pages(tx))):
+        tx.execute("PRAGMA incremental_vacuum(1)").fetchall()
+    return _free_pages(tx)
+
+
+def _free_pages(tx: Transaction) -> int:
     return int(tx.execute("PRAGMA freelist_count").fetchone()[0])
 
 
