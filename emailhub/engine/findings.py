@@ -40,7 +40,7 @@ def outcomes(
             captured=captured,
         )
         # The server's own words say more than our summary of them, and are what its support asks for.
-        said = str(meant.reply) if meant.reply else meant.text
+        said = str(meant.reply) if meant.reply and meant.reply.code > 0 else meant.text
         results.append(Result(recipient.id, outcome, meant.kind.value, meant.stage, said, meant.reply))
     return tuple(results)
 

@@ -1,33 +1,50 @@
-"""What a report means for each recipient."""
+"""What is kept of a verdict: the server's own words, when it spoke SMTP at all."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+import pytest
 
-from emailhub.core.delivery import Policy
+from emailhub.core.delivery import OnUnknown, Policy, Standing
+from emailhub.core.judge import judge
+from emailhub.core.records import Job, JobRecipient
 from emailhub.core.reply import Reply
-from emailhub.core.verdict import Kind, Report, Stage, Verdict
+from emailhub.core.verdict import Report, Stage
 from emailhub.engine.findings import outcomes
-from tests.support.factories import NOW, opened, parcel
 
-TO = tuple(f"u{number}@example.com" for number in range(50))
+JOB = Job(
+    id="A",
+    seq=1,
+    attempt_id=1,
+    number=1,
+    relay="default",
+    sender="hub@example.org",
+    content=b"",
+    smtputf8=False,
+    on_unknown=OnUnknown.RETRY,
+    expires_at=2e9,
+    accepted_at=1.8e9,
+    request_id=None,
+    correlation_id="c",
+    recipients=(JobRecipient(1, "ada@example.org", Standing()),),
+)
 
 
-async def test_recipients_put_off_together_are_due_together_and_go_in_one_transaction_again(tmp_path: Path) -> None:
-    verdict = Verdict(Kind.TRANSIENT, Stage.FINAL, "later", Reply(451, "4.3.0", "later"))
-    moves: Iterator[float] = iter([number / 50 for number in range(50)])
-    async with opened(tmp_path / "outbox.db") as store:
-        await store.outbox.add([parcel("A", to=TO)])
-        (job,) = await store.claim()
-        found = outcomes(
-            job,
-            Report((verdict,) * len(TO)),
-            policy=Policy(),
-            now=NOW,
-            jitter=lambda: next(moves),
-            probe_at=None,
-            relay_well_at=NOW,
-            captured=False,
-        )
-        assert len({result.outcome.due_at for result in found}) == 1
+@pytest.mark.parametrize(
+    ("reply", "kept"),
+    (
+        (Reply(550, "5.1.1", "user unknown"), "550 5.1.1 user unknown"),
+        (Reply(-1, "", "HTTP/1.1 400"), "the relay sent no SMTP reply: HTTP/1.1 400"),
+    ),
+)
+def test_the_servers_own_words_are_kept(reply: Reply, kept: str) -> None:
+    result = outcomes(
+        JOB,
+        Report((judge(Stage.RCPT, reply),)),
+        policy=Policy(),
+        now=1.8e9,
+        jitter=lambda: 0.0,
+        probe_at=None,
+        relay_well_at=0.0,
+        captured=False,
+    )[0]
+    assert result.text == kept

@@ -313,12 +313,12 @@ async def test_long_and_many_lined_replies_are_read_as_one(server: SmtpServer, r
 @pytest.mark.parametrize(
     "garbage", (b"garbage\r\n", b"25 0\r\n", b"250-" + b"x" * 100_000, b"\x00\r\n", b"2500 x\r\n", b"\r\n")
 )
-async def test_garbage_instead_of_a_reply_is_transient_bounded_and_ends_the_connection(
+async def test_garbage_instead_of_a_reply_is_relay_trouble_bounded_and_ends_the_connection(
     server: SmtpServer, relays: Relays, step: str, garbage: bytes
 ) -> None:
     server.on(step, garbage)
     relay = relays.to(server)
-    assert kinds(await send(relay, ANN)) == [T]
+    assert kinds(await send(relay, ANN)) == [R]
     assert relay.facts().open == 0
     assert server.messages == []
 
