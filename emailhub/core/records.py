@@ -197,9 +197,10 @@ class AttemptRecord(Struct, frozen=True, kw_only=True):
 class Event(Struct, frozen=True):
     """Something that happened. `id` grows by one with every event and never repeats, also across restarts.
 
-    `kind`: accepted, sending, sent, deferred, failed, held, canceled, released, retried, rescued, expired, wish,
-    dead_letter, unreadable, breaker, operator, stopped, started. `message` and `relay` say whom it concerns,
-    `data` holds only short facts (never a body): text, actor, reason, state, recipients, due_at …
+    `kind` of a message: accepted, sending, queued, sent, deferred, failed, held, canceled, wish, copied, dead_letter;
+    of a relay: breaker_opened, breaker_probing, breaker_closed, breaker_forced, breaker_auto; of neither: unreadable.
+    `message` and `relay` say whom it concerns, `data` holds only short facts (never a body): text, actor, reason,
+    state, recipients, due_at …
     """
 
     id: int
