@@ -126,11 +126,12 @@ class Hub:
         burying = settings.rabbitmq_url is not None
         outbox, verbs = SqliteOutbox(database, dead_letters=burying), SqliteVerbs(database, dead_letters=burying)
         self._live = Live(history, clients=settings.sse_clients)
-        await self._tidy(outbox, verbs)
+        await self._tidy(outbox, verbs, meter)
         broker = await self._broker(upkeep)
         lines = {relay.name: await self._line(relay, outbox, upkeep, meter) for relay in wiring.relays(settings)}
         self._couriers = {name: line.courier for name, line in lines.items()}
-        await verbs.hold_orphans(tuple(lines), now())
+        if orphans := await verbs.hold_orphans(tuple(lines), now()):
+            log.warning("held: their relay is not set up any more", messages=orphans)
         room = Room(settings.max_waiting, settings.disk_reserve, free_disk=database.status().free_disk)
         defaults = wiring.defaults(settings)
         intake = Intake(
@@ -168,6 +169,7 @@ class Hub:
             room=room,
             keeping=wiring.keeping(settings),
             letters_due=self._undertaker.wake,
+            meter=meter,
             now=now,
         )
         gate = wiring.gate(settings)
@@ -185,11 +187,13 @@ class Hub:
             server=server,
         )
 
-    async def _tidy(self, outbox: SqliteOutbox, verbs: SqliteVerbs) -> None:
+    async def _tidy(self, outbox: SqliteOutbox, verbs: SqliteVerbs, meter: Meter) -> None:
         restored = await verbs.hold_restored(self._now())
         if restored:
             log.warning("restored from a backup: everything unfinished is held", messages=restored)
-        rescued = await rescue(outbox, policy=wiring.policy(self._settings), now=self._now, jitter=self._jitter)
+        rescued = await rescue(
+            outbox, policy=wiring.policy(self._settings), meter=meter, now=self._now, jitter=self._jitter
+        )
         if rescued:
             log.warning("rescued after a crash", attempts=rescued)
 

@@ -109,6 +109,15 @@ class Result(Struct, frozen=True):
     reply: Reply | None = None
 
 
+class Expired(Struct, frozen=True):
+    """A message of which `recipients` outlived their time, with the ids it is known by."""
+
+    id: str
+    correlation_id: str
+    request_id: str | None
+    recipients: int
+
+
 class RecipientRecord(Struct, frozen=True, kw_only=True):
     """A recipient as it stands. `kind` is to, cc or bcc; `last` one plain line of what happened last."""
 

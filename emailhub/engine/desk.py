@@ -105,6 +105,16 @@ class Desk:
         return snapshot
 
     async def _done(self, verb: str, id: str, actor: Actor, reason: str) -> Detail:
-        log.info(verb, message_id=id, actor=str(actor), note=reason)
         self._wake()
-        return await self._history.find(id)
+        detail = await self._history.find(id)
+        summary = detail.summary
+        # The message's own ids, not those of the request that acts on it: its life is followed by them.
+        log.info(
+            verb,
+            message_id=id,
+            correlation_id=summary.correlation_id,
+            request_id=summary.request_id,
+            actor=str(actor),
+            note=reason,
+        )
+        return detail

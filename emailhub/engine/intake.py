@@ -134,10 +134,10 @@ class Intake:
         built = [await self._built(item) for item in items]
         parcels = [parcel for parcel in built if isinstance(parcel, Parcel)]
         self._room.spend(sum(len(parcel.content) for parcel in parcels))
-        stored = iter(await self._outbox.add(parcels) if parcels else ())
-        answers = [next(stored) if isinstance(one, Parcel) else one for one in built]
-        self._after(parcels, answers)
-        return answers
+        stored = await self._outbox.add(parcels) if parcels else []
+        self._after(list(zip(parcels, stored, strict=True)))
+        answers = iter(stored)
+        return [next(answers) if isinstance(one, Parcel) else one for one in built]
 
     async def _built(self, item: Item) -> Parcel | Exception:
         submission = item[0]
@@ -203,27 +203,33 @@ class Intake:
             )
             raise InvalidMessage((Problem(larger, sentence),))
 
-    def _after(self, parcels: Sequence[Parcel], answers: Sequence[Receipt | Exception]) -> None:
-        new = {answer.id for answer in answers if isinstance(answer, Receipt) and not answer.replayed}
-        fresh = [parcel for parcel in parcels if parcel.id in new]
+    def _after(self, stored: Sequence[tuple[Parcel, Receipt | Exception]]) -> None:
+        fresh = []
+        for parcel, answer in stored:
+            if isinstance(answer, Receipt):
+                _tell("replayed" if answer.replayed else "accepted", parcel, answer.id)
+                fresh += [] if answer.replayed else [parcel]
         if not fresh:
             return
         self._room.waiting += len(fresh)
         for parcel in fresh:
             self._meter.accepted(parcel.origin.face)
-            log.info(
-                "accepted",
-                message_id=parcel.id,
-                correlation_id=parcel.origin.correlation_id,
-                request_id=parcel.request_id,
-                face=parcel.origin.face,
-                recipients=len(parcel.to) + len(parcel.cc) + len(parcel.bcc),
-                size=len(parcel.content),
-            )
         handed = [parcel.id for parcel in fresh if parcel.scheduled_at is None]
         if handed and self._broker.can_hand_off:
             self._broker.hand_off(handed)
         self._wake()
+
+
+def _tell(event: str, parcel: Parcel, id: str) -> None:
+    log.info(
+        event,
+        message_id=id,
+        correlation_id=parcel.origin.correlation_id,
+        request_id=parcel.request_id,
+        face=parcel.origin.face,
+        recipients=len(parcel.to) + len(parcel.cc) + len(parcel.bcc),
+        size=len(parcel.content),
+    )
 
 
 def _key(submission: Submission, queue: QueueFacts | None) -> tuple[str | None, bool, bool]:

@@ -9,8 +9,11 @@ from typing import Protocol
 from msgspec import Struct
 
 from emailhub import logs
+from emailhub.core.delivery import Reason, State
 from emailhub.core.errors import OutboxError
+from emailhub.core.records import Expired
 from emailhub.engine.intake import Room
+from emailhub.engine.meter import Meter
 from emailhub.engine.ports import Broker, History
 
 ROUND = 1.0
@@ -31,7 +34,7 @@ class Keeping(Struct, frozen=True):
 
 
 class Expiring(Protocol):
-    async def expire(self, now: float) -> int: ...
+    async def expire(self, now: float) -> tuple[Expired, ...]: ...
 
 
 class Upkeep(Protocol):
@@ -56,6 +59,7 @@ class Keeper:
         room: Room,
         keeping: Keeping,
         letters_due: Callable[[], None],
+        meter: Meter,
         now: Callable[[], float],
     ) -> None:
         self._verbs = verbs
@@ -65,6 +69,7 @@ class Keeper:
         self._room = room
         self._keeping = keeping
         self._letters_due = letters_due
+        self._meter = meter
         self._now = now
         self._paused = False
         self._erased_at = 0.0
@@ -91,8 +96,17 @@ class Keeper:
 
     async def _expire(self, now: float) -> None:
         # All of them at once: after a long stop the courier must not find what expired meanwhile in its way.
-        while await self._verbs.expire(now):
+        while expired := await self._verbs.expire(now):
             self._letters_due()
+            for message in expired:
+                self._meter.recipient(State.FAILED, Reason.EXPIRED, message.recipients)
+                log.warning(
+                    "expired",
+                    message_id=message.id,
+                    correlation_id=message.correlation_id,
+                    request_id=message.request_id,
+                    recipients=message.recipients,
+                )
 
     async def erase(self, now: float) -> int:
         """Erase a batch of each kind that has been kept long enough; how much. Nothing unfinished is ever touched.

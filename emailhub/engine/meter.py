@@ -74,9 +74,9 @@ class Meter:
         """An attempt ended; `kind` is the verdict."""
         self._attempt.labels(relay, kind).observe(seconds)
 
-    def recipient(self, state: State, reason: Reason) -> None:
-        """A recipient came to a final state, or was deferred or held."""
-        self._recipients.labels(state.value, reason.value).inc()
+    def recipient(self, state: State, reason: Reason, count: int = 1) -> None:
+        """`count` recipients came to a final state, or were deferred or held."""
+        self._recipients.labels(state.value, reason.value).inc(count)
 
     def unknown(self, relay: str) -> None:
         """The relay took a whole message and its final reply was never seen."""

@@ -132,12 +132,12 @@ class Outbox(Protocol):
         """Record that the body is about to be handed over; from here on a crash leaves the outcome unknown."""
         ...
 
-    async def record(self, job: Job, results: Sequence[Result], report: Report, now: float) -> bool:
-        """Apply what an attempt found out. False: it was closed before, nothing was changed."""
+    async def record(self, job: Job, results: Sequence[Result], report: Report, now: float) -> tuple[Result, ...]:
+        """Apply what an attempt found out; the results as applied. Empty: it was closed before, nothing was changed."""
         ...
 
-    async def release(self, job: Job, reason: Reason, now: float) -> bool:
-        """Give a claimed message back; no attempt is used."""
+    async def release(self, job: Job, reason: Reason, now: float) -> tuple[Result, ...]:
+        """Give a claimed message back; no attempt is used. Returns as `record`."""
         ...
 
     async def next_due(self, relay: str) -> float | None: ...

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from emailhub import logs
 from emailhub.core.delivery import Policy, Reason, State
 from emailhub.core.errors import OutboxError
 from emailhub.core.records import Job, Result
-from emailhub.core.verdict import Report
+from emailhub.core.verdict import Kind, Report
 from emailhub.engine.findings import outcomes
 from emailhub.engine.meter import Meter
 from emailhub.engine.ports import Outbox, Relay
 
 UNRECORDED_WAIT = 1.0
 """Seconds between tries to write what could not be written."""
+_CALM = (State.SENT, State.DEFERRED, State.CANCELED)
 
 log = logs.get("courier")
 
@@ -64,18 +65,19 @@ class Recorder:
             relay_well_at=well_at,
             captured=self._relay.captures,
         )
-        if not await self._persist(lambda: self._outbox.record(job, results, report, self._now())):
-            return None
-        for result in results:
-            self._tell(job, result)
-        return min((r.outcome.due_at for r in results if r.outcome.due_at is not None), default=None)
+        applied = await self._persist(lambda: self._outbox.record(job, results, report, self._now()))
+        self._tell(job, applied)
+        return min((r.outcome.due_at for r in applied if r.outcome.due_at is not None), default=None)
 
     async def give_back(self, job: Job, reason: Reason) -> None:
         """Nothing that could deliver the message was sent: it is as if it had not been claimed."""
-        if await self._persist(lambda: self._outbox.release(job, reason, self._now())):
+        applied = await self._persist(lambda: self._outbox.release(job, reason, self._now()))
+        wished = tuple(result for result in applied if result.outcome.to is not State.QUEUED)
+        if len(wished) < len(applied):
             log.info("given back", relay=self._relay.name, reason=reason.value)
+        self._tell(job, wished)
 
-    async def _persist(self, write: Callable[[], Awaitable[bool]]) -> bool:
+    async def _persist(self, write: Callable[[], Awaitable[tuple[Result, ...]]]) -> tuple[Result, ...]:
         waiting = False
         try:
             while True:
@@ -88,30 +90,34 @@ class Recorder:
                         log.error("result not recorded, sending stops", relay=self._relay.name, error=str(error))
                     if self._stop.is_set():
                         # The row stays `sending`; the next start treats it as unknown, which is the truth.
-                        return False
+                        return ()
                     await unless(self._stop, UNRECORDED_WAIT)
         finally:
             self._waiting -= waiting
 
-    def _tell(self, job: Job, result: Result) -> None:
-        outcome = result.outcome
-        self._meter.recipient(outcome.to, outcome.reason)
-        if outcome.reason is Reason.UNKNOWN:
-            self._meter.unknown(self._relay.name)
-        if outcome.to is State.SENT:
-            self._meter.time_to_send(self._now() - job.accepted_at)
-        say = log.info if outcome.to in (State.SENT, State.DEFERRED) else log.warning
-        address = next(r.address for r in job.recipients if r.id == result.recipient_id)
-        say(
-            outcome.to.value,
-            relay=self._relay.name,
-            recipient=address,
-            attempt=job.number,
-            reason=outcome.reason.value,
-            stage=result.stage.value,
-            reply=result.text,
-            next_try=outcome.due_at,
-        )
+    def _tell(self, job: Job, results: Sequence[Result]) -> None:
+        for result in results:
+            count(self._meter, self._relay.name, result)
+            if result.outcome.to is State.SENT:
+                self._meter.time_to_send(self._now() - job.accepted_at)
+            calm = result.outcome.to in _CALM and result.outcome.reason is not Reason.SENDER_TROUBLE
+            (log.info if calm else log.warning)(
+                result.outcome.to.value,
+                relay=self._relay.name,
+                recipient=next(r.address for r in job.recipients if r.id == result.recipient_id),
+                attempt=job.number,
+                reason=result.outcome.reason.value,
+                stage=result.stage.value,
+                reply=result.text,
+                next_try=result.outcome.due_at,
+            )
+
+
+def count(meter: Meter, relay: str, result: Result) -> None:
+    """Count what became of a recipient over `relay`."""
+    meter.recipient(result.outcome.to, result.outcome.reason)
+    if result.kind == Kind.UNKNOWN:
+        meter.unknown(relay)
 
 
 async def unless(stop: asyncio.Event, seconds: float) -> None:

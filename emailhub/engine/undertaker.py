@@ -89,6 +89,14 @@ class Undertaker:
         except Exception as error:  # noqa: BLE001 - a fault of ours in one letter must not keep the others
             log.error("dead letter not published", exc=error, letter=letter.id)
             return False
+        log.info(
+            "dead letter published",
+            message_id=letter.message,
+            correlation_id=letter.correlation_id,
+            request_id=letter.headers.get("x-emailhub-request-id"),
+            recipient=letter.recipient,
+            reason=letter.reason,
+        )
         return True
 
     def _tell(self, letter: DeadLetter, why: str) -> None:

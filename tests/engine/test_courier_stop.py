@@ -9,6 +9,7 @@ import pytest
 
 from emailhub.core.delivery import OnUnknown, Policy, Reason, State
 from emailhub.core.verdict import Stage
+from emailhub.engine.meter import Meter
 from emailhub.engine.rescuer import rescue
 from tests.support.clock import now, virtual
 from tests.support.courier_line import line
@@ -132,7 +133,7 @@ def test_after_a_crash_the_senders_policy_decides(
         async with opened(tmp_path / "hub.db") as store:
             await crashed(store, on_unknown, marked=marked)
         async with opened(tmp_path / "hub.db") as store:
-            assert await rescue(store.outbox, policy=Policy(), now=now, jitter=lambda: 0.0) == 1
+            assert await rescue(store.outbox, policy=Policy(), meter=Meter(), now=now, jitter=lambda: 0.0) == 1
             found = await store.history.find("A")
             recipient = found.recipients[0]
             assert (found.summary.state, recipient.reason, recipient.attempts) == (state, reason, attempts)
@@ -140,7 +141,7 @@ def test_after_a_crash_the_senders_policy_decides(
             assert unknowns == [(attempts,)]
             if state is State.DEFERRED:
                 assert recipient.due_at == now() + 300
-            assert await rescue(store.outbox, policy=Policy(), now=now, jitter=lambda: 0.0) == 0
+            assert await rescue(store.outbox, policy=Policy(), meter=Meter(), now=now, jitter=lambda: 0.0) == 0
 
     story()
 
@@ -150,7 +151,7 @@ async def test_a_rescued_message_goes_out_again_with_the_same_bytes(tmp_path: Pa
     async with opened(tmp_path / "hub.db") as store:
         await crashed(store, OnUnknown.RETRY, marked=False)
     async with opened(tmp_path / "hub.db") as store:
-        await rescue(store.outbox, policy=Policy(), now=now, jitter=lambda: 0.0)
+        await rescue(store.outbox, policy=Policy(), meter=Meter(), now=now, jitter=lambda: 0.0)
     async with line(tmp_path, ScriptedRelay()) as at:
         await at.carried()
         assert at.relay.asked[0].envelope.content == parcel("A").content

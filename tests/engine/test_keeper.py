@@ -12,6 +12,7 @@ from emailhub.core.errors import OutboxFull
 from emailhub.core.status import OutboxStatus
 from emailhub.engine.intake import Room
 from emailhub.engine.keeper import Keeper, Keeping
+from emailhub.engine.meter import Meter
 from emailhub.engine.solo import NoBroker
 from tests.support.factories import DAY, NOW, SENT, Store, opened, parcel
 
@@ -45,6 +46,7 @@ class Rounds:
             room=self.room,
             keeping=Keeping(**keeping),
             letters_due=self.due,
+            meter=Meter(),
             now=lambda: self.now,
         )
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 
 import msgspec
+from msgspec.structs import replace
 
 from emailhub.adapters.sqlite import claims, rows
 from emailhub.adapters.sqlite.database import Database
@@ -49,14 +50,17 @@ class SqliteOutbox:
         mark = "UPDATE attempt SET body_at = ? WHERE id = ? AND finished_at IS NULL"
         await self._database.write(lambda tx: tx.execute(mark, (now, job.attempt_id)).rowcount)
 
-    async def record(self, job: Job, results: Sequence[Result], report: Report, now: float) -> bool:
-        """Apply what an attempt found out. False: the attempt was closed before, nothing was changed."""
+    async def record(self, job: Job, results: Sequence[Result], report: Report, now: float) -> tuple[Result, ...]:
+        """Apply what an attempt found out; the results as applied, which a wish made meanwhile may have changed.
+
+        Empty: the attempt was closed before, nothing was changed.
+        """
         return await self._database.write(
             partial(_record, job=job, results=results, report=report, now=now, bury=self._dead_letters)
         )
 
-    async def release(self, job: Job, reason: Reason, now: float) -> bool:
-        """Give a claimed message back, no attempt used, because nothing that could deliver it was sent."""
+    async def release(self, job: Job, reason: Reason, now: float) -> tuple[Result, ...]:
+        """Give a claimed message back, no attempt used: nothing that could deliver it was sent. Returns as `record`."""
         outcome = Outcome(Verb.RELEASE, State.QUEUED, reason, now, costs=False)
         results = [Result(r.id, outcome, "released", Stage.CONNECT, f"given back: {reason}") for r in job.recipients]
         return await self.record(job, results, Report(()), now)
@@ -192,12 +196,14 @@ WHERE a.id = ? AND a.finished_at IS NULL
 """
 
 
-def _record(tx: Transaction, job: Job, results: Sequence[Result], report: Report, now: float, bury: bool) -> bool:
+def _record(
+    tx: Transaction, job: Job, results: Sequence[Result], report: Report, now: float, bury: bool
+) -> tuple[Result, ...]:
     # The attempt's row is the fencing token: a late result of an attempt that was closed meanwhile must not end the
     # one that runs now.
     found = tx.execute(_SENDING, (job.attempt_id,)).fetchall()
     if not found:
-        return False
+        return ()
     sending = {row[0]: rows.Sending(row[0], row[1], Wish(row[2]) if row[2] else None) for row in found}
     ended = [result for result in results if result.recipient_id in sending]
     changes = [rows.end_attempt(tx, sending[one.recipient_id], one.outcome, one.text, now) for one in ended]
@@ -205,7 +211,7 @@ def _record(tx: Transaction, job: Job, results: Sequence[Result], report: Report
     _close_attempt(tx, job, kept, report, now, any(change.outcome.costs for change in changes))
     facts: dict[str, Scalar] = {"over": job.relay, "number": job.number}
     rows.settle(tx, job.seq, job.id, changes, now, facts, bury=bury, all_changed=len(changes) == found[0][3])
-    return True
+    return tuple(replace(result, outcome=change.outcome) for result, change in zip(ended, changes, strict=True))
 
 
 def _kept(result: Result, change: rows.Change) -> AttemptResult:

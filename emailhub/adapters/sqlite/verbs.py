@@ -11,7 +11,7 @@ from emailhub.adapters.sqlite.database import Database
 from emailhub.adapters.sqlite.writer import Transaction
 from emailhub.core.delivery import Outcome, Reason, State, Verb, Wish, sources
 from emailhub.core.errors import NotFound, WrongState
-from emailhub.core.records import Scalar
+from emailhub.core.records import Expired, Scalar
 
 EXPIRE_BATCH = 500
 
@@ -54,8 +54,8 @@ class SqliteVerbs:
             partial(_copy, id=id, new_id=new_id, relay=relay, now=now, expires_at=expires_at, actor=actor)
         )
 
-    async def expire(self, now: float) -> int:
-        """Fail what has outlived its time, up to EXPIRE_BATCH messages; returns how many."""
+    async def expire(self, now: float) -> tuple[Expired, ...]:
+        """Fail what has outlived its time, up to EXPIRE_BATCH messages; what it ended."""
         return await self._database.write(partial(_expire, now=now, bury=self._dead_letters))
 
     async def hold_restored(self, now: float) -> int:
@@ -128,21 +128,22 @@ def _stop(tx: Transaction, id: str, outcome: Outcome, wish: Wish, now: float, ac
         rows.settle(tx, seq, id, changes, now, {"actor": actor, "note": note}, bury=False)
 
 
-def _expire(tx: Transaction, now: float, bury: bool) -> int:
+def _expire(tx: Transaction, now: float, bury: bool) -> tuple[Expired, ...]:
     found = tx.execute(
-        "SELECT seq, id FROM message WHERE final_at IS NULL AND expires_at <= ? ORDER BY expires_at LIMIT ?",
+        "SELECT seq, id, correlation_id, request_id FROM message "
+        "WHERE final_at IS NULL AND expires_at <= ? ORDER BY expires_at LIMIT ?",
         (now, EXPIRE_BATCH),
     ).fetchall()
     outcome = Outcome(Verb.EXPIRE, State.FAILED, Reason.EXPIRED)
-    count = 0
-    for seq, id in found:
+    expired = []
+    for seq, id, correlation_id, request_id in found:
         text = "expired before it could be delivered"
         changes = rows.move(tx, seq, sources(Verb.EXPIRE) - {State.SENDING}, outcome, text, now)
         rows.wish_for(tx, seq, Wish.EXPIRE)
         if changes:
-            count += 1
+            expired.append(Expired(id, correlation_id, request_id, len(changes)))
             rows.settle(tx, seq, id, changes, now, {}, bury=bury)
-    return count
+    return tuple(expired)
 
 
 def _hold_restored(tx: Transaction, now: float) -> int:

@@ -163,7 +163,7 @@ async def test_a_backup_of_a_running_outbox_is_held_when_it_is_opened(tmp_path: 
     async with opened(target) as store:
         assert await store.rows("PRAGMA auto_vacuum") == [(2,)]
         assert await store.verbs.hold_restored(days_later) == 2
-        assert await store.verbs.expire(days_later) == 0
+        assert await store.verbs.expire(days_later) == ()
         assert [await store.states(id) for id in ("WAITS", "SENDING", "SENT")] == [
             [State.HELD],
             [State.HELD],
