@@ -86,12 +86,12 @@ class Breaker:
 
     def __init__(self, rules: Rules, snapshot: Snapshot) -> None:
         self._rules = rules
-        self._now = _restored(snapshot)
+        self._snapshot = _restored(snapshot)
 
     @property
     def snapshot(self) -> Snapshot:
         """The state as last computed."""
-        return self._now
+        return self._snapshot
 
     def permit(self, now: float) -> Permit | None:
         """The right to make one attempt, or None: nothing may go now.
@@ -99,12 +99,12 @@ class Breaker:
         Open with the probe due becomes half-open here; the one probe's permit ends with `record` or `release`.
         """
         self.tick(now)
-        if self._now.phase is Phase.CLOSED:
-            return Permit(self._now.epoch)
-        if not self._probe_due(self._now, now):
+        if self._snapshot.phase is Phase.CLOSED:
+            return Permit(self._snapshot.epoch)
+        if not self._probe_due(self._snapshot, now):
             return None
-        self._now = replace(self._now, phase=Phase.HALF_OPEN, since=now)
-        return Permit(self._now.epoch, probe=True)
+        self._snapshot = replace(self._snapshot, phase=Phase.HALF_OPEN, since=now)
+        return Permit(self._snapshot.epoch, probe=True)
 
     def record(self, permit: Permit, signal: Signal, *, cause: str, now: float, jitter: float) -> bool:
         """Take in what the attempt found out; True when the snapshot changed.
@@ -112,33 +112,33 @@ class Breaker:
         Results of attempts permitted before the last opening or forcing change nothing. `jitter` in [-1, 1] moves the
         next probe by up to 20 %, but after a rejected login never to sooner than `open_for_login`.
         """
-        before = self._now
+        before = self._snapshot
         self.tick(now)
-        if permit.epoch == self._now.epoch and self._now.phase is not Phase.OPEN:
+        if permit.epoch == self._snapshot.epoch and self._snapshot.phase is not Phase.OPEN:
             if signal is Signal.WELL:
                 self._well(now)
             else:
                 self._failed(signal, cause, now, jitter)
-        return self._now is not before
+        return self._snapshot is not before
 
     def release(self, permit: Permit, now: float) -> bool:
         """The attempt ended without a result: a probe may be made again at once. True when the snapshot changed."""
-        if not permit.probe or permit.epoch != self._now.epoch or self._now.phase is not Phase.HALF_OPEN:
+        if not permit.probe or permit.epoch != self._snapshot.epoch or self._snapshot.phase is not Phase.HALF_OPEN:
             return False
-        self._now = replace(self._now, phase=Phase.OPEN, since=now, probe_at=now)
+        self._snapshot = replace(self._snapshot, phase=Phase.OPEN, since=now, probe_at=now)
         return True
 
     def force(self, mode: Mode, *, actor: str, note: str, until: float | None, now: float) -> Snapshot:
         """An operator's decision, ended by `until` if given. `auto` makes the probe of an open breaker due at once."""
         if mode is Mode.AUTO:
-            self._now = _automatic(self._now, now)
-            return self._now
+            self._snapshot = _automatic(self._snapshot, now)
+            return self._snapshot
         opened = mode is Mode.OPEN
-        self._now = replace(
-            self._now,
+        self._snapshot = replace(
+            self._snapshot,
             phase=Phase.OPEN if opened else Phase.CLOSED,
             mode=mode,
-            epoch=self._now.epoch + 1,
+            epoch=self._snapshot.epoch + 1,
             failures=0,
             openings=0,
             since=now,
@@ -147,18 +147,18 @@ class Breaker:
             note=note,
             until=until,
         )
-        return self._now
+        return self._snapshot
 
     def tick(self, now: float) -> bool:
         """Let a forced mode end when its `until` has passed; True when it did."""
-        before = self._now
-        self._now = self.state(now)
-        return self._now is not before
+        before = self._snapshot
+        self._snapshot = self.state(now)
+        return self._snapshot is not before
 
     def state(self, now: float) -> Snapshot:
         """The snapshot as it is at `now`, for screens; changes nothing."""
-        over = self._now.until is not None and now >= self._now.until
-        return _automatic(self._now, now) if over else self._now
+        over = self._snapshot.until is not None and now >= self._snapshot.until
+        return _automatic(self._snapshot, now) if over else self._snapshot
 
     def would_permit(self, now: float) -> bool:
         """Whether `permit` would give one; changes nothing."""
@@ -179,27 +179,27 @@ class Breaker:
         return now >= state.probe_at or now < state.since - self._rules.open_max
 
     def _well(self, now: float) -> None:
-        if self._now.phase is Phase.HALF_OPEN:
-            self._now = replace(
-                self._now, phase=Phase.CLOSED, failures=0, openings=0, since=now, cause="", probe_at=None
+        if self._snapshot.phase is Phase.HALF_OPEN:
+            self._snapshot = replace(
+                self._snapshot, phase=Phase.CLOSED, failures=0, openings=0, since=now, cause="", probe_at=None
             )
-        elif self._now.failures:
-            self._now = replace(self._now, failures=0, cause="")
+        elif self._snapshot.failures:
+            self._snapshot = replace(self._snapshot, failures=0, cause="")
 
     def _failed(self, signal: Signal, cause: str, now: float, jitter: float) -> None:
-        self._now = replace(self._now, failures=self._now.failures + 1, cause=cause)
-        if self._now.mode is Mode.CLOSED:
+        self._snapshot = replace(self._snapshot, failures=self._snapshot.failures + 1, cause=cause)
+        if self._snapshot.mode is Mode.CLOSED:
             return
-        at_once = self._now.phase is Phase.HALF_OPEN or signal is Signal.LOGIN_REJECTED
-        if at_once or self._now.failures >= self._rules.failures:
+        at_once = self._snapshot.phase is Phase.HALF_OPEN or signal is Signal.LOGIN_REJECTED
+        if at_once or self._snapshot.failures >= self._rules.failures:
             self._open(signal, now, jitter)
 
     def _open(self, signal: Signal, now: float, jitter: float) -> None:
-        self._now = replace(
-            self._now,
+        self._snapshot = replace(
+            self._snapshot,
             phase=Phase.OPEN,
-            epoch=self._now.epoch + 1,
-            openings=self._now.openings + 1,
+            epoch=self._snapshot.epoch + 1,
+            openings=self._snapshot.openings + 1,
             since=now,
             probe_at=now + self._opening(signal, jitter),
         )
@@ -208,7 +208,7 @@ class Breaker:
         login = signal is Signal.LOGIN_REJECTED
         first = self._rules.open_for_login if login else self._rules.open_for
         # The exponent is bounded: a relay away for weeks would overflow the float.
-        wait = min(first * 2.0 ** min(self._now.openings, 32), self._rules.open_max) * (1 + JITTER * jitter)
+        wait = min(first * 2.0 ** min(self._snapshot.openings, 32), self._rules.open_max) * (1 + JITTER * jitter)
         return max(wait, self._rules.open_for_login) if login else wait
 
 

@@ -101,9 +101,8 @@ _GREY = r"gr[ea]y-?\s?list|postgrey"
 _K = Kind
 RULES: tuple[Rule, ...] = (
     # A reply that is none (code -1): the conversation is out of step. The server may have taken a whole body.
-    _rule(_BEFORE_MAIL, "-1", None, None, _K.RELAY, "the relay sent no SMTP reply", "-1 HTTP/1.1 400"),
     _rule(_FINAL, "-1", None, None, _K.UNKNOWN, "the final reply could not be read", "-1 \x00\x00"),
-    _rule(_OF_MESSAGE, "-1", None, None, _K.RELAY, "the relay sent no SMTP reply", "-1 hello"),
+    _rule(_ALL, "-1", None, None, _K.RELAY, "the relay sent no SMTP reply", "-1 HTTP/1.1 400"),
     # Only the final reply can accept; any other success or go-ahead here answers a question nobody asked.
     _rule(_FINAL, "2..", None, None, _K.ACCEPTED, "accepted", "250 2.0.0 Ok: queued as 4BqT1c2Yz1z9sTL"),
     _rule(_FINAL, "[^45]..", None, None, _K.UNKNOWN, "the final reply was not one", "354 go ahead"),
