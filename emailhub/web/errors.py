@@ -48,8 +48,8 @@ class Answer(Struct, frozen=True):
         return msgspec.json.encode(self.body)
 
 
-ErrorPage: TypeAlias = Callable[[ErrorBody, str], str]
-"""Makes the HTML page of an error for a person, given the path prefix of the hub."""
+ErrorPage: TypeAlias = Callable[[ErrorBody, bool], str]
+"""Makes the HTML page of an error, given whether its reader may see the dashboard."""
 
 
 class WebError(EmailhubError):

@@ -161,7 +161,7 @@ class Guard:
         return f"{self._prefix}/login?next={quote(wanted, safe='/')}"
 
     async def _reply(self, reply: Answer, send: _Outgoing, *, html: bool) -> None:
-        body = self._error_page(reply.body, self._prefix).encode() if html else reply.json()
+        body = self._error_page(reply.body, False).encode() if html else reply.json()
         kind = b"text/html; charset=utf-8" if html else b"application/json"
         more = [(name.encode(), value.encode("latin-1")) for name, value in reply.headers]
         await send.whole(reply.status, [(b"content-type", kind), *more], body)

@@ -76,6 +76,6 @@ def _response(request: AnyRequest, reply: Answer, error_page: ErrorPage) -> Resp
     seen = visit(request)
     headers = dict(reply.headers)
     if seen.html:
-        page = error_page(reply.body, seen.prefix)
+        page = error_page(reply.body, seen.caller.trusted)
         return Response(page, status_code=reply.status, headers=headers, media_type="text/html")
     return Response(reply.json(), status_code=reply.status, headers=headers, media_type="application/json")

@@ -75,11 +75,14 @@ class Paper:
         frame: dict[str, Any] = {"layout": "base.html", "banners": _insecure(visit(request)), "theme": _theme(request)}
         return _html(self._render(template, None, **frame, **facts), status, [])
 
-    def error(self, body: ErrorBody, _prefix: str) -> str:
-        """The page of an error, for a person. It asks nothing of the outbox, which may be what failed."""
+    def error(self, body: ErrorBody, known: bool) -> str:
+        """The page of an error, for a person; `known` ones find the way on from it.
+
+        It asks nothing of the outbox, which may be what failed.
+        """
         heading = _HEADINGS.get(body.statusCode, "That did not work")
         facts: dict[str, Any] = {"status": body.statusCode, "heading": heading, "text": body.message}
-        return self._render("error.html", None, layout="base.html", **facts)
+        return self._render("error.html", None, layout="base.html", signed_in=known, **facts)
 
     def onward(self, path: str, said: Flash | None = None) -> Redirect:
         """After a POST: go to the page `path`, which shows `said`."""

@@ -83,6 +83,14 @@ async def test_what_is_not_there_is_said_in_words(hub: WebHub, path: str) -> Non
     assert "Traceback" not in text
 
 
+async def test_an_error_shows_the_way_on_to_those_who_may_go_it(hub: WebHub, tmp_path: Path) -> None:
+    assert "Go to the overview" in await page(hub, "/nothing", 404)
+    async with web_hub(tmp_path / "closed", CLOSED) as closed:
+        stranger = await closed.client.post("/send", headers=HTML | {"Sec-Fetch-Site": "cross-site"})
+        assert stranger.status_code == 403
+        assert "Go to the overview" not in stranger.text
+
+
 async def test_under_a_prefix_every_link_carries_it(tmp_path: Path) -> None:
     options = WebOptions(public_url="https://mail.example.org/hub")
     async with web_hub(tmp_path, options=options) as hub:
