@@ -81,7 +81,7 @@ class Stage:
         )
 
     def breaker(self, **fields: Any) -> None:
-        self.fuse._breaker._now = replace(Snapshot(), **fields)
+        self.fuse._breaker._snapshot = replace(Snapshot(), **fields)
 
     async def flow(self) -> Flow:
         return await self.board.flow()
