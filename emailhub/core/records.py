@@ -188,7 +188,10 @@ class AttemptResult(Struct, frozen=True):
 
 
 class AttemptRecord(Struct, frozen=True, kw_only=True):
-    """One SMTP transaction. `finished_at` is None while it runs; `counted` says if it used an attempt."""
+    """One SMTP transaction. `finished_at` is None while it runs; `counted` says if it used an attempt.
+
+    `why` is one plain line that says why this relay carried it, "" when the message belongs to it anyhow.
+    """
 
     id: int
     message: str
@@ -201,6 +204,7 @@ class AttemptRecord(Struct, frozen=True, kw_only=True):
     results: tuple[AttemptResult, ...]
     transcript: tuple[Line, ...]
     session: Session
+    why: str = ""
 
 
 class Event(Struct, frozen=True):

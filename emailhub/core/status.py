@@ -62,8 +62,44 @@ class PoolFacts(Struct, frozen=True, kw_only=True):
     closes: dict[str, int] = field(default_factory=dict)
 
 
+class ChaosStatus(Struct, frozen=True, kw_only=True):
+    """How the built-in chaos relay behaves: the probability (0 to 1) of each trouble, `delay` seconds when slow."""
+
+    transient: float = 0.0
+    permanent: float = 0.0
+    drop: float = 0.0
+    slow: float = 0.0
+    delay: float = 3.0
+
+
+class LimitStatus(Struct, frozen=True, kw_only=True):
+    """One rate a relay is held to: at most `limit` recipients in any span of `seconds`.
+
+    `used` of them are used up in the span that ends now; `free_at` is when more may go (unix seconds), None: now.
+    """
+
+    limit: int
+    seconds: float
+    used: int
+    free_at: float | None = None
+
+
+class Suspension(Struct, frozen=True, kw_only=True):
+    """A from-domain that a relay does not let send: since when, the `reply` that said so, and the next try's time."""
+
+    domain: str
+    since: float
+    reply: str
+    next_try: float
+
+
 class RelayStatus(Struct, frozen=True, kw_only=True):
-    """A relay: where it is, what its breaker says, and what it is doing."""
+    """A relay: where it is, what its breaker says, and what it is doing.
+
+    `domains` are the from-domains it may carry (empty: all); the lower its `priority` the sooner it is asked, `weight`
+    divides mail among equals. `draining`: it gets no new mail. `covers` names the relays whose mail it carries while
+    they cannot; `covered_by` those that carry its own since `covered_since`, `covered_why` in words.
+    """
 
     name: str
     host: str
@@ -74,6 +110,17 @@ class RelayStatus(Struct, frozen=True, kw_only=True):
     in_flight: int
     pool: PoolFacts
     last_sent_at: float | None = None
+    domains: tuple[str, ...] = ()
+    priority: int = 0
+    weight: int = 1
+    draining: bool = False
+    limits: tuple[LimitStatus, ...] = ()
+    suspended: tuple[Suspension, ...] = ()
+    covers: tuple[str, ...] = ()
+    covered_by: tuple[str, ...] = ()
+    covered_since: float | None = None
+    covered_why: str = ""
+    chaos: ChaosStatus | None = None
 
 
 class OutboxStatus(Struct, frozen=True, kw_only=True):

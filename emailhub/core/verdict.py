@@ -76,11 +76,16 @@ class Line(Struct, frozen=True):
 
 
 class Session(Struct, frozen=True):
-    """The connection an attempt used: `peer` address, `tls` such as "TLSv1.3" or "", `uses` counts messages on it."""
+    """The connection an attempt used: `peer` address, `tls` such as "TLSv1.3" or "", `uses` counts messages on it.
+
+    `id` names the connection among all of this process; `stages` are (stage, milliseconds it took), in order.
+    """
 
     peer: str = ""
     tls: str = ""
     uses: int = 1
+    id: str = ""
+    stages: tuple[tuple[str, float], ...] = ()
 
 
 class Report(Struct, frozen=True):
