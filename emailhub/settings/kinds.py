@@ -37,7 +37,9 @@ class Kind:
     secret: bool = False
 
 
-def _scalar(parse: Callable[[str], Any]) -> Callable[[Raw], Any]:
+def scalar(parse: Callable[[str], Any]) -> Callable[[Raw], Any]:
+    """A parser of one text without control characters."""
+
     def read(raw: Raw) -> Any:
         if not isinstance(raw, str):
             raise ValueError("one value, not several")
@@ -48,12 +50,14 @@ def _scalar(parse: Callable[[str], Any]) -> Callable[[Raw], Any]:
     return read
 
 
-def _several(parse: Callable[[str], Any]) -> Callable[[Raw], tuple[Any, ...]]:
+def several(parse: Callable[[str], Any]) -> Callable[[Raw], tuple[Any, ...]]:
+    """A parser of a list, or of texts separated by commas."""
+
     def read(raw: Raw) -> tuple[Any, ...]:
         if isinstance(raw, dict):
             raise ValueError("a list, not a table")
         items = raw.split(",") if isinstance(raw, str) else raw
-        return tuple(_scalar(parse)(item.strip()) for item in items if item.strip())
+        return tuple(scalar(parse)(item.strip()) for item in items if item.strip())
 
     return read
 
@@ -69,7 +73,7 @@ def _bounded(
             raise ValueError(f"at most {show(most)}")
         return value
 
-    return _scalar(read)
+    return scalar(read)
 
 
 def _whole(text: str) -> int:
@@ -114,12 +118,12 @@ def choice(*words: str) -> Kind:
             raise ValueError("not one of them")
         return text.lower()
 
-    return Kind(" · ".join(f"`{word}`" for word in words), f"one of {', '.join(words)}", _scalar(parse))
+    return Kind(" · ".join(f"`{word}`" for word in words), f"one of {', '.join(words)}", scalar(parse))
 
 
 def words(example: str) -> Kind:
     """A comma-separated list of texts."""
-    return Kind("list", f"texts separated by commas, such as {example}", _several(str), ", ".join)
+    return Kind("list", f"texts separated by commas, such as {example}", several(str), ", ".join)
 
 
 def path(what: Literal["file", "folder", "new file"], example: str) -> Kind:
@@ -131,7 +135,7 @@ def path(what: Literal["file", "folder", "new file"], example: str) -> Kind:
             raise ValueError(f"there is no such {what}")
         return value
 
-    return Kind("path", f"the path of a {what}, such as {example}", _scalar(parse))
+    return Kind("path", f"the path of a {what}, such as {example}", scalar(parse))
 
 
 def url(schemes: Iterable[str], example: str, wrap: Callable[[str], Any] = str, *, secret: bool = False) -> Kind:
@@ -142,7 +146,7 @@ def url(schemes: Iterable[str], example: str, wrap: Callable[[str], Any] = str, 
         _check_url(text, allowed)
         return wrap(text)
 
-    return Kind("URL", f"a URL such as {example}", _scalar(parse), secret=secret)
+    return Kind("URL", f"a URL such as {example}", scalar(parse), secret=secret)
 
 
 def _check_url(text: str, schemes: tuple[str, ...]) -> None:
@@ -244,31 +248,31 @@ def _sender(text: str) -> str:
     return text
 
 
-TEXT = Kind("text", "a text", _scalar(str))
-SECRET = Kind("secret", "a secret text", _scalar(Secret), secret=True)
-KEY = Kind("secret", "a key of printable ASCII", _scalar(_key), secret=True)
+TEXT = Kind("text", "a text", scalar(str))
+SECRET = Kind("secret", "a secret text", scalar(Secret), secret=True)
+KEY = Kind("secret", "a key of printable ASCII", scalar(_key), secret=True)
 KEYS = Kind(
     "list of secrets",
     "keys separated by commas",
-    _several(_key),
+    several(_key),
     lambda keys: ", ".join(str(key) for key in keys),
     secret=True,
 )
-BOOLEAN = Kind("yes/no", "true, false, yes, no, on, off, 1 or 0", _scalar(units.boolean), units.boolean_text)
+BOOLEAN = Kind("yes/no", "true, false, yes, no, on, off, 1 or 0", scalar(units.boolean), units.boolean_text)
 PORT = integer(1, 65535, 8000)
 SMTP_PORT = integer(1, 65535, 587)
-HOST = Kind("host", "a host name or IP address, such as smtp.example.com", _scalar(_host))
-LISTEN = Kind("host", "an address to listen on, such as 127.0.0.1 or 0.0.0.0", _scalar(_host))
-HOSTS = Kind("list of hosts", "host names separated by commas", _several(_host), ", ".join)
+HOST = Kind("host", "a host name or IP address, such as smtp.example.com", scalar(_host))
+LISTEN = Kind("host", "an address to listen on, such as 127.0.0.1 or 0.0.0.0", scalar(_host))
+HOSTS = Kind("list of hosts", "host names separated by commas", several(_host), ", ".join)
 NETWORKS = Kind(
     "list of networks",
     "networks separated by commas, such as 10.0.0.0/8,192.168.1.7",
-    _several(_network),
+    several(_network),
     lambda networks: ", ".join(str(network) for network in networks),
 )
-SENDER = Kind("address", "an address such as mail@example.com or Name <mail@example.com>", _scalar(_sender))
-SITE = Kind("URL", "a URL such as https://mail.example.com/emailhub", _scalar(_site))
-AMQP = Kind("URL", "a URL such as amqp://user:password@rabbit:5672/vhost", _scalar(_amqp), secret=True)
+SENDER = Kind("address", "an address such as mail@example.com or Name <mail@example.com>", scalar(_sender))
+SITE = Kind("URL", "a URL such as https://mail.example.com/emailhub", scalar(_site))
+AMQP = Kind("URL", "a URL such as amqp://user:password@rabbit:5672/vhost", scalar(_amqp), secret=True)
 REDIS = url(("redis", "rediss"), "redis://redis:6379/0", SecretUrl, secret=True)
 WEBHOOK = url(("http", "https"), "https://alerts.example.com/hook", SecretLink, secret=True)
 TABLE = Kind("JSON", 'a JSON object such as {"x-queue-type": "quorum"}', _table, json.dumps)
