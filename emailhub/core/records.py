@@ -7,6 +7,7 @@ from msgspec import Struct
 from emailhub.core.delivery import OnUnknown, Outcome, Reason, Standing, State, Wish
 from emailhub.core.message import Priority
 from emailhub.core.reply import Reply
+from emailhub.core.status import ChaosStatus
 from emailhub.core.verdict import Line, Session, Stage
 
 Scalar = str | int | float | bool | None
@@ -211,7 +212,8 @@ class Event(Struct, frozen=True):
     """Something that happened. `id` grows by one with every event and never repeats, also across restarts.
 
     `kind` of a message: accepted, sending, queued, sent, deferred, failed, held, canceled, wish, copied, dead_letter;
-    of a relay: breaker_opened, breaker_probing, breaker_closed, breaker_forced, breaker_auto; of neither: unreadable.
+    of a relay: breaker_opened, breaker_probing, breaker_closed, breaker_forced, breaker_auto, chaos_set;
+    of neither: unreadable.
     `message` and `relay` say whom it concerns, `data` holds only short facts (never a body): text, actor, reason,
     state, recipients, due_at …
     """
@@ -293,3 +295,10 @@ class BreakerRecord(Struct, frozen=True, kw_only=True):
 
     relay: str
     snapshot: bytes
+
+
+class ChaosRecord(Struct, frozen=True):
+    """How the chaos relay behaves as stored: as set last, and what the settings said when that was set."""
+
+    behaviour: ChaosStatus
+    configured: ChaosStatus

@@ -13,6 +13,8 @@ from emailhub.core.breaker import Mode, Snapshot
 from emailhub.core.delivery import Reason
 from emailhub.core.errors import NotFound, WrongState
 from emailhub.core.records import Detail
+from emailhub.core.status import ChaosStatus
+from emailhub.engine.chaos import ChaosSwitch
 from emailhub.engine.fuse import Fuse
 from emailhub.engine.ports import History
 
@@ -42,7 +44,8 @@ class Verbs(Protocol):
 
 
 class Desk:
-    """The operator's verbs. `relay` is where new copies go; `fuses` the breakers by relay."""
+    """The operator's verbs. `relay` is where new copies go; `fuses` the breakers by relay; `chaos` the switch of the
+    relay that makes trouble on purpose, if there is one."""
 
     def __init__(
         self,
@@ -55,7 +58,9 @@ class Desk:
         wake: Callable[[], None],
         now: Callable[[], float],
         entropy: Callable[[int], bytes],
+        chaos: ChaosSwitch | None = None,
     ) -> None:
+        self._chaos = chaos
         self._verbs = verbs
         self._history = history
         self._fuses = fuses
@@ -103,6 +108,12 @@ class Desk:
         log.warning("breaker forced", relay=relay, mode=mode.value, actor=str(actor), note=note, until=until)
         self._wake()
         return snapshot
+
+    async def set_chaos(self, status: ChaosStatus, actor: Actor) -> ChaosStatus:
+        """Make the chaos relay behave like `status`. Raises InvalidMessage; NotFound when there is no such relay."""
+        if self._chaos is None:
+            raise NotFound("relay", "chaos")
+        return await self._chaos.set(status, str(actor))
 
     async def _done(self, verb: str, id: str, actor: Actor, reason: str) -> Detail:
         self._wake()
