@@ -1,6 +1,6 @@
 """A real SMTP server that does what a test tells it: refuse, stall, drip, lie, hang up at any step; fast otherwise.
 
-In a test: `async with SmtpServer() as server: server.on("RCPT", "550 5.1.1 no", to="ann@x.test")`.
+In a test: `async with SmtpServer(chunking=True) as server: server.on("RCPT", "550 5.1.1 no", to="ann@x.test")`.
 As a process: `python -m tests.support.smtp_server --port 2525 --log ledger.jsonl` (a JSON line per accepted message).
 """
 
@@ -25,14 +25,20 @@ from typing import IO, Any, Self
 EXTENSIONS = ("PIPELINING", "SIZE 26214400", "8BITMIME", "ENHANCEDSTATUSCODES", "SMTPUTF8")
 SILENCE = b""
 """As a rule's reply: say nothing."""
-STEPS = ("CONNECT", "EHLO", "HELO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA", "BODY", "DOT", "RSET", "NOOP", "QUIT")
+STEPS = (
+    "CONNECT", "EHLO", "HELO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA", "BDAT", "BODY", "DOT", "RSET", "NOOP", "QUIT"
+)  # fmt: skip
 _MESSAGE_ID = re.compile(rb"^message-id:\s*(\S+)", re.IGNORECASE | re.MULTILINE)
 _END = b"\r\n.\r\n"
+_BDAT = re.compile(r"(\d+)( LAST)?", re.IGNORECASE)
 
 
 @dataclass
 class Rule:
-    """What to do at `step` (BODY: once `after` bytes of it came) instead of, or around, the usual reply.
+    """What to do at `step` instead of, or around, the usual reply.
+
+    BODY: once `after` bytes of the message came; DOT: when all of it is there; both by DATA or BDAT. BDAT: when a chunk
+    is there, the last one too; `deaf`: at once, and the chunk is read as if it were commands.
 
     Only for RCPT to `to`, on the `connection`-th connection, for the first `times` hits, when given. `reply` None: the
     usual one. First `hold` is awaited, then `delay` seconds; `drip` seconds between two bytes of the reply; `close` is
@@ -50,6 +56,7 @@ class Rule:
     close: str = ""
     after: int = 0
     taken: bool = False
+    deaf: bool = False
     hits: int = 0
     reached: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -102,7 +109,8 @@ class Session:
 class SmtpServer:
     """Listens on 127.0.0.1 (a free port unless given) and keeps what it saw.
 
-    `tls`: "implicit", "starttls" or "", with `context` (server side). `users`: AUTH is offered, and demanded, where
+    `pipelining` and `chunking` offer, or do not, what they are named after. `tls`: "implicit", "starttls" or "", with
+    `context` (server side). `users`: AUTH is offered, and demanded, where
     there are any. `latency`: every turn of the client is answered that many seconds later.
     """
 
@@ -112,6 +120,8 @@ class SmtpServer:
         host: str = "127.0.0.1",
         port: int = 0,
         extensions: Sequence[str] = EXTENSIONS,
+        pipelining: bool | None = None,
+        chunking: bool | None = None,
         tls: str = "",
         context: ssl.SSLContext | None = None,
         users: dict[str, str] | None = None,
@@ -122,6 +132,8 @@ class SmtpServer:
     ) -> None:
         self.host, self.port = host, port
         self.extensions, self.tls, self.context = tuple(extensions), tls, context
+        self.offer("PIPELINING", pipelining)
+        self.offer("CHUNKING", chunking)
         self.users, self.mechanisms, self.latency = users or {}, mechanisms, latency
         self.keep, self.ledger = keep, ledger
         self.rules: list[Rule] = []
@@ -131,6 +143,12 @@ class SmtpServer:
         self.open: set[_Connection] = set()
         self._changed = asyncio.Event()
         self._server: asyncio.Server | None = None
+
+    def offer(self, extension: str, offered: bool | None) -> None:
+        """Name `extension` in EHLO, or not, from now on; None leaves it as it is."""
+        if offered is not None:
+            rest = tuple(name for name in self.extensions if name != extension)
+            self.extensions = (*rest, extension) if offered else rest
 
     async def start(self) -> Self:
         """Listen; `port` is set afterwards."""
@@ -167,6 +185,10 @@ class SmtpServer:
         rule = Rule(step, reply, **how)
         self.rules.append(rule)
         return rule
+
+    def script(self, step: str, *replies: str | bytes | None, **how: Any) -> list[Rule]:
+        """A rule for each time `step` is reached, in order; None is the usual reply. Later ones are as usual."""
+        return [self.on(step, reply, times=1, **how) for reply in replies]
 
     async def wait_for(self, count: int, timeout: float = 20.0) -> list[Message]:
         """The messages, once there are `count` of them. Raises TimeoutError."""
@@ -214,6 +236,12 @@ class SmtpServer:
         self.changed()
 
 
+@dataclass
+class _Chunk:
+    left: int
+    last: bool
+
+
 class _Connection(asyncio.Protocol):
     def __init__(self, server: SmtpServer) -> None:
         self.server = server
@@ -223,6 +251,7 @@ class _Connection(asyncio.Protocol):
         self.blocked = False
         self.encrypting = False
         self.in_body = False
+        self.chunk: _Chunk | None = None
         self.expects_login: list[str] | None = None
         self.session: Session
         self.pending: Message
@@ -234,6 +263,8 @@ class _Connection(asyncio.Protocol):
         self.sender: str | None = None
         self.options = ""
         self.recipients: list[str] = []
+        self.chunks = bytearray()
+        self.spoilt = False
 
     # Transport.
 
@@ -276,8 +307,8 @@ class _Connection(asyncio.Protocol):
     def work(self) -> None:
         done = 0
         while not self.blocked and self.buffer:
-            if self.in_body:
-                if not self.take_body():
+            if self.in_body or self.chunk is not None:
+                if not (self.take_body() if self.in_body else self.take_chunk()):
                     break
             else:
                 end = self.buffer.find(b"\n")
@@ -462,12 +493,61 @@ class _Connection(asyncio.Protocol):
         usual = "354 End data with <CR><LF>.<CR><LF>" if self.recipients else "554 5.5.1 No valid recipients"
         self.act("DATA", usual, begin)
 
+    def do_bdat(self, rest: str) -> None:
+        found = _BDAT.fullmatch(rest.strip())
+        if found is None or "CHUNKING" not in self.server.extensions:
+            self.act("NOOP", "501 5.5.4 Not a chunk" if found is None else "502 5.5.1 Not here", lambda: None)
+            return
+        rule = next((r for r in self.server.rules if r.fits("BDAT", None, self.session.number)), None)
+        if rule is not None and rule.deaf:
+            self.act("BDAT", "500 5.5.2 Command not known", lambda: None)
+            return
+        self.chunk = _Chunk(int(found[1]), bool(found[2]))
+        if not self.chunk.left:
+            self.end_chunk(self.chunk)
+
+    def take_chunk(self) -> bool:
+        """Go on with the chunk in the buffer; False when nobody listens to the rest."""
+        assert self.chunk is not None
+        piece = self.buffer[: self.chunk.left]
+        del self.buffer[: len(piece)]
+        self.chunks += piece
+        self.chunk.left -= len(piece)
+        self.session.body_bytes += len(piece)
+        if self.stops_at(len(self.chunks)):
+            return False
+        if not self.chunk.left:
+            self.end_chunk(self.chunk)
+        return True
+
+    def end_chunk(self, chunk: _Chunk) -> None:
+        self.chunk = None
+        rule = next((r for r in self.server.rules if r.fits("BDAT", None, self.session.number)), None)
+        if not self.recipients:
+            self.act("BDAT", "503 5.5.1 No valid recipients", lambda: None)
+            self.chunks.clear()
+        elif self.spoilt:
+            self.act("BDAT", "503 5.5.1 An earlier chunk was refused", lambda: None)
+        elif chunk.last:
+            self.pending = self.message(bytes(self.chunks))
+            self.act("BDAT" if rule else "DOT", "250 2.0.0 Ok: queued", self.record)
+            self.forget()
+        else:
+            self.spoilt = True
+            self.act("BDAT", "250 2.0.0 Ok, more", lambda: setattr(self, "spoilt", False))
+
+    def stops_at(self, size: int) -> bool:
+        """True when a rule for BODY was used, after which whatever follows is not listened to."""
+        rule = next((r for r in self.server.rules if r.fits("BODY", None, self.session.number)), None)
+        if rule is None or size < rule.after:
+            return False
+        self.act("BODY", "554 5.6.0 Enough of this", lambda: None)
+        self.blocked = True
+        return True
+
     def take_body(self) -> bool:
         """Go on with the body in the buffer; False when more of it has to come first."""
-        rule = next((r for r in self.server.rules if r.fits("BODY", None, self.session.number)), None)
-        if rule is not None and len(self.buffer) >= rule.after:
-            self.act("BODY", "554 5.6.0 Enough of this", lambda: None)
-            self.blocked = True  # whatever follows is not listened to
+        if self.stops_at(len(self.buffer)):
             return False
         end = 0 if self.buffer.startswith(b".\r\n") else self.buffer.find(_END)
         if end < 0:
@@ -476,17 +556,13 @@ class _Connection(asyncio.Protocol):
         del self.buffer[: end + (len(_END) if end else 3)]
         self.in_body = False
         data = data[1:] if data.startswith(b"..") else data
-        self.pending = Message(
-            self.sender or "",
-            self.recipients,
-            self.options,
-            data.replace(b"\n..", b"\n."),
-            self.session.number,
-            time.time(),
-        )
+        self.pending = self.message(data.replace(b"\n..", b"\n."))
         self.act("DOT", "250 2.0.0 Ok: queued", self.record)
         self.forget()
         return True
+
+    def message(self, data: bytes) -> Message:
+        return Message(self.sender or "", self.recipients, self.options, data, self.session.number, time.time())
 
     def record(self) -> None:
         self.server.take(self.pending)
@@ -523,6 +599,7 @@ async def _serve(options: argparse.Namespace) -> None:
             context=context,
             users=users,
             latency=options.latency / 1000,
+            chunking=options.chunking,
             keep=False,
             ledger=ledger,
         )
@@ -542,6 +619,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="0: a free one, printed as `listening on PORT`")
     parser.add_argument("--log", default="", help="append a JSON line for every accepted message")
     parser.add_argument("--latency", type=float, default=0.0, help="milliseconds before every turn is answered")
+    parser.add_argument("--chunking", action="store_true", help="offer CHUNKING")
     parser.add_argument("--user", action="append", default=[], metavar="NAME:PASSWORD")
     parser.add_argument("--tls", default="", choices=("", "implicit", "starttls"))
     parser.add_argument("--cert", default="")

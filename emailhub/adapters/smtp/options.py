@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import ssl
+from collections.abc import Awaitable, Callable
 from enum import StrEnum
 
 from msgspec import Struct
@@ -33,7 +34,8 @@ class Timeouts(Struct, frozen=True, kw_only=True):
     `connect` covers name resolution, and TCP over all addresses; `greeting` the TLS handshake on port 465, then again
     the greeting; `command` EHLO, STARTTLS, AUTH, MAIL, RCPT, DATA, and each 64 KiB of the body; `final` the reply to
     the dot (RFC 5321 §4.5.3.2.6: at least 10 minutes, a shorter one makes duplicates); `reset` RSET, whose answer
-    decides only whether the connection is kept.
+    decides only whether the connection is kept. `min_rate` is in bytes per second: a server that takes a body slower
+    than that for longer than `command` is given up.
     """
 
     connect: float = 30.0
@@ -41,6 +43,7 @@ class Timeouts(Struct, frozen=True, kw_only=True):
     command: float = 60.0
     final: float = 600.0
     reset: float = 10.0
+    min_rate: float = 500.0
 
 
 class SmtpOptions(Struct, frozen=True, kw_only=True):
@@ -48,7 +51,9 @@ class SmtpOptions(Struct, frozen=True, kw_only=True):
 
     With `ca` only its certificates are trusted, without it the system's. `local_hostname` is our name in EHLO; without
     one the machine's if it has a dot, else the address literal of our end of the connection (RFC 5321 §4.1.3).
-    `idle_for` and `max_age` are seconds.
+    `idle_for` and `max_age` are seconds. `pipelining` and `chunking` say whether PIPELINING (RFC 2920) and CHUNKING
+    (RFC 3030) are used where the server offers them. `token` gives a bearer token for `user` (XOAUTH2) and stands in
+    for the password.
     """
 
     host: str
@@ -63,11 +68,15 @@ class SmtpOptions(Struct, frozen=True, kw_only=True):
     max_age: float = 300.0
     idle_for: float = 30.0
     pipelining: bool = True
+    chunking: bool = True
+    token: Callable[[], Awaitable[str]] | None = None
     login_pause: float = 60.0
     timeouts: Timeouts = Timeouts()
 
     def __post_init__(self) -> None:
-        if bool(self.user) != bool(self.password):
+        if self.token is not None and (self.password or not self.user):
+            raise ValueError("an SMTP token needs a user and stands in for the password: set both, and no password")
+        if self.token is None and bool(self.user) != bool(self.password):
             raise ValueError("SMTP user and password must be set together")
         if self.user and self.tls is TlsMode.NONE:
             raise ValueError("an SMTP login is never sent unencrypted: set TLS to auto, implicit or starttls")
@@ -75,6 +84,8 @@ class SmtpOptions(Struct, frozen=True, kw_only=True):
             raise ValueError(
                 f"the name for EHLO must be a host name or an address literal, not {self.local_hostname!r}"
             )
+        if self.timeouts.min_rate <= 0:
+            raise ValueError("the least rate of an SMTP body must be above 0 bytes a second")
         if self.connections < 1 or self.messages_per_connection < 1:
             raise ValueError("SMTP connections and messages per connection must be at least 1")
 
