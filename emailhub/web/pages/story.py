@@ -9,8 +9,7 @@ from msgspec import Struct
 
 from emailhub.core.delivery import State
 from emailhub.core.records import AttemptRecord, Detail, Event
-from emailhub.core.verdict import Kind, Line
-from emailhub.web.pages import words
+from emailhub.web.pages import talk, words
 
 FACES = {
     "http": "HTTP",
@@ -20,8 +19,8 @@ FACES = {
     "cli": "the command line",
 }
 _COPY = "copy of "
-_RELEASED = "released"
-_ARROWS = {"client": "›", "server": "‹", "note": "·"}
+_NAMED = 3
+"""Up to so many addresses are named in a sentence; more are counted, and listed below it."""
 _TONES = {State.SENT: "ok", State.FAILED: "bad", State.DEFERRED: "warn", State.HELD: "info"}
 _TITLES = {
     "queued": ("…", "neutral", "Given back"),
@@ -36,28 +35,21 @@ _TITLES = {
     "breaker_probing": ("◐", "warn", "Probing"),
     "breaker_closed": ("✓", "ok", "Breaker closed"),
     "breaker_auto": ("↻", "info", "Back to automatic"),
+    "relay_covered": ("⇄", "warn", "Carried by another relay"),
+    "relay_returned": ("✓", "ok", "Carries its own mail again"),
+    "sender_suspended": ("‖", "warn", "Sender suspended"),
+    "sender_resumed": ("✓", "ok", "Sender may send again"),
 }
 _RETRIED = ("↻", "info", "Retried")
 _CALM = frozenset({"breaker_probing", "breaker_closed", "breaker_auto"})
 """These carry the text of the trouble that is over, or being looked at."""
-_KINDS = {Kind.PERMANENT.value: "refused", _RELEASED: "given back"}
 _OF_ATTEMPTS = frozenset({"sending", "sent"})
 
 
-class Talk(Struct, frozen=True):
-    """A line of the conversation as shown; `at` is empty where the time is that of the line before."""
-
-    at: str
-    side: str
-    arrow: str
-    text: str
-    refusal: bool
-
-
 class Step(Struct, frozen=True, kw_only=True):
-    """One entry of the timeline. An attempt has `lines`, its meaning in `texts`, and is `open` when it is the last.
+    """One entry of the timeline. An attempt has its conversation, its meaning in `texts`, and `why` its relay had it.
 
-    `link` is the id of another message that has to do with it.
+    The last attempt is `open`. `link` is the id of another message that has to do with it.
     """
 
     key: str
@@ -69,8 +61,11 @@ class Step(Struct, frozen=True, kw_only=True):
     facts: str = ""
     text: str = ""
     attempt: AttemptRecord | None = None
-    lines: tuple[Talk, ...] = ()
+    why: str = ""
     texts: tuple[str, ...] = ()
+    lines: tuple[talk.Talk, ...] = ()
+    stages: tuple[talk.Stretch, ...] = ()
+    answers: tuple[talk.Answer, ...] = ()
     open: bool = False
     link: str = ""
 
@@ -124,8 +119,11 @@ def _attempt(attempt: AttemptRecord, now: float, *, open: bool) -> Step:
         outcome=f"running for {words.coarse(now - attempt.started_at)}" if running else _outcome(attempt),
         facts=" · ".join(_session(attempt)),
         attempt=attempt,
-        lines=tuple(_talk(attempt.transcript)),
+        why=attempt.why,
         texts=_meanings(attempt),
+        lines=talk.lines(attempt),
+        stages=talk.stretches(attempt),
+        answers=talk.answers(attempt) if len(attempt.results) > 1 else (),
         open=open,
     )
 
@@ -137,7 +135,7 @@ def _tone(attempt: AttemptRecord) -> str:
 
 
 def _outcome(attempt: AttemptRecord) -> str:
-    counts = Counter(_KINDS.get(result.kind, result.state.value) for result in attempt.results)
+    counts = Counter(talk.said(result) for result in attempt.results)
     if len(attempt.results) == 1:
         return next(iter(counts))
     return ", ".join(f"{count} {word}" for word, count in counts.items())
@@ -151,9 +149,7 @@ def _session(attempt: AttemptRecord) -> list[str]:
         facts.append(session.tls.replace("TLSv", "TLS "))
     if session.peer:
         facts.append(session.peer)
-    if session.uses > 1:
-        facts.append(f"connection used again ({_ordinal(session.uses)} message)")
-    return facts
+    return [*facts, used] if (used := talk.connection(attempt)) else facts
 
 
 def _meanings(attempt: AttemptRecord) -> tuple[str, ...]:
@@ -164,22 +160,13 @@ def _meanings(attempt: AttemptRecord) -> tuple[str, ...]:
     several = len(groups) > 1
     lines = []
     for (text, kind), addresses in groups.items():
-        who = f"{', '.join(addresses)}: " if several else ""
-        free = kind in {Kind.RELAY, Kind.SENDER, _RELEASED}
-        lines.append(f"{who}{text}{' · attempt not counted' if free else ''}")
+        who = f"{_people(addresses)}: " if several else ""
+        lines.append(f"{who}{talk.meaning(text, kind)}")
     return tuple(lines)
 
 
-def _talk(lines: Sequence[Line]) -> list[Talk]:
-    shown = []
-    before = ""
-    for line in lines:
-        at = f"{line.at:,.0f} ms"
-        refusal = line.side == "server" and line.text[:1] in {"4", "5"}
-        side = line.side if line.side in _ARROWS else "note"
-        shown.append(Talk("" if at == before else at, side, _ARROWS[side], line.text, refusal))
-        before = at
-    return shown
+def _people(addresses: Sequence[str]) -> str:
+    return ", ".join(addresses) if len(addresses) <= _NAMED else words.counted(len(addresses), "recipient")
 
 
 def _event(event: Event) -> Step | None:
@@ -243,8 +230,3 @@ def _many(event: Event) -> str:
 def _said(event: Event, name: str) -> str:
     value = event.data.get(name)
     return value if isinstance(value, str) else ""
-
-
-def _ordinal(count: int) -> str:
-    ending = {1: "st", 2: "nd", 3: "rd"}.get(count % 10, "th")
-    return f"{count}th" if count % 100 in {11, 12, 13} else f"{count}{ending}"

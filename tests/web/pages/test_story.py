@@ -52,7 +52,7 @@ async def test_an_attempt_says_what_became_of_each_recipient() -> None:
     assert step.outcome == "1 sent, 1 refused"
     assert step.texts == ("linus@example.net: 250 2.0.0 Ok", "grace@exmaple.com: 550 5.1.1 user unknown")
     assert step.tone == "bad"
-    assert step.facts == "1.00 s · TLS 1.3 · 192.0.2.1:587 · connection used again (41st message)"
+    assert step.facts == "1.00 s · TLS 1.3 · 192.0.2.1:587 · connection, 41st message on it"
 
 
 async def test_trouble_of_the_relay_is_said_not_to_count() -> None:
@@ -119,3 +119,21 @@ def test_a_breaker_tells_why_it_opened_but_not_the_old_cause_when_it_closed() ->
 
 def test_events_of_unknown_kinds_are_left_out() -> None:
     assert story.tell_breaker((Event(1, NOW, "something new", None, "default", {}),)) == ()
+
+
+async def test_an_attempt_over_another_relay_says_why() -> None:
+    attempt = msgspec.structs.replace(_attempt(SENT), why="relay gmail is not sending since 03:12: login refused")
+    step = story.tell(await _detail(), (attempt,), (), NOW)[-1]
+    assert step.why == "relay gmail is not sending since 03:12: login refused"
+
+
+async def test_many_recipients_are_counted_in_the_sentence_and_listed_below_it() -> None:
+    many = [msgspec.structs.replace(SENT, address=f"u{n}@example.net") for n in range(20)]
+    step = story.tell(await _detail(), (_attempt(*many, REFUSED),), (), NOW)[-1]
+    assert step.texts == ("20 recipients: 250 2.0.0 Ok", "grace@exmaple.com: 550 5.1.1 user unknown")
+    assert [answer.word for answer in step.answers] == ["sent"] * 20 + ["refused"]
+    assert step.answers[-1].address == "grace@exmaple.com"
+
+
+async def test_the_only_recipient_is_not_listed_again() -> None:
+    assert story.tell(await _detail(), (_attempt(SENT),), (), NOW)[-1].answers == ()
