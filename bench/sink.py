@@ -1,26 +1,25 @@
 """An SMTP server that takes everything as fast as Python can, and knows what it took and when.
 
-`python -m bench.sink [LATENCY]` listens on a free port of 127.0.0.1, prints it, and answers every turn of a client
-LATENCY seconds later; commands that came together are answered together. Two commands are its own: XRESET forgets,
-XREPORT answers one line of JSON: `count` of messages, `first` and `last` arrival (unix seconds), and with XREPORT ALL
-`arrivals`, the times by recipient.
+`python -m bench.sink [LATENCY] [--no-chunking]` listens on a free port of 127.0.0.1, prints it, and answers every turn of
+a client LATENCY seconds later; commands that came together are answered together. Two commands are its own: XRESET
+forgets, XREPORT answers one line of JSON: `count` of messages, `first` and `last` arrival (unix seconds), and with
+XREPORT ALL `arrivals`, the times by recipient.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
-import sys
 import time
 from typing import Any
 
 import uvloop
 
 _EHLO = (
-    b"250-sink\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-ENHANCEDSTATUSCODES\r\n250 SIZE 52428800\r\n"
+    b"250-sink\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-ENHANCEDSTATUSCODES\r\n%s250 SIZE 52428800\r\n"
 )
 _REPLIES = {
-    b"EHLO": _EHLO,
     b"MAIL": b"250 2.1.0 Ok\r\n",
     b"RCPT": b"250 2.1.5 Ok\r\n",
     b"DATA": b"354 Go on\r\n",
@@ -28,6 +27,7 @@ _REPLIES = {
     b"NOOP": b"250 2.0.0 Ok\r\n",
     b"QUIT": b"221 2.0.0 Bye\r\n",
 }
+_END = b"\r\n.\r\n"
 
 
 class Taken:
@@ -38,11 +38,13 @@ class Taken:
         self.count = 0
         self.first = self.last = 0.0
 
-    def add(self, recipient: str) -> None:
+    def add(self, recipient: bytes) -> bytes:
+        """Count one message; its reply, which names it as a real server's would."""
         self.last = time.time()
         self.first = self.first or self.last
         self.count += 1
-        self.arrivals.setdefault(recipient, []).append(self.last)
+        self.arrivals.setdefault(recipient.decode(), []).append(self.last)
+        return b"250 2.0.0 Ok: queued as %012X\r\n" % self.count
 
     def report(self, *, whole: bool) -> bytes:
         told: dict[str, Any] = {"count": self.count, "first": self.first, "last": self.last}
@@ -54,12 +56,15 @@ class Taken:
 class Session(asyncio.Protocol):
     """One client."""
 
-    def __init__(self, latency: float, taken: Taken) -> None:
+    def __init__(self, latency: float, ehlo: bytes, taken: Taken) -> None:
         self._latency = latency
+        self._replies = _REPLIES | {b"EHLO": ehlo}
         self._taken = taken
-        self._buffer = bytearray()
+        self._buffer = b""
         self._in_body = False
-        self._recipient = ""
+        self._chunk: int | None = None
+        self._last = False
+        self._recipient = b""
         self._open = True
         self._transport: asyncio.Transport
 
@@ -68,14 +73,14 @@ class Session(asyncio.Protocol):
         self._transport.write(b"220 sink ESMTP\r\n")
 
     def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        out = bytearray()
+        self._buffer = self._buffer + data if self._buffer else data
+        out = []
         while (reply := self._turn()) is not None:
-            out += reply
+            out.append(reply)
         if out and self._latency:
-            asyncio.get_running_loop().call_later(self._latency, self._say, bytes(out))
+            asyncio.get_running_loop().call_later(self._latency, self._say, b"".join(out))
         elif out:
-            self._say(bytes(out))
+            self._say(b"".join(out))
 
     def _say(self, out: bytes) -> None:
         if self._open:
@@ -85,24 +90,34 @@ class Session(asyncio.Protocol):
         self._open = False
 
     def _turn(self) -> bytes | None:
-        """The reply to the next command or body in the buffer; None when it is not complete."""
-        mark = b"\r\n.\r\n" if self._in_body else b"\r\n"
+        """The reply to the next command, chunk or body in the buffer; None when it is not complete."""
+        if self._chunk is not None:
+            return self._chunk_taken(self._chunk)
+        mark = _END if self._in_body else b"\r\n"
         end = self._buffer.find(mark)
         if end < 0:
             return None
+        line = self._buffer[:end]
+        self._buffer = self._buffer[end + len(mark) :]
         if self._in_body:
-            del self._buffer[: end + len(mark)]
             self._in_body = False
-            self._taken.add(self._recipient)
-            return b"250 2.0.0 Ok: queued\r\n"
-        line = bytes(self._buffer[:end])
-        del self._buffer[: end + len(mark)]
+            return self._taken.add(self._recipient)
         return self._reply(line)
 
-    def _reply(self, line: bytes) -> bytes:
+    def _chunk_taken(self, size: int) -> bytes | None:
+        if len(self._buffer) < size:
+            return None
+        self._buffer = self._buffer[size:]
+        self._chunk = None
+        return self._taken.add(self._recipient) if self._last else b"250 2.0.0 Ok\r\n"
+
+    def _reply(self, line: bytes) -> bytes | None:
         verb = line[:4].upper()
         if verb == b"RCPT":
-            self._recipient = line[line.find(b"<") + 1 : line.find(b">")].decode()
+            self._recipient = line[line.find(b"<") + 1 : line.find(b">")]
+        elif verb == b"BDAT":
+            self._chunk, self._last = int(line.split()[1]), line.upper().endswith(b"LAST")
+            return self._turn()
         elif verb == b"DATA":
             self._in_body = True
         elif verb == b"XRES":
@@ -110,17 +125,22 @@ class Session(asyncio.Protocol):
             return b"250 2.0.0 Ok\r\n"
         elif verb == b"XREP":
             return self._taken.report(whole=line.endswith(b"ALL"))
-        return _REPLIES.get(verb, b"502 5.5.2 Not known\r\n")
+        return self._replies.get(verb, b"502 5.5.2 Not known\r\n")
 
 
-async def _serve(latency: float) -> None:
+async def _serve(latency: float, *, chunking: bool) -> None:
     taken = Taken()
+    ehlo = _EHLO % (b"250-CHUNKING\r\n" if chunking else b"")
     server = await asyncio.get_running_loop().create_server(
-        lambda: Session(latency, taken), "127.0.0.1", 0, backlog=1024
+        lambda: Session(latency, ehlo, taken), "127.0.0.1", 0, backlog=1024
     )
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    uvloop.run(_serve(float(sys.argv[1]) if len(sys.argv) > 1 else 0.0))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("latency", type=float, nargs="?", default=0.0)
+    parser.add_argument("--no-chunking", action="store_true")
+    options = parser.parse_args()
+    uvloop.run(_serve(options.latency, chunking=not options.no_chunking))
