@@ -8,6 +8,7 @@ EmailhubError
 ├── Refused                              not now: the hub is full, stopping, or its disk is
 ├── BrokerDown                           RabbitMQ did not confirm what was published
 ├── HookFailed                           a web hook did not take what was posted
+├── TokenFailed                          no access token was given for a login
 └── OutboxError                          the database could not be read or written
     ├── OutboxBusy                       another process holds the file
     ├── OutboxFull                       the disk is full
@@ -98,3 +99,11 @@ class BrokerDown(EmailhubError):
 
 class HookFailed(EmailhubError):
     """The receiver of a web hook could not be reached or did not answer 2xx."""
+
+
+class TokenFailed(EmailhubError):
+    """No access token was given. `rejected`: our credentials were refused, and asking again would not help."""
+
+    def __init__(self, message: str, *, rejected: bool = False) -> None:
+        super().__init__(message)
+        self.rejected = rejected

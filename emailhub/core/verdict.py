@@ -50,7 +50,7 @@ class Verdict(Struct, frozen=True):
     """The meaning (`kind`) of what happened at `stage`, with the server's `reply` when there was one.
 
     `text` is one plain line for people; `wait` the delay in seconds the reply named; `greylisted` asks for the slower
-    greylisting schedule.
+    greylisting schedule. `no_token`: who gives out access tokens refused our credentials, so no login was tried.
     """
 
     kind: Kind
@@ -59,11 +59,12 @@ class Verdict(Struct, frozen=True):
     reply: Reply | None = None
     wait: float | None = None
     greylisted: bool = False
+    no_token: bool = False
 
     @property
     def login_rejected(self) -> bool:
-        """True when the relay refused our credentials, which opens the breaker at once."""
-        refused = self.reply is not None and self.reply.code >= 500
+        """True when our credentials were refused, by the relay or for a token; opens the breaker at once."""
+        refused = self.no_token or (self.reply is not None and self.reply.code >= 500)
         return refused and self.kind is Kind.RELAY and self.stage is Stage.AUTH
 
 
