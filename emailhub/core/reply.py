@@ -19,11 +19,13 @@ class Reply(Struct, frozen=True):
     @classmethod
     def of(cls, code: int, message: str) -> Reply:
         """The reply a server gave as `code` and the joined text of its lines."""
-        lines = [line.strip() for line in message.splitlines() if line.strip()]
+        lines = [line for line in map(str.strip, message.splitlines()) if line]
         found = _ENHANCED.match(lines[0]) if lines else None
         if not found:
             return cls(code, "", " ".join(lines))
         enhanced = found.group(1)
+        if len(lines) == 1:
+            return cls(code, enhanced, lines[0][found.end() :])
         return cls(code, enhanced, " ".join(line.removeprefix(enhanced).strip() for line in lines).strip())
 
     def __str__(self) -> str:
