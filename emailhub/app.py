@@ -229,8 +229,7 @@ class Hub:
             now=self._now,
             jitter=self._jitter,
         )
-        host = "" if relay.captures else f"{settings.smtp_host}:{settings.smtp_port}"
-        return Line(relay, courier, fuse, host)
+        return Line(relay, courier, fuse, wiring.places(settings).get(relay.name, ""))
 
     def _listen_for_signals(self) -> None:
         loop = asyncio.get_running_loop()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import secrets
 from collections.abc import Iterator
+from functools import partial
 
 from emailhub.adapters.capture import CaptureRelay
+from emailhub.adapters.oauth import OAuthOptions, TokenSource
 from emailhub.adapters.rabbit import RabbitOptions
 from emailhub.adapters.smtp import SmtpOptions, SmtpRelay, Timeouts, TlsMode
 from emailhub.core.address import parse_mailbox
@@ -13,14 +16,14 @@ from emailhub.core.backoff import Schedule
 from emailhub.core.breaker import Rules
 from emailhub.core.delivery import OnUnknown, Policy
 from emailhub.core.message import Limits
+from emailhub.core.routing import Route
 from emailhub.engine.gate import Access, Gate
 from emailhub.engine.intake import Defaults
 from emailhub.engine.keeper import Keeping
 from emailhub.engine.ports import Relay
-from emailhub.settings import Settings
+from emailhub.settings import OAuth2Settings, RelaySettings, Settings
 from emailhub.web.faces import WebOptions
 
-DEFAULT_RELAY = "default"
 CAPTURE_RELAY = "capture"
 CAPTURE_CONNECTIONS = 50
 ENCODED = 2
@@ -29,31 +32,67 @@ ENCODED = 2
 
 def relays(settings: Settings) -> Iterator[Relay]:
     """The relays to run. Capture is always there: what was captured before must not wait for nobody."""
-    if not settings.capture:
-        yield SmtpRelay(smtp_options(settings), name=DEFAULT_RELAY)
+    for relay in settings.relays:
+        yield SmtpRelay(smtp_options(relay, settings), name=relay.name)
     yield CaptureRelay(CAPTURE_RELAY, capacity=CAPTURE_CONNECTIONS)
 
 
-def smtp_options(settings: Settings) -> SmtpOptions:
+def routes(settings: Settings) -> tuple[Route, ...]:
+    """What each relay that sends may be asked for."""
+    return tuple(
+        Route(
+            name=relay.name,
+            domains=relay.from_domains,
+            priority=relay.priority,
+            weight=relay.weight,
+            draining=relay.drain,
+        )
+        for relay in settings.relays
+    )
+
+
+def smtp_options(relay: RelaySettings, settings: Settings) -> SmtpOptions:
+    """How to talk to `relay`; the deadlines are those of all relays."""
     return SmtpOptions(
-        host=settings.smtp_host or "",
-        port=settings.smtp_port,
-        user=settings.smtp_user or "",
-        password=settings.smtp_pass.reveal() if settings.smtp_pass else "",
-        tls=TlsMode(settings.smtp_tls),
-        ca=str(settings.smtp_ca) if settings.smtp_ca else None,
-        local_hostname=settings.smtp_source,
-        connections=settings.smtp_connections,
-        messages_per_connection=settings.smtp_messages_per_connection,
-        max_age=settings.smtp_connection_age,
-        idle_for=settings.smtp_idle,
+        host=relay.host,
+        port=relay.port,
+        user=relay.user or "",
+        password=relay.password.reveal() if relay.password else "",
+        tls=TlsMode(relay.tls),
+        ca=str(relay.ca) if relay.ca else None,
+        local_hostname=relay.source,
+        connections=relay.connections,
+        messages_per_connection=relay.messages_per_connection,
+        max_age=relay.connection_age,
+        idle_for=relay.idle,
+        pipelining=relay.pipelining,
+        chunking=relay.chunking,
+        token=_tokens(relay.oauth2) if relay.oauth2 else None,
         timeouts=Timeouts(
             connect=settings.smtp_connect_timeout,
             greeting=settings.smtp_greeting_timeout,
             command=settings.smtp_command_timeout,
             final=settings.smtp_final_timeout,
+            min_rate=settings.smtp_min_rate,
         ),
     )
+
+
+def _tokens(oauth2: OAuth2Settings) -> TokenSource:
+    options = OAuthOptions(
+        token_url=oauth2.token_url,
+        client_id=oauth2.client_id,
+        client_secret=oauth2.client_secret.reveal() if oauth2.client_secret else "",
+        refresh_token=oauth2.refresh_token.reveal() if oauth2.refresh_token else "",
+        scope=oauth2.scope,
+        grant=oauth2.grant,
+    )
+    return TokenSource(options, jitter=partial(random.uniform, -1.0, 1.0))
+
+
+def places(settings: Settings) -> dict[str, str]:
+    """Where each relay that sends is, as `host:port`, by its name."""
+    return {relay.name: relay.place for relay in settings.relays}
 
 
 def rabbit_options(settings: Settings, outbox_id: str) -> RabbitOptions:
@@ -93,7 +132,7 @@ def limits(settings: Settings) -> Limits:
 def defaults(settings: Settings) -> Defaults:
     return Defaults(
         sender=parse_mailbox(settings.sender, field="EMAIL_FROM", allow_local=True),
-        relay=CAPTURE_RELAY if settings.capture else DEFAULT_RELAY,
+        relay=CAPTURE_RELAY if settings.capture else settings.relays[0].name,
         expire_after=settings.expire_after,
         on_unknown=OnUnknown(settings.on_unknown),
     )
@@ -126,16 +165,16 @@ def web_options(settings: Settings) -> WebOptions:
     )
 
 
-def _smtp(settings: Settings) -> str:
-    return f"{settings.smtp_host}:{settings.smtp_port}"
-
-
 def greeting(settings: Settings, seconds: float) -> dict[str, object]:
     """What the first log line says."""
     return {
         "url": f"http://{settings.host}:{settings.port}",
-        "relay": "capture: mail is stored, not sent" if settings.capture else _smtp(settings),
+        "relay": _sending(settings) or "capture: mail is stored, not sent",
         "rabbitmq": settings.queue if settings.rabbitmq_url else "off",
         "database": str(settings.database),
         "seconds": round(seconds, 2),
     }
+
+
+def _sending(settings: Settings) -> str:
+    return ", ".join(f"{name} at {place}" for name, place in places(settings).items())

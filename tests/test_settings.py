@@ -425,7 +425,7 @@ def test_the_sender_falls_back_to_the_login_when_that_is_an_address() -> None:
     ),
 )
 def test_connections_are_protected_as_port_and_login_demand(environ: dict[str, str], security: str) -> None:
-    assert settings({**REAL, **environ}).smtp_security == security
+    assert settings({**REAL, **environ}).relays[0].security == security
 
 
 def test_implicit_tls_has_its_own_default_port() -> None:
@@ -435,7 +435,7 @@ def test_implicit_tls_has_its_own_default_port() -> None:
 
 def test_a_password_never_goes_over_the_wire_in_clear() -> None:
     found = the_problem({**REAL, "SMTP_USER": "u", "SMTP_PASS": "p", "EMAILHUB_SMTP_TLS": "none"})
-    assert found.startswith("EMAILHUB_SMTP_TLS (environment): none would send SMTP_PASS readable")
+    assert found.startswith("EMAILHUB_SMTP_TLS (environment): none would send the login readable")
 
 
 def test_a_login_is_whole_or_absent() -> None:
@@ -537,6 +537,9 @@ def secretive() -> Loaded:
 def test_every_setting_that_may_be_secret_is_a_secret() -> None:
     assert {field.variable for field in fields().values() if field.doc.kind.secret} == {
         "SMTP_PASS",
+        "EMAILHUB_OAUTH2_CLIENT_SECRET",
+        "EMAILHUB_OAUTH2_REFRESH_TOKEN",
+        "EMAILHUB_DKIM_KEY",
         "RABBITMQ_URL",
         "REDIS_URL",
         "EMAILHUB_API_KEYS",

@@ -11,7 +11,7 @@ import rich_click as click
 from emailhub import settings
 from emailhub.cli import exits, options
 from emailhub.cli.hub import Hub, Unreachable
-from emailhub.settings import Loaded, Settings, units
+from emailhub.settings import Loaded, RelaySettings, Settings, units
 
 
 @click.command()
@@ -75,13 +75,33 @@ def config(*, env_file: Path | None, config: Path | None, as_json: bool, markdow
 
 
 def meaning(effective: Settings) -> str:
-    """What the settings come down to, in a sentence."""
+    """What the settings come down to, in a sentence for each relay."""
     if effective.capture:
         return "Mail is captured and shown in the dashboard; nothing is sent."
-    return (
-        f"Mail goes to {effective.smtp_host}:{effective.smtp_port} (TLS: {effective.smtp_security}), "
-        f"from {effective.sender} unless a message says otherwise."
-    )
+    sender = f"from {effective.sender} unless a message says otherwise."
+    accounts = [_account(relay) for relay in effective.relays]
+    if len(accounts) == 1:
+        return "\n".join([f"Mail goes to {accounts[0]}, {sender}", *_diversion(effective)])
+    lines = [f"  {relay.name}: {text}" for relay, text in zip(effective.relays, accounts, strict=True)]
+    return "\n".join([f"Mail goes {sender} It is carried by", *lines, *_diversion(effective)])
+
+
+def _account(relay: RelaySettings) -> str:
+    parts = [f"{relay.place} (TLS: {relay.security})"]
+    if relay.from_domains:
+        parts.append(f"for {', '.join(relay.from_domains)}")
+    if relay.rate:
+        parts.append(f"at most {' and '.join(units.rate_text(rate) for rate in relay.rate)}")
+    return ", ".join([*parts, *(["draining"] if relay.drain else [])])
+
+
+def _diversion(effective: Settings) -> list[str]:
+    if not (effective.divert_to or effective.allow_recipients):
+        return []
+    other = f"diverted to {effective.divert_to}" if effective.divert_to else "captured"
+    if not effective.allow_recipients:
+        return [f"All of it is {other}."]
+    return [f"What is not for {', '.join(effective.allow_recipients)} is {other}."]
 
 
 def tell_warnings(loaded: Loaded) -> None:

@@ -10,13 +10,19 @@ from emailhub.settings.fields import Settings
 from emailhub.settings.findings import Problem, SettingsError
 from emailhub.settings.loading import Loaded, discover, load
 from emailhub.settings.secret import Secret, SecretLink, SecretUrl, enc_hook
+from emailhub.settings.tables import DEFAULT_RELAY, DestinationSettings, DkimSettings, OAuth2Settings, RelaySettings
 
 __all__ = [
     "BEGIN",
+    "DEFAULT_RELAY",
     "END",
+    "DestinationSettings",
+    "DkimSettings",
     "Entry",
     "Loaded",
+    "OAuth2Settings",
     "Problem",
+    "RelaySettings",
     "Row",
     "Secret",
     "SecretLink",

@@ -7,7 +7,8 @@ from typing import Any, get_type_hints
 
 import msgspec
 
-from emailhub.settings.fields import Doc, Settings
+from emailhub.settings.doc import Doc
+from emailhub.settings.fields import Settings
 
 PREFIX = "EMAILHUB_"
 PLAIN_NAMES = frozenset(
@@ -43,10 +44,17 @@ class Field(msgspec.Struct, frozen=True):
 
 @cache
 def fields() -> dict[str, Field]:
-    """Every setting by its attribute, in the order of declaration."""
-    hints = get_type_hints(Settings, include_extras=True)
+    """Every setting that is one variable, by its attribute, in the order of declaration."""
     defaults = Settings()
-    return {name: _field(name, hints[name].__metadata__[0], defaults) for name in Settings.__struct_fields__}
+    return {name: _field(name, doc, defaults) for name, doc in documented(Settings).items()}
+
+
+@cache
+def documented(struct: type[msgspec.Struct]) -> dict[str, Doc]:
+    """What is written beside each attribute of `struct` that has something written beside it."""
+    hints = get_type_hints(struct, include_extras=True)
+    notes = {name: getattr(hints[name], "__metadata__", (None,))[0] for name in struct.__struct_fields__}
+    return {name: note for name, note in notes.items() if isinstance(note, Doc)}
 
 
 def _field(attribute: str, doc: Doc, defaults: Settings) -> Field:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
 import msgspec
 
-from emailhub.settings.catalog import Field, fields
+from emailhub.settings.catalog import Field, documented, fields
+from emailhub.settings.doc import Doc
+from emailhub.settings.fields import Settings
 from emailhub.settings.loading import DEFAULT, Loaded
 from emailhub.settings.secret import Secret
+from emailhub.settings.toml_file import TABLES
 
 BEGIN = "<!-- settings -->"
 END = "<!-- /settings -->"
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One effective setting as `emailhub config` shows it; secrets are masked, an unset one has an empty `value`."""
+    """One effective setting as `emailhub config` shows it; secrets are masked, an unset one has an empty `value`.
+
+    The key of a table is named in full, such as `relay[1] "ses".host`.
+    """
 
     name: str
     value: str
@@ -38,7 +45,8 @@ class Entry(msgspec.Struct, frozen=True):
 
 def describe(loaded: Loaded) -> list[Row]:
     """Every setting with its effective value and where that came from."""
-    return [_row(field, loaded) for field in fields().values()]
+    flat = [_row(field, loaded) for field in fields().values()]
+    return [*flat, *(row for table in TABLES for row in _table_rows(table, loaded))]
 
 
 def documentation() -> list[Entry]:
@@ -59,13 +67,34 @@ def markdown() -> str:
 def _row(field: Field, loaded: Loaded) -> Row:
     source = loaded.sources[field.variable]
     value = getattr(loaded.settings, field.attribute)
-    return Row(field.variable, _shown(field, value), source, source == DEFAULT, field.doc.meaning)
+    return Row(field.variable, _shown(field.doc, value), source, source == DEFAULT, field.doc.meaning)
 
 
-def _shown(field: Field, value: Any) -> str:
+def _table_rows(table: str, loaded: Loaded) -> Iterator[Row]:
+    for number, value in enumerate(_listed(loaded.settings)[table], 1):
+        name = getattr(value, "name", None) or getattr(value, "domain", "")
+        yield from _keys(f'{table}[{number}] "{name}"', value, loaded.sources)
+
+
+def _listed(settings: Settings) -> dict[str, tuple[msgspec.Struct, ...]]:
+    return {"relay": settings.listed_relays, "destination": settings.destinations, "dkim": settings.listed_dkim}
+
+
+def _keys(label: str, value: msgspec.Struct, sources: Mapping[str, str]) -> Iterator[Row]:
+    notes = documented(type(value))
+    for key in value.__struct_fields__:
+        item, name = getattr(value, key), f"{label}.{key}"
+        if key in notes:
+            source = sources.get(name, DEFAULT)
+            yield Row(name, _shown(notes[key], item), source, source == DEFAULT, notes[key].meaning)
+        elif isinstance(item, msgspec.Struct):
+            yield from _keys(name, item, sources)
+
+
+def _shown(doc: Doc, value: Any) -> str:
     if value is None:
         return ""
-    return value.masked() if isinstance(value, Secret) else field.doc.kind.show(value)
+    return value.masked() if isinstance(value, Secret) else doc.kind.show(value)
 
 
 def _entry(field: Field) -> Entry:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,28 +11,14 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from emailhub.settings import kinds
-from emailhub.settings.kinds import Kind, Network
+from emailhub.settings.doc import Doc
+from emailhub.settings.kinds import Network
+from emailhub.settings.mail import MailSettings
 from emailhub.settings.secret import Secret, SecretLink, SecretUrl
+from emailhub.settings.tables import DEFAULT_RELAY, DestinationSettings, DkimSettings, OAuth2Settings, RelaySettings
 
 CAPTURE_SENDER = "emailhub@localhost"
 
-Tls = Literal["implicit", "starttls", "opportunistic", "none"]
-
-
-@dataclass(frozen=True, slots=True)
-class Doc:
-    """What is written beside a setting's declaration. `unset` says what happens without it, when it has no default."""
-
-    section: str
-    kind: Kind
-    meaning: str
-    unset: str = ""
-
-
-_mail = partial(Doc, "Sending")
-_smtp = partial(Doc, "SMTP connections")
-_patience = partial(Doc, "Retries, breaker and expiry")
-_limit = partial(Doc, "Limits")
 _rabbit = partial(Doc, "RabbitMQ")
 _web = partial(Doc, "Web")
 _access = partial(Doc, "Who may come in")
@@ -41,116 +27,8 @@ _watch = partial(Doc, "Logs and alerts")
 _client = partial(Doc, "Command line")
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+class Settings(MailSettings, frozen=True, kw_only=True):
     """The effective settings. Durations are seconds, sizes bytes. Secrets print as `***`; `reveal()` opens them."""
-
-    smtp_host: Annotated[
-        str | None, _mail(kinds.HOST, "The SMTP server that carries the mail.", "mail is captured, not sent")
-    ] = None
-    smtp_port: Annotated[
-        int, _mail(kinds.SMTP_PORT, "Its port. 465 speaks TLS from the first byte, and is the default for that.")
-    ] = 587
-    smtp_user: Annotated[str | None, _mail(kinds.TEXT, "Login name at the SMTP server.", "no login")] = None
-    smtp_pass: Annotated[Secret | None, _mail(kinds.SECRET, "Login password at the SMTP server.", "no login")] = None
-    email_from: Annotated[
-        str | None,
-        _mail(kinds.SENDER, "The sender of messages that name none.", "`SMTP_USER`, when that is an address"),
-    ] = None
-    use_real_smtp: Annotated[
-        bool | None,
-        _mail(
-            kinds.BOOLEAN, "`false` captures all mail, `true` insists on `SMTP_HOST`.", "real when `SMTP_HOST` is set"
-        ),
-    ] = None
-
-    smtp_tls: Annotated[
-        Literal["auto", "implicit", "starttls", "none"],
-        _smtp(
-            kinds.choice("auto", "implicit", "starttls", "none"),
-            "`auto`: implicit on port 465, otherwise STARTTLS, which is required as soon as a login is set.",
-        ),
-    ] = "auto"
-    smtp_ca: Annotated[
-        Path | None,
-        _smtp(kinds.path("file", "/etc/ssl/private-ca.pem"), "Certificates (PEM) to trust.", "the system's"),
-    ] = None
-    smtp_source: Annotated[
-        str | None, _smtp(kinds.HOST, "The name emailhub gives itself in EHLO.", "this machine's name")
-    ] = None
-    smtp_connections: Annotated[
-        int, _smtp(kinds.integer(1, 1000, 20), "Most connections to the SMTP server at a time.")
-    ] = 20
-    smtp_messages_per_connection: Annotated[
-        int, _smtp(kinds.integer(1, None, 100), "Messages after which a connection is replaced.")
-    ] = 100
-    smtp_connection_age: Annotated[float, _smtp(kinds.duration(1, "5m"), "Age at which a connection is replaced.")] = (
-        300.0
-    )
-    smtp_idle: Annotated[float, _smtp(kinds.duration(0, "30s"), "How long an unused connection is kept.")] = 30.0
-    smtp_connect_timeout: Annotated[float, _smtp(kinds.duration(0.1, "30s"), "Longest wait for a connection.")] = 30.0
-    smtp_greeting_timeout: Annotated[
-        float, _smtp(kinds.duration(0.1, "60s"), "Longest wait for the server's greeting.")
-    ] = 60.0
-    smtp_command_timeout: Annotated[
-        float, _smtp(kinds.duration(0.1, "60s"), "Longest wait for the reply to EHLO, MAIL, RCPT or DATA.")
-    ] = 60.0
-    smtp_final_timeout: Annotated[
-        float,
-        _smtp(
-            kinds.duration(0.1, "600s"),
-            "Longest wait for the reply after the body. A shorter one makes duplicates more likely.",
-        ),
-    ] = 600.0
-
-    max_retry_attempts: Annotated[
-        int | None,
-        _patience(
-            kinds.integer(1, 1000, 5),
-            "Attempts in all before a message fails.",
-            "2, 4, 8, 16 s, 1, 5, 15, 30, 60 min, then hourly until it expires",
-        ),
-    ] = None
-    smtp_retry_delay_seconds: Annotated[
-        float,
-        _patience(
-            kinds.seconds(0.01, "2"), "Wait before the second attempt, doubled each time; with `MAX_RETRY_ATTEMPTS`."
-        ),
-    ] = 2.0
-    breaker_failures: Annotated[
-        int, _patience(kinds.integer(1, 1000, 5), "Relay failures in a row that open the breaker.")
-    ] = 5
-    breaker_open_for: Annotated[
-        float, _patience(kinds.duration(0.1, "30s"), "Wait before the first probe of an open breaker, then doubled.")
-    ] = 30.0
-    breaker_open_max: Annotated[float, _patience(kinds.duration(0.1, "10m"), "Longest wait between probes.")] = 600.0
-    expire_after: Annotated[
-        float, _patience(kinds.duration(1, "24h"), "Age at which a message that could not be sent fails.")
-    ] = 86400.0
-    unknown_wait: Annotated[
-        float,
-        _patience(kinds.duration(0, "5m"), "Wait before a message is sent again whose last outcome is unknown."),
-    ] = 300.0
-    on_unknown: Annotated[
-        Literal["retry", "hold", "fail"],
-        _patience(
-            kinds.choice("retry", "hold", "fail"),
-            "When the SMTP server may or may not have taken a message: send again, ask a human, or give up.",
-        ),
-    ] = "retry"
-
-    max_waiting: Annotated[
-        int, _limit(kinds.integer(1, None, 250000), "Unfinished messages above which new ones are turned away.")
-    ] = 250_000
-    max_recipients: Annotated[
-        int, _limit(kinds.integer(1, 1000, 50), "Most addresses of a message in to, cc and bcc together.")
-    ] = 50
-    max_message_size: Annotated[
-        int, _limit(kinds.size(1024, "10MiB"), "Largest message, in bytes as it goes to the SMTP server.")
-    ] = 10 * 2**20
-    max_subject: Annotated[int, _limit(kinds.integer(1, 10000, 998), "Longest subject in characters.")] = 998
-    disk_reserve: Annotated[
-        int, _limit(kinds.size(0, "64MiB"), "Free disk space below which new messages are turned away.")
-    ] = 64 * 2**20
 
     rabbitmq_url: Annotated[
         SecretUrl | None,
@@ -166,7 +44,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = "auto"
     queue_arguments: Annotated[
         dict[str, Any], _rabbit(kinds.TABLE, "Arguments of the queue when emailhub creates it.")
-    ] = {}
+    ] = msgspec.field(default_factory=dict)
     queue_exchange: Annotated[str | None, _rabbit(kinds.TEXT, "An exchange to bind the queue to.", "no binding")] = None
     queue_exchange_type: Annotated[
         Literal["direct", "topic", "fanout", "headers"],
@@ -281,28 +159,57 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         _client(kinds.KEY, "The key the commands show to the hub.", "the first of `EMAILHUB_API_KEYS`"),
     ] = None
 
+    listed_relays: tuple[RelaySettings, ...] = ()
+    destinations: tuple[DestinationSettings, ...] = ()
+    listed_dkim: tuple[DkimSettings, ...] = ()
+
+    @property
+    def accounts(self) -> tuple[RelaySettings, ...]:
+        """Every SMTP account that is set up: that of `SMTP_HOST`, named `default`, then those of `[[relay]]` tables."""
+        return (*((self._default_relay(),) if self.smtp_host else ()), *self.listed_relays)
+
     @property
     def capture(self) -> bool:
         """Whether mail is only stored and shown, never sent."""
-        return self.use_real_smtp is False or self.smtp_host is None
+        return self.use_real_smtp is False or not (self.smtp_host or self.listed_relays)
+
+    @property
+    def relays(self) -> tuple[RelaySettings, ...]:
+        """The SMTP accounts mail is handed to; none while capturing."""
+        return () if self.capture else self.accounts
+
+    @property
+    def dkim(self) -> tuple[DkimSettings, ...]:
+        """The keys to sign with: that of `EMAILHUB_DKIM_…`, then those of `[[dkim]]` tables."""
+        if self.dkim_domain and self.dkim_selector and self.dkim_key:
+            own = DkimSettings(domain=self.dkim_domain, selector=self.dkim_selector, key=self.dkim_key)
+            return (own, *self.listed_dkim)
+        return self.listed_dkim
 
     @property
     def sender(self) -> str:
-        """The sender of messages that name none: `EMAIL_FROM`, else an `SMTP_USER` that is an address."""
-        if self.email_from:
-            return self.email_from
-        if self.smtp_user and kinds.is_address(self.smtp_user):
-            return self.smtp_user
-        return CAPTURE_SENDER
+        """The sender of messages that name none: `EMAIL_FROM`, else the first login that is an address."""
+        return self.email_from or self.login_address or CAPTURE_SENDER
 
     @property
-    def smtp_security(self) -> Tls:
-        """How a connection to the SMTP server is protected; `opportunistic` takes STARTTLS when it is offered."""
-        if self.smtp_tls != "auto":
-            return self.smtp_tls
-        if self.smtp_port == 465:
-            return "implicit"
-        return "starttls" if self.smtp_user else "opportunistic"
+    def login_address(self) -> str | None:
+        """The first login name that is an address, `SMTP_USER` before those of `[[relay]]` tables."""
+        logins = (self.smtp_user, *(relay.user for relay in self.listed_relays))
+        return next((user for user in logins if user and kinds.is_address(user)), None)
+
+    @property
+    def oauth2(self) -> OAuth2Settings | None:
+        """How `SMTP_USER` gets its access tokens, when `EMAILHUB_OAUTH2_…` says so."""
+        if self.oauth2_token_url is None or self.oauth2_client_id is None:
+            return None
+        return OAuth2Settings(
+            token_url=self.oauth2_token_url,
+            client_id=self.oauth2_client_id,
+            client_secret=self.oauth2_client_secret,
+            refresh_token=self.oauth2_refresh_token,
+            scope=self.oauth2_scope or "",
+            grant="refresh_token" if self.oauth2_refresh_token else "client_credentials",
+        )
 
     @property
     def loopback(self) -> bool:
@@ -322,6 +229,36 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def secrets(self) -> tuple[str, ...]:
         """Every secret text that is set, also the passwords inside URLs, for the logs to hide."""
-        values = [getattr(self, attribute) for attribute in self.__struct_fields__]
-        items = [item for value in values for item in (value if isinstance(value, tuple) else (value,))]
-        return tuple(text for item in items if isinstance(item, Secret) for text in item.texts())
+        return tuple(text for secret in _secrets_in(self) for text in secret.texts())
+
+    def _default_relay(self) -> RelaySettings:
+        assert self.smtp_host is not None
+        return RelaySettings(
+            name=DEFAULT_RELAY,
+            host=self.smtp_host,
+            port=self.smtp_port,
+            tls=self.smtp_tls,
+            ca=self.smtp_ca,
+            user=self.smtp_user,
+            password=self.smtp_pass,
+            oauth2=self.oauth2,
+            connections=self.smtp_connections,
+            rate=self.smtp_rate,
+            source=self.smtp_source,
+            pipelining=self.smtp_pipelining,
+            chunking=self.smtp_chunking,
+            messages_per_connection=self.smtp_messages_per_connection,
+            connection_age=self.smtp_connection_age,
+            idle=self.smtp_idle,
+        )
+
+
+def _secrets_in(value: Any) -> Iterator[Secret]:
+    if isinstance(value, Secret):
+        yield value
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _secrets_in(item)
+    elif isinstance(value, msgspec.Struct):
+        for attribute in value.__struct_fields__:
+            yield from _secrets_in(getattr(value, attribute))

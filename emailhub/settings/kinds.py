@@ -20,6 +20,7 @@ Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 Raw: TypeAlias = str | list[str] | dict[str, Any]
 """A value as a source gives it: text, or from TOML also a list of texts or a table."""
 
+_SHOWN = 60
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?", re.ASCII)
 _PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -35,6 +36,16 @@ class Kind:
     parse: Callable[[Raw], Any]
     show: Callable[[Any], str] = str
     secret: bool = False
+
+    def complaint(self, raw: Raw, error: ValueError) -> str:
+        """Why `raw` was not taken, without showing a secret."""
+        shown = "" if self.secret else f"{short(raw)!r} is not right: "
+        return f"{shown}expected {self.expected}; {error}"
+
+
+def short(raw: Any) -> Any:
+    """`raw` as far as it can be shown."""
+    return f"{raw[:_SHOWN]}…" if isinstance(raw, str) and len(raw) > _SHOWN else raw
 
 
 def scalar(parse: Callable[[str], Any]) -> Callable[[Raw], Any]:
@@ -143,13 +154,14 @@ def url(schemes: Iterable[str], example: str, wrap: Callable[[str], Any] = str, 
     allowed = tuple(schemes)
 
     def parse(text: str) -> Any:
-        _check_url(text, allowed)
+        check_url(text, allowed)
         return wrap(text)
 
     return Kind("URL", f"a URL such as {example}", scalar(parse), secret=secret)
 
 
-def _check_url(text: str, schemes: tuple[str, ...]) -> None:
+def check_url(text: str, schemes: tuple[str, ...]) -> None:
+    """Raises ValueError with the reason when `text` is no absolute URL with one of `schemes`."""
     if text.partition("://")[0].lower() not in schemes or "://" not in text:
         raise ValueError(f"it must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}")
     if _PERCENT.search(text):
@@ -169,14 +181,14 @@ def _check_url(text: str, schemes: tuple[str, ...]) -> None:
 
 
 def _amqp(text: str) -> SecretUrl:
-    _check_url(text, ("amqp", "amqps"))
+    check_url(text, ("amqp", "amqps"))
     if "/" in urlsplit(text).path[1:].strip("/"):
         raise ValueError("the virtual host after the port contains /: write it as %2F")
     return SecretUrl(text)
 
 
 def _site(text: str) -> str:
-    _check_url(text, ("http", "https"))
+    check_url(text, ("http", "https"))
     parts = urlsplit(text)
     if "@" in parts.netloc or parts.query:
         raise ValueError("no user, password or query belongs here")

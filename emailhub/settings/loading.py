@@ -8,19 +8,20 @@ from typing import Any
 
 import msgspec
 
-from emailhub.settings import rules, sources
+from emailhub.settings import rows, rules, sources, table_rules, toml_file
 from emailhub.settings.catalog import Field, fields
 from emailhub.settings.fields import Settings
 from emailhub.settings.findings import Findings, SettingsError
 from emailhub.settings.sources import Given, Layer
+from emailhub.settings.toml_file import TomlFile
 
 DEFAULT = "default"
-_SHOWN = 60
 
 
 class Loaded(msgspec.Struct, frozen=True):
     """Settings that work. `sources` says by variable where each came from: `default`, `file x.toml`, `.env`,
-    `environment` or `flag --port`. `warnings` are for an operator to read.
+    `environment` or `flag --port`; also by key of a table (`relay[1] "ses".host`), for those that are written.
+    `warnings` are for an operator to read.
     """
 
     settings: Settings
@@ -47,9 +48,10 @@ def load(
     if dotenv_path and dotenv_path.is_file():
         strong.append(sources.dotenv(dotenv_path, environ, findings))
     given = _merged(strong)
-    if file := _toml_file(given, toml_path):
-        given = _merged([given, sources.toml(file, findings)])
-    loaded = _built(given, findings)
+    file = TomlFile({}, {}, "")
+    if path := _toml_path(given, toml_path):
+        file = toml_file.read(path, findings)
+    loaded = _built(_merged([given, file.layer]), file, findings)
     if findings.problems:
         raise SettingsError(tuple(findings.problems))
     return loaded
@@ -68,7 +70,7 @@ def _merged(layers: list[Layer]) -> Layer:
     return merged
 
 
-def _toml_file(given: Layer, fallback: Path | None) -> Path | None:
+def _toml_path(given: Layer, fallback: Path | None) -> Path | None:
     named = given.get("config")
     if named and isinstance(named.raw, str):
         path = Path(named.raw)
@@ -76,7 +78,7 @@ def _toml_file(given: Layer, fallback: Path | None) -> Path | None:
     return fallback if fallback and fallback.is_file() else None
 
 
-def _built(given: Layer, findings: Findings) -> Loaded:
+def _built(given: Layer, file: TomlFile, findings: Findings) -> Loaded:
     values: dict[str, Any] = {}
     origin: dict[str, str] = {}
     for name, item in given.items():
@@ -86,9 +88,12 @@ def _built(given: Layer, findings: Findings) -> Loaded:
         _parse(fields()[name], item, values, findings)
     if values.get("smtp_tls") == "implicit" and "smtp_port" not in origin:
         values["smtp_port"] = 465
-    settings = Settings(**values)
+    flat = Settings(**values)
+    listed = rows.read(file, flat, findings)
+    settings = msgspec.structs.replace(flat, **listed.values())
+    table_rules.check(listed, settings, findings)
     rules.check(rules.View(settings, origin, sorted(findings.foreign_smtp)), findings)
-    return Loaded(settings, _sources(origin), tuple(findings.warnings))
+    return Loaded(settings, {**_sources(origin), **listed.sources()}, tuple(findings.warnings))
 
 
 def _parse(field: Field, given: Given, values: dict[str, Any], findings: Findings) -> None:
@@ -97,13 +102,7 @@ def _parse(field: Field, given: Given, values: dict[str, Any], findings: Finding
     try:
         values[field.attribute] = kind.parse(given.raw)
     except ValueError as error:
-        shown = "" if kind.secret else f"{_short(given.raw)!r} is not right: "
-        text = f"{shown}expected {kind.expected}; {error}"
-        findings.problem(field.variable, given.source, text, breaks=field.attribute)
-
-
-def _short(raw: Any) -> Any:
-    return f"{raw[:_SHOWN]}…" if isinstance(raw, str) and len(raw) > _SHOWN else raw
+        findings.problem(field.variable, given.source, kind.complaint(given.raw, error), breaks=field.attribute)
 
 
 def _sources(origin: Mapping[str, str]) -> dict[str, str]:

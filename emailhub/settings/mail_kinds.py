@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 import idna
 import msgspec
@@ -14,11 +16,11 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from emailhub.core.address import parse_mailbox
 from emailhub.core.errors import InvalidMessage
+from emailhub.core.limits import Rate
 from emailhub.core.status import ChaosStatus
-from emailhub.settings import units
+from emailhub.settings import kinds, units
 from emailhub.settings.kinds import Kind, Raw, scalar, several
 from emailhub.settings.secret import Secret
-from emailhub.settings.units import Rate
 
 RSA_BITS = 2048
 """RFC 8301 §3.2: verifiers need not accept shorter ones for long."""
@@ -143,6 +145,20 @@ def chaos_text(chaos: ChaosStatus) -> str:
     return ",".join([*parts, f"delay={units.duration_text(chaos.delay)}"])
 
 
+def _token_url(text: str) -> str:
+    kinds.check_url(text, ("https", "http"))
+    if text.lower().startswith("http://") and not _is_loopback(urlsplit(text).hostname or ""):
+        raise ValueError("secrets travel to it: it must begin with https:// (http:// only on this machine)")
+    return text
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 NAME = Kind("name", "a name such as ses or my-relay", scalar(_name))
 DOMAIN = Kind("domain", "a domain such as example.com", scalar(domain))
 DOMAINS = Kind("list of domains", "domains such as example.com or *.example.com", several(_pattern), ", ".join)
@@ -161,6 +177,7 @@ PEM = Kind(
     _pem,
     secret=True,
 )
+TOKEN_URL = Kind("URL", "a URL such as https://oauth2.googleapis.com/token", scalar(_token_url))
 CHAOS = Kind(
     "list",
     "odds and a delay such as transient=10%,permanent=5%,drop=2%,slow=5%,delay=3s",

@@ -1,18 +1,16 @@
-"""Where settings come from: a TOML file, `.env`, the environment and flags. Reads them; judges only names."""
+"""Where settings come from: `.env`, the environment and flags. Reads them; judges only names."""
 
 from __future__ import annotations
 
 import difflib
 import re
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from io import StringIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from dotenv.parser import parse_stream
 
-from emailhub.settings import kinds
 from emailhub.settings.catalog import PREFIX, Field, by_variable, fields
 from emailhub.settings.findings import Findings
 from emailhub.settings.kinds import Raw
@@ -63,7 +61,7 @@ def environment(environ: Mapping[str, str], findings: Findings) -> Layer:
 
 def dotenv(path: Path, environ: Mapping[str, str], findings: Findings) -> Layer:
     """The settings in the file at `path`; `${NAME}` and `${NAME:-default}` come from `environ` or earlier lines."""
-    text = _read(path, DOTENV, findings)
+    text = read_text(path, DOTENV, findings)
     if text is None:
         return {}
     values: dict[str, str] = {}
@@ -74,23 +72,6 @@ def dotenv(path: Path, environ: Mapping[str, str], findings: Findings) -> Layer:
         elif binding.key and binding.value is not None:
             values[binding.key] = _filled(binding.key, binding.value, {**values, **environ}, place, findings)
     return _named(values, DOTENV, findings)
-
-
-def toml(path: Path, findings: Findings) -> Layer:
-    """The settings in the TOML file at `path`: flat keys, or tables whose name begins the keys (`[smtp] host`)."""
-    source = f"file {path.name}"
-    text = _read(path, source, findings)
-    if text is None:
-        return {}
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        findings.problem(str(path), "", f"not TOML: {error}")
-        return {}
-    layer: Layer = {}
-    for key, name, value in _flat(document, ()):
-        _toml_value(key, name, value, source, layer, findings)
-    return layer
 
 
 def flags(values: Mapping[str, str | None]) -> Layer:
@@ -122,7 +103,7 @@ def _foreign(name: str, values: Mapping[str, str], source: str, findings: Findin
     if not values[name] or name.removesuffix(FILE) in by_variable():
         return
     if name.startswith(PREFIX):
-        findings.problem(name, source, f"there is no such setting.{_suggestion(name)}")
+        findings.problem(name, source, f"there is no such setting.{suggestion(name)}")
     elif name in _LOOKALIKES and not values.get(_LOOKALIKES[name]):
         findings.warn(f"{name} is set ({source}) but emailhub reads {_LOOKALIKES[name]}")
     if name.startswith("SMTP_"):
@@ -135,26 +116,36 @@ def _one(field: Field, value: str | None, path: str | None, source: str, finding
         findings.problem(field.variable, source, text, breaks=field.attribute)
         return None
     if path:
-        return _from_file(field, Path(path), source, findings)
+        return from_file(field, Path(path), source, findings)
     if value is None:
         return None
     trimmed = value.strip()
     return Given((value if field.doc.kind.secret else trimmed) if trimmed else None, source)
 
 
-def _from_file(field: Field, path: Path, source: str, findings: Findings) -> Given | None:
-    variable = field.variable + FILE
-    text = _read(path, source, findings, variable=variable)
+def from_file(field: Field, path: Path, source: str, findings: Findings) -> Given | None:
+    """The value of `field` that the file at `path` holds, without the line's end; None when it cannot be used."""
+    text = secret_text(field.variable + FILE, path, source, findings)
     if text is None:
         findings.broken.add(field.attribute)
         return None
+    return Given(text, f"{source}, file {path}")
+
+
+def secret_text(variable: str, path: Path, source: str, findings: Findings) -> str | None:
+    """The text of the file at `path`, which `variable` names, without the line's end; None is told as a problem."""
+    text = read_text(path, source, findings, variable=variable)
+    if text is None:
+        return None
     text = text.removesuffix("\n").removesuffix("\r")
     if not text:
-        findings.problem(variable, source, f"the file {path} is empty", breaks=field.attribute)
-    return Given(text or None, f"{source}, file {path}")
+        findings.problem(variable, source, f"the file {path} is empty")
+        return None
+    return text
 
 
-def _read(path: Path, source: str, findings: Findings, *, variable: str | None = None) -> str | None:
+def read_text(path: Path, source: str, findings: Findings, *, variable: str | None = None) -> str | None:
+    """The text of the file at `path`; None when it cannot be read, which is told as a problem of `variable`."""
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
@@ -175,47 +166,15 @@ def _filled(key: str, value: str, known: Mapping[str, str], place: str, findings
     return _VARIABLE.sub(fill, value)
 
 
-def _flat(table: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[str, str, Any]]:
-    """(key as written, attribute it would be, value) of every leaf; a table that is itself a value stays whole."""
-    for key, value in table.items():
-        here = (*path, key)
-        name = "_".join(here).lower().removeprefix(PREFIX.lower())
-        whole = name in fields() and fields()[name].doc.kind is kinds.TABLE
-        if isinstance(value, dict) and not whole:
-            yield from _flat(value, here)
-        else:
-            yield ".".join(here), name, value
-
-
-def _toml_value(key: str, name: str, value: Any, source: str, layer: Layer, findings: Findings) -> None:
-    plain = name.removesuffix(FILE.lower())
-    field = fields().get(name) or fields().get(plain)
-    if field is None or field.attribute == "config":
-        findings.problem(key, source, f"there is no such setting in a TOML file.{_suggestion(name)}")
-        return
-    if field.attribute in layer:
-        findings.problem(key, source, f"it sets {field.variable} a second time", breaks=field.attribute)
-        return
-    raw = _as_raw(value)
-    given = Given(raw or None, source)
-    if field.attribute != name and isinstance(raw, str):
-        given = _from_file(field, Path(raw), source, findings) or Given(None, source)
-    layer[field.attribute] = given
-
-
-def _as_raw(value: Any) -> Raw:
-    """A TOML value as the parsers know it: numbers and booleans become the text one would write in `.env`."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list):
-        return [str(item) for item in value]
-    return value if isinstance(value, str | dict) else str(value)
-
-
-def _suggestion(name: str) -> str:
-    """Compares without the prefix, which would make every name look like every other."""
-    wanted = name.upper().removeprefix(PREFIX)
-    close = difflib.get_close_matches(wanted, [attribute.upper() for attribute in fields()], n=1, cutoff=0.7)
-    if not close:
+def suggestion(name: str) -> str:
+    """What to add where `name` is no setting. Compares without the prefix, which makes all names look alike."""
+    close = did_you_mean(name.lower().removeprefix(PREFIX.lower()), fields())
+    if close is None:
         return " `emailhub config` lists them all."
-    return f" Did you mean {fields()[close[0].lower()].variable}?"
+    return f" Did you mean {fields()[close].variable}?"
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str | None:
+    """The one of `names` that `name` looks like, if any."""
+    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.7)
+    return close[0] if close else None

@@ -11,10 +11,10 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from emailhub.core.limits import Rate
 from emailhub.settings import kinds, mail_kinds
 from emailhub.settings.doc import Doc
 from emailhub.settings.secret import Secret
-from emailhub.settings.units import Rate
 
 _relay = partial(Doc, "relay")
 _oauth2 = partial(Doc, "relay.oauth2")
@@ -27,7 +27,7 @@ Grant = Literal["refresh_token", "client_credentials"]
 
 TLS = kinds.choice("auto", "implicit", "starttls", "none")
 GRANT = kinds.choice("refresh_token", "client_credentials")
-TOKEN_URL = kinds.url(("https", "http"), "https://oauth2.googleapis.com/token")
+TOKEN_URL = mail_kinds.TOKEN_URL
 
 DEFAULT_RELAY = "default"
 """The name of the relay that SMTP_HOST sets up."""
@@ -75,7 +75,11 @@ class RelaySettings(msgspec.Struct, frozen=True, kw_only=True):
     rate: Annotated[tuple[Rate, ...], _relay(mail_kinds.RATES, "Most recipients in any such span.", "no limit")] = ()
     priority: Annotated[int, _relay(kinds.integer(0, 1000, 0), "Relays with the lowest number are asked first.")] = 0
     weight: Annotated[
-        int, _relay(kinds.integer(1, 1000, 1), "Its share of the mail among relays of the same priority.")
+        int,
+        _relay(
+            kinds.integer(0, 1000, 1),
+            "Its share of the mail among those of the same priority; `0`: only as a stand-in.",
+        ),
     ] = 1
     drain: Annotated[bool, _relay(kinds.BOOLEAN, "`true`: it gets no new mail; what waits for it still goes out.")] = (
         False

@@ -4,7 +4,21 @@ from __future__ import annotations
 
 import math
 import re
-from typing import NamedTuple
+
+from emailhub.core.limits import Rate
+
+__all__ = [
+    "Rate",
+    "boolean",
+    "boolean_text",
+    "duration",
+    "duration_text",
+    "rate",
+    "rate_text",
+    "seconds",
+    "size",
+    "size_text",
+]
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES = {
@@ -22,13 +36,6 @@ _FALSE = frozenset({"false", "0", "no", "off"})
 
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", re.ASCII)
 _RATE = re.compile(r"(\d+)\s*/\s*(s|m|h|d|sec|min|second|minute|hour|day)", re.ASCII)
-
-
-class Rate(NamedTuple):
-    """At most `limit` in any span of `seconds`."""
-
-    limit: int
-    seconds: float
 
 
 def boolean(text: str) -> bool:

@@ -76,7 +76,7 @@ async def test_a_session_that_works_is_told_with_encryption_login_and_sender(
         found = await check_smtp(smtp_of(server, EMAILHUB_SMTP_CA=ca, SMTP_USER="hub", SMTP_PASS=CANARY))
         await server.wait_until(lambda: server.sessions[0].closed_at is not None)
     assert marks(found) == ["ok", "ok"]
-    assert "TLSv1.3, logged in as hub" in found[0].detail
+    assert "TLSv1.3 by STARTTLS, logged in as hub; it offers PIPELINING" in found[0].detail
     assert found[1].detail == "the sender hub@example.com is welcome"
     assert server.sessions[0].quit
     assert server.messages == []
