@@ -17,7 +17,7 @@ from litestar.utils.path import normalize_path
 from emailhub import logs
 from emailhub.engine.gate import Area, Denial, Gate, Knock
 from emailhub.web.errors import Answer, ErrorPage, answer, denied
-from emailhub.web.visit import Trace, Visit, remember, trace_of
+from emailhub.web.visit import Trace, Visit, for_people, remember, trace_of
 
 log = logs.get("http")
 
@@ -54,15 +54,20 @@ _AREAS = {
     "schema": Area.SHARED,
 }
 """By the first segment of the path; whatever is not named belongs to the dashboard."""
+_BOTH = "relays"
+"""Pages for people and JSON for programs at the same addresses: each face asks for its own credential."""
 _STREAM = "/events"
 _PAGES = frozenset({Area.DASHBOARD, Area.LOGIN, Area.SHARED})
 _ONCE = frozenset({"host", "authorization"})
 _PROXY_HEADERS = ("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "forwarded", "via")
 
 
-def area_of(path: str) -> Area:
-    """What a normalised path is for."""
-    return _AREAS.get(path.split("/", 2)[1], Area.DASHBOARD)
+def area_of(path: str, headers: dict[str, str]) -> Area:
+    """What a request for a normalised path is for."""
+    first = path.split("/", 2)[1]
+    if first == _BOTH and not for_people(headers):
+        return Area.API
+    return _AREAS.get(first, Area.DASHBOARD)
 
 
 class Guard:
@@ -109,7 +114,7 @@ class Guard:
         self, scope: HTTPScope, headers: dict[str, str], trace: Trace, receive: Receive, send: _Outgoing
     ) -> None:
         inner = self._localised(scope)
-        area = area_of(inner["path"])
+        area = area_of(inner["path"], headers)
         html = area in _PAGES and "text/html" in headers.get("accept", "")
         decision = self._gate.admit(_knock(inner, headers, area), self._now())
         if isinstance(decision, Denial):

@@ -43,7 +43,7 @@ class Operation(Struct, frozen=True, kw_only=True):
 
 _STRING: dict[str, object] = {"type": "string"}
 _ID = Input("id", "path", "the message's id", _STRING, required=True)
-_RELAY = Input("relay", "path", "the relay's name: `default`, or `capture` when capturing", _STRING, required=True)
+_RELAY = Input("relay", "path", "the relay's name: `default` for SMTP_HOST's", _STRING, required=True)
 _KEY = Input("Idempotency-Key", "header", "1 to 256 visible ASCII characters; the same key never sends twice", _STRING)
 _LIST = (
     Input("limit", "query", "messages on a page", {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}),
@@ -123,6 +123,47 @@ OPERATIONS: tuple[Operation, ...] = (
             ("retry", "Retry a message", "Sends again what is deferred, held, failed or canceled, with new attempts."),
             ("hold", "Hold a message", "Keeps what waits until somebody retries or cancels it, or it expires."),
         )
+    ),
+    Operation(
+        method="get",
+        path="/relays",
+        group="Relays",
+        summary="List the relays",
+        meaning="In the order they are asked. With `Accept: text/html` this address is the page of the dashboard.",
+        answer=told.RelayList,
+    ),
+    Operation(
+        method="get",
+        path="/relays/{relay}",
+        group="Relays",
+        summary="Read a relay",
+        meaning="Its breaker, its connections, what is left of its limits, senders it does not let send, and which "
+        "relay carries its mail while it cannot.",
+        inputs=(_RELAY,),
+        answer=told.RelayShape,
+        errors=(404,),
+    ),
+    Operation(
+        method="post",
+        path="/relays/{relay}/resume-sender",
+        group="Relays",
+        summary="Let a suspended sender send again",
+        meaning="Its mail is due at once, instead of at the next try. Verify the domain with the provider first.",
+        inputs=(_RELAY,),
+        body=asked.ResumeSenderRequest,
+        answer=told.RelayShape,
+        errors=(*_BODY, 404),
+    ),
+    Operation(
+        method="post",
+        path="/relays/{relay}/behaviour",
+        group="Relays",
+        summary="Tell the chaos relay how to behave",
+        meaning="For the relay `chaos` only, which is there while capturing with EMAILHUB_CHAOS. Kept across restarts.",
+        inputs=(_RELAY,),
+        body=asked.BehaviourRequest,
+        answer=told.BehaviourShape,
+        errors=(*_BODY, 404),
     ),
     Operation(
         method="get",

@@ -21,7 +21,7 @@ _OPENERS = {
     Area.API: "API key or dashboard log-in",
     Area.SHARED: "API key or dashboard log-in",
 }
-_EXAMPLE_FIELDS = frozenset({"text", "reason"})
+_EXAMPLE_FIELDS = frozenset({"text", "reason", "transient", "slow", "delay"})
 """Optional fields that an example shows anyway."""
 
 

@@ -89,6 +89,22 @@ class BreakerRequest(Struct, omit_defaults=True):
     until: Annotated[str | UnsetType, _about("back to auto at this time, ISO 8601", "2027-01-31T09:30:00Z")] = UNSET
 
 
+class ResumeSenderRequest(Struct):
+    """Whose mail may go again."""
+
+    domain: Annotated[str, _about("the domain of the suspended From addresses", "example.com")]
+
+
+class BehaviourRequest(Struct, omit_defaults=True):
+    """How the chaos relay shall behave; what is left out stays as it is. The first three are at most 1 together."""
+
+    transient: Annotated[float | UnsetType, _about("how often it puts off (4xx), 0 to 1", 0.1)] = UNSET
+    permanent: Annotated[float | UnsetType, _about("how often it refuses (5xx), 0 to 1", 0.05)] = UNSET
+    drop: Annotated[float | UnsetType, _about("how often it loses the connection, 0 to 1", 0.02)] = UNSET
+    slow: Annotated[float | UnsetType, _about("how often it is slow, 0 to 1", 0.05)] = UNSET
+    delay: Annotated[float | UnsetType, _about("seconds a slow answer takes, at most 600", 3)] = UNSET
+
+
 def names(shape: type[Struct]) -> frozenset[str]:
     """The fields of a request as senders name them."""
     return frozenset(found.encode_name for found in msgspec.structs.fields(shape))

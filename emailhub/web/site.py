@@ -13,7 +13,7 @@ from litestar.types import ControllerRouterHandler
 
 from emailhub import logs
 from emailhub.core.errors import EmailhubError
-from emailhub.web import api, breakers, contract, health, login, metrics, reference, stream
+from emailhub.web import api, breakers, contract, health, login, metrics, reference, relays, stream
 from emailhub.web.errors import Answer, ErrorPage, answer_of
 from emailhub.web.faces import Faces
 from emailhub.web.guard import Guard
@@ -32,6 +32,7 @@ def create_app(faces: Faces, routers: Sequence[ControllerRouterHandler] = ()) ->
             contract.router(),
             api.router(),
             breakers.router(),
+            relays.router(),
             health.router(),
             metrics.router(),
             stream.router(),

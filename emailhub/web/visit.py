@@ -15,7 +15,10 @@ from emailhub.engine.gate import Area, Caller
 
 AnyRequest: TypeAlias = Request[Any, Any, Any]
 
+PART = "x-part"
+"""The header with which the script asks for the changing parts of a page, without its frame."""
 _KEY = "emailhub.visit"
+_FORM = "application/x-www-form-urlencoded"
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=@~-]{0,127}")
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -53,6 +56,12 @@ def visit(request: AnyRequest) -> Visit:
 def remember(scope: Scope, found: Visit) -> None:
     """Keep the visit with the request."""
     scope["state"][_KEY] = found
+
+
+def for_people(headers: dict[str, str]) -> bool:
+    """Whether a person's browser asks: for a page, for a part of one, or with a form."""
+    form = headers.get("content-type", "").lower().startswith(_FORM)
+    return form or PART in headers or "text/html" in headers.get("accept", "")
 
 
 def trace_of(headers: dict[str, str]) -> Trace:

@@ -57,6 +57,8 @@ async def test_a_stranger_gets_into_nothing_but_health_and_the_log_in(tmp_path: 
             "/send_email",
             "/status",
             "/breakers/{relay:str}",
+            "/relays",
+            "/relays/{relay:str}/resume-sender",
         } <= seen
         assert await hub.stored() == 0
 

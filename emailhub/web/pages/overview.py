@@ -13,14 +13,19 @@ from emailhub.core.records import Event, Filter, Minute
 from emailhub.web.faces import Faces, GivenFaces
 from emailhub.web.pages import chart, words
 from emailhub.web.pages.paper import GivenPaper
-from emailhub.web.pages.relays import relay_events, relay_view
+from emailhub.web.pages.standing import relay_events, relay_view
+from emailhub.web.relays import ordered
 from emailhub.web.visit import AnyRequest
 
 _ROWS = 8
 _HOUR = 3600.0
 _MARKS = 6
 _CAUSES = 3
-_MARKED = {"breaker_opened": ("breaker opened", "bad"), "breaker_closed": ("breaker closed", "ok")}
+_MARKED = {
+    "breaker_opened": ("breaker opened", "bad"),
+    "breaker_closed": ("breaker closed", "ok"),
+    "relay_returned": ("carries its own mail again", "ok"),
+}
 
 
 class Hour(Struct, frozen=True):
@@ -35,7 +40,7 @@ class Hour(Struct, frozen=True):
 async def overview(request: AnyRequest, faces: GivenFaces, paper: GivenPaper) -> Response[str]:
     """The first page."""
     now, history, board = faces.now(), faces.history, faces.board
-    relays = [relay for relay in board.relays() if board.capturing or not relay.captures]
+    relays = [relay for relay in ordered(board.relays()) if board.capturing or not relay.captures]
     span = chart.SPANS.get(request.query_params.get("span", ""), chart.SPANS["1h"])
     events = {relay.name: await relay_events(faces, relay.name) for relay in relays}
     hour = await _hour(faces)
@@ -55,7 +60,7 @@ async def overview(request: AnyRequest, faces: GivenFaces, paper: GivenPaper) ->
         causes=await history.causes(now - _HOUR, _CAUSES),
         chart=await _throughput(faces, span, events),
         spans=tuple(chart.SPANS.values()),
-        relays=[relay_view(relay, events[relay.name], now) for relay in relays],
+        relays=[relay_view(relay, events[relay.name], now, relays) for relay in relays],
         rabbit=board.rabbit(),
         latest=latest.items,
     )
@@ -101,6 +106,8 @@ def _marks(events: Mapping[str, Sequence[Event]], since: float) -> list[tuple[fl
 def _mark(event: Event) -> tuple[str, str]:
     if event.kind == "breaker_forced" and event.data.get("mode") == "open":
         return ("paused", "warn")
+    if event.kind == "relay_covered":
+        return (f"carried by {event.data.get('by') or 'another relay'}", "warn")
     return _MARKED.get(event.kind, ("", ""))
 
 

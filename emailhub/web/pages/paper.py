@@ -23,10 +23,8 @@ from emailhub.web.pages import flash, words
 from emailhub.web.pages.assets import Assets
 from emailhub.web.pages.flash import Flash
 from emailhub.web.pages.places import folders
-from emailhub.web.visit import AnyRequest, Visit, visit
+from emailhub.web.visit import PART, AnyRequest, Visit, visit
 
-PART = "x-part"
-"""The header with which the script asks for the changing parts of a page, without its frame."""
 _TICKED = pattern(r"`([^`]+)`")
 _THEMES = frozenset({"light", "dark"})
 _CALM = Flow(level="ok", headline="", sentence="")

@@ -1,102 +1,35 @@
-"""`/relays` and `/relays/{name}`: how each relay stands, what its breaker did, and setting it by hand."""
+"""`/relays` and `/relays/{relay}`: how each relay stands, what happened to it, and what can be done about it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from typing import Any
 from urllib.parse import quote
 
 from litestar import Response, get, post
 from litestar.params import FromPath
 from litestar.response import Redirect
 from litestar.types import ControllerRouterHandler
-from msgspec import Struct
 
-from emailhub.core.breaker import Mode, Phase, Snapshot
-from emailhub.core.records import Event
-from emailhub.core.status import RelayStatus
-from emailhub.web.faces import Faces, GivenFaces, actor_of
-from emailhub.web.pages import story, strip, words
+from emailhub.core import chaos
+from emailhub.core.breaker import Mode
+from emailhub.core.errors import InvalidMessage, NotFound, Problem
+from emailhub.core.status import ChaosStatus
+from emailhub.engine.gate import Area
+from emailhub.web import relays as answers
+from emailhub.web.faces import GivenFaces, actor_of
+from emailhub.web.pages import story
 from emailhub.web.pages.flash import Flash
 from emailhub.web.pages.form import read_form
 from emailhub.web.pages.paper import GivenPaper
-from emailhub.web.visit import AnyRequest
+from emailhub.web.pages.standing import relay_events, relay_view
+from emailhub.web.visit import AnyRequest, visit
 
-_EVENTS = 200
 _SHOWN = 20
 _REASON = 200
 _LONGEST = 7 * 86400.0
-
-
-class RelayView(Struct, frozen=True):
-    """A relay as the pages show it: its status in words. `since` is 0.0 when it stands so since the start."""
-
-    status: RelayStatus
-    since: float
-    line: str
-    strip: tuple[strip.Piece, ...]
-    tone: str
-    headline: str
-    sentence: str
-
-
-async def relay_events(faces: Faces, name: str) -> tuple[Event, ...]:
-    """The relay's latest breaker events, newest first."""
-    return await faces.history.relay_events(name, _EVENTS)
-
-
-def relay_view(relay: RelayStatus, events: Sequence[Event], now: float) -> RelayView:
-    """The relay in words."""
-    tone, headline, sentence = _stands(relay)
-    bar = strip.pieces(relay.breaker, events, now, whole=len(events) < _EVENTS)
-    return RelayView(relay, _since(relay.breaker, events), _line(relay, now), bar, tone, headline, sentence)
-
-
-def _since(breaker: Snapshot, events: Sequence[Event]) -> float:
-    """When the trouble, the pause or the calm began; a probe that failed has ended no trouble."""
-    since = breaker.since
-    if breaker.mode is not Mode.AUTO or breaker.phase is Phase.CLOSED:
-        return since
-    for event in events:
-        if event.kind in {"breaker_closed", "breaker_forced"}:
-            break
-        since = min(since, event.at)
-    return since
-
-
-def _line(relay: RelayStatus, now: float) -> str:
-    breaker = relay.breaker
-    if breaker.mode is not Mode.AUTO and breaker.note:
-        return f"{breaker.note} ({breaker.actor})"
-    if breaker.phase is not Phase.CLOSED and breaker.cause:
-        return breaker.cause
-    if relay.captures:
-        return "mail that comes here is kept and sent to nobody"
-    last = (
-        f"last accepted {words.since(relay.last_sent_at, now)}"
-        if relay.last_sent_at
-        else "nothing accepted since the start"
-    )
-    failing = f" · {words.counted(breaker.failures, 'failure')} in a row" if breaker.failures else ""
-    return f"{words.counted(relay.pool.open, 'connection')} · {relay.in_flight} being sent · {last}{failing}"
-
-
-def _stands(relay: RelayStatus) -> tuple[str, str, str]:
-    """Tone, headline and sentence of its breaker."""
-    breaker = relay.breaker
-    if breaker.mode is Mode.OPEN:
-        return ("warn", "Paused by hand", "Nothing is handed to this relay. The mail waits, none is lost.")
-    if breaker.mode is Mode.CLOSED:
-        return ("info", "Forced closed", "Mail flows, and failures do not open the breaker.")
-    if breaker.phase is Phase.OPEN:
-        text = "The relay is in trouble, so nothing is handed to it. The mail waits, none is lost."
-        return ("bad", "The breaker is open", text)
-    if breaker.phase is Phase.HALF_OPEN:
-        return ("warn", "One probe is on its way", "If the relay takes it, mail flows again.")
-    if breaker.failures:
-        text = f"Mail flows. {words.counted(breaker.failures, 'failure')} in a row so far; a few more open the breaker."
-        return ("warn", "The breaker is closed", text)
-    text = "Mail flows. The breaker opens by itself when the relay fails several times in a row."
-    return ("ok", "The breaker is closed", text)
+_LONGEST_DOMAIN = 253
+_NUMBER = re.compile(r"\d{1,6}(\.\d{1,6})?")
 
 
 _SAID = {
@@ -107,37 +40,93 @@ _SAID = {
 
 
 @get("/relays", name="relays", include_in_schema=False)
-async def relays(request: AnyRequest, faces: GivenFaces, paper: GivenPaper) -> Response[str]:
+async def relays(request: AnyRequest, faces: GivenFaces, paper: GivenPaper) -> Response[Any]:
     """All relays side by side."""
-    now = faces.now()
-    views = [relay_view(one, await relay_events(faces, one.name), now) for one in faces.board.relays()]
+    if visit(request).area is Area.API:
+        return answers.all_relays(faces)
+    now, found = faces.now(), answers.ordered(faces.board.relays())
+    views = [relay_view(one, await relay_events(faces, one.name), now, found) for one in found]
     return await paper.page(request, "relays/list.html", section="/relays", watch="all", relays=views)
 
 
-@get("/relays/{name:str}", name="relay", include_in_schema=False)
-async def relay(request: AnyRequest, faces: GivenFaces, paper: GivenPaper, name: FromPath[str]) -> Response[str]:
+@get("/relays/{relay:str}", name="relay", include_in_schema=False)
+async def one_relay(request: AnyRequest, faces: GivenFaces, paper: GivenPaper, relay: FromPath[str]) -> Response[Any]:
     """One relay."""
-    status = faces.board.relay(name)
-    events = await relay_events(faces, name)
-    view = relay_view(status, events, faces.now())
-    history = story.tell_breaker(events[:_SHOWN])
-    return await paper.page(request, "relays/relay.html", section="/relays", watch="all", relay=view, history=history)
+    if visit(request).area is Area.API:
+        return answers.one_relay(faces, relay)
+    status = faces.board.relay(relay)
+    events = await relay_events(faces, relay)
+    return await paper.page(
+        request,
+        "relays/relay.html",
+        section="/relays",
+        watch="all",
+        relay=relay_view(status, events, faces.now(), faces.board.relays()),
+        history=story.tell_relay(events[:_SHOWN]),
+    )
 
 
-@post("/relays/{name:str}/breaker", name="force_breaker", status_code=303, include_in_schema=False)
-async def force(request: AnyRequest, faces: GivenFaces, paper: GivenPaper, name: FromPath[str]) -> Redirect:
+@post("/relays/{relay:str}/breaker", name="force_breaker", status_code=303, include_in_schema=False)
+async def force(request: AnyRequest, faces: GivenFaces, paper: GivenPaper, relay: FromPath[str]) -> Redirect:
     """Set the breaker by hand."""
     form = await read_form(request)
     mode, note = _asked(form)
-    here = f"/relays/{quote(name)}"
+    here = f"/relays/{quote(relay)}"
     if mode is None:
         return paper.onward(here, Flash("bad", "Choose what the breaker shall do: open, closed or auto."))
     if mode is not Mode.AUTO and not note:
         return paper.onward(here, Flash("bad", "Say why: whoever looks at this next wants to know."))
-    before = faces.board.relay(name).breaker
+    before = faces.board.relay(relay).breaker
     until = _until(form.get("for", ""), faces.now())
-    await faces.desk.force(name, mode, actor=actor_of(request, "dashboard"), note=note, until=until)
+    await faces.desk.force(relay, mode, actor=actor_of(request, "dashboard"), note=note, until=until)
     return paper.onward(here, _PROBED if before.mode is mode is Mode.AUTO else _SAID[mode])
+
+
+@post("/relays/{relay:str}/sender", name="resume_sender", status_code=303, include_in_schema=False)
+async def resume(request: AnyRequest, faces: GivenFaces, paper: GivenPaper, relay: FromPath[str]) -> Redirect:
+    """Let a suspended sender send again."""
+    faces.board.relay(relay)
+    here = f"/relays/{quote(relay)}"
+    domain = (await read_form(request)).get("domain", "")[:_LONGEST_DOMAIN]
+    try:
+        await faces.desk.resume_sender(relay, domain, actor_of(request, "dashboard"))
+    except NotFound:
+        return paper.onward(
+            f"/relays/{quote(relay)}", Flash("warn", f"Nothing was changed: {domain} is not suspended.")
+        )
+    said = f"Mail from {domain} may go again. If the relay still refuses it, it is suspended once more."
+    return paper.onward(here, Flash("ok", said))
+
+
+@post("/relays/{relay:str}/chaos", name="set_chaos", status_code=303, include_in_schema=False)
+async def behave(request: AnyRequest, faces: GivenFaces, paper: GivenPaper, relay: FromPath[str]) -> Redirect:
+    """Tell the chaos relay how to behave."""
+    if faces.board.relay(relay).chaos is None:
+        raise NotFound("chaos relay", relay)
+    here = f"/relays/{quote(relay)}"
+    try:
+        status = _behaviour(await read_form(request))
+        await faces.desk.set_chaos(status, actor_of(request, "dashboard"))
+    except InvalidMessage as error:
+        return paper.onward(here, Flash("bad", f"Nothing was changed: {error}."))
+    return paper.onward(here, Flash("ok", f"From the next message on: {chaos.words(status)}."))
+
+
+_SHARES = ("transient", "permanent", "drop", "slow")
+
+
+def _behaviour(form: dict[str, str]) -> ChaosStatus:
+    """From per cent and seconds. Raises InvalidMessage."""
+    problems, given = list[Problem](), {}
+    for name in (*_SHARES, "delay"):
+        text = form.get(name, "").strip().removesuffix("%" if name in _SHARES else "s").replace(",", ".")
+        if not _NUMBER.fullmatch(text.strip()):
+            problems.append(Problem(name, "must be a number"))
+            continue
+        given[name] = float(text) / 100 if name in _SHARES else float(text)
+    if problems:
+        raise InvalidMessage(tuple(problems))
+    return ChaosStatus(**given)
 
 
 def _asked(form: dict[str, str]) -> tuple[Mode | None, str]:
@@ -152,4 +141,4 @@ def _until(seconds: str, now: float) -> float | None:
     return now + min(float(seconds), _LONGEST) if seconds.isdigit() and len(seconds) < 10 else None
 
 
-HANDLERS: tuple[ControllerRouterHandler, ...] = (relays, relay, force)
+HANDLERS: tuple[ControllerRouterHandler, ...] = (relays, one_relay, force, resume, behave)

@@ -79,8 +79,8 @@ def tell(detail: Detail, attempts: Sequence[AttemptRecord], events: Sequence[Eve
     return tuple(sorted(steps, key=lambda step: step.at))
 
 
-def tell_breaker(events: Sequence[Event]) -> tuple[Step, ...]:
-    """What happened to a breaker, in the order given."""
+def tell_relay(events: Sequence[Event]) -> tuple[Step, ...]:
+    """What happened to a relay, in the order given."""
     return tuple(step for event in events if (step := _event(event)) is not None)
 
 

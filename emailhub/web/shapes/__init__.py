@@ -3,25 +3,48 @@
 from emailhub.web.shapes.breakers import BreakerList, BreakerShape
 from emailhub.web.shapes.messages import Accepted, Changed, Email, EmailList, EmailSummary, RecipientShape, Tag
 from emailhub.web.shapes.original import Health, Queued, RequestStatus
-from emailhub.web.shapes.past import AttemptList, AttemptShape, EventList, EventShape, LineShape, ResultShape
+from emailhub.web.shapes.past import (
+    AttemptList,
+    AttemptShape,
+    EventList,
+    EventShape,
+    LineShape,
+    ResultShape,
+    StageShape,
+)
+from emailhub.web.shapes.relays import (
+    BehaviourShape,
+    ConnectionsShape,
+    LimitShape,
+    RelayList,
+    RelayShape,
+    SuspensionShape,
+)
 
 __all__ = [
     "Accepted",
     "AttemptList",
     "AttemptShape",
+    "BehaviourShape",
     "BreakerList",
     "BreakerShape",
     "Changed",
+    "ConnectionsShape",
     "Email",
     "EmailList",
     "EmailSummary",
     "EventList",
     "EventShape",
     "Health",
+    "LimitShape",
     "LineShape",
     "Queued",
     "RecipientShape",
+    "RelayList",
+    "RelayShape",
     "RequestStatus",
     "ResultShape",
+    "StageShape",
+    "SuspensionShape",
     "Tag",
 ]

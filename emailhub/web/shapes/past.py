@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from emailhub.core.delivery import State
 from emailhub.core.records import AttemptRecord, Event
@@ -51,16 +51,30 @@ class LineShape(Struct, frozen=True, kw_only=True):
     text: str
 
 
+class StageShape(Struct, frozen=True):
+    """How long one stage of the conversation took."""
+
+    stage: Annotated[str, Meta(description="connect, tls, login, mail, rcpt, data, body, final …")]
+    milliseconds: float
+
+
 class AttemptShape(Struct, frozen=True, kw_only=True):
-    """One SMTP transaction. `finished_at` is null while it runs; `counted` says if it used an attempt."""
+    """One SMTP transaction. `finished_at` is null while it runs; `counted` says if it used an attempt.
+
+    `results` has the reply for every recipient.
+    """
 
     number: int
     relay: str
+    why: Annotated[str, Meta(description="why this relay carried it; empty when the message belongs to it anyhow")]
     started_at: Time
     finished_at: Time | None
     counted: bool
     peer: str
     tls: str
+    connection: Annotated[str, Meta(description="the connection's name among all of this process")]
+    message_on_connection: Annotated[int, Meta(description="1 on a new connection")]
+    stages: list[StageShape]
     results: list[ResultShape]
     transcript: list[LineShape]
 
@@ -69,11 +83,15 @@ class AttemptShape(Struct, frozen=True, kw_only=True):
         return cls(
             number=record.number,
             relay=record.relay,
+            why=record.why,
             started_at=iso(record.started_at),
             finished_at=maybe_iso(record.finished_at),
             counted=record.counted,
             peer=record.session.peer,
             tls=record.session.tls,
+            connection=record.session.id,
+            message_on_connection=record.session.uses,
+            stages=[StageShape(stage, took) for stage, took in record.session.stages],
             results=[
                 ResultShape(
                     address=result.address,

@@ -5,7 +5,7 @@ import pytest
 from emailhub.core.breaker import Mode, Phase, Snapshot
 from emailhub.core.records import Event
 from emailhub.core.status import PoolFacts, RelayStatus
-from emailhub.web.pages.relays import relay_view
+from emailhub.web.pages.standing import relay_view
 from tests.support.factories import NOW
 from tests.support.web_hub import WebHub
 from tests.web.pages.reading import page, part, press, words_of
@@ -16,7 +16,7 @@ RELAY = "/relays/capture"
 async def test_a_relay_that_is_well_says_so_and_explains_its_history(hub: WebHub) -> None:
     text = words_of(await page(hub, RELAY))
     assert "The breaker is closed Mail flows." in text
-    assert "Nothing has happened to this breaker." in text
+    assert "Nothing has happened to this relay." in text
 
 
 async def test_forcing_open_keeps_reason_actor_and_end(hub: WebHub) -> None:

@@ -112,13 +112,13 @@ def test_a_breaker_tells_why_it_opened_but_not_the_old_cause_when_it_closed() ->
     opened = Event(1, NOW, "breaker_opened", None, "default", {"text": "connection refused"})
     closed = Event(2, NOW, "breaker_closed", None, "default", {"text": "connection refused"})
     forced = Event(3, NOW, "breaker_forced", None, "default", {"mode": "open", "note": "upkeep", "actor": "admin"})
-    steps = story.tell_breaker((forced, closed, opened))
+    steps = story.tell_relay((forced, closed, opened))
     assert [step.title for step in steps] == ["Paused", "Breaker closed", "Breaker opened"]
     assert [step.text for step in steps] == ["upkeep", "", "connection refused"]
 
 
 def test_events_of_unknown_kinds_are_left_out() -> None:
-    assert story.tell_breaker((Event(1, NOW, "something new", None, "default", {}),)) == ()
+    assert story.tell_relay((Event(1, NOW, "something new", None, "default", {}),)) == ()
 
 
 async def test_an_attempt_over_another_relay_says_why() -> None:
