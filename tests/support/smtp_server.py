@@ -110,8 +110,9 @@ class SmtpServer:
     """Listens on 127.0.0.1 (a free port unless given) and keeps what it saw.
 
     `pipelining` and `chunking` offer, or do not, what they are named after. `tls`: "implicit", "starttls" or "", with
-    `context` (server side). `users`: AUTH is offered, and demanded, where
-    there are any. `latency`: every turn of the client is answered that many seconds later.
+    `context` (server side). `users`: AUTH is offered, and demanded, where there are any. With XOAUTH2 among the
+    `mechanisms`, `tokens` are those it takes, `tokens_shown` all that came, and `challenge` the JSON that says why one
+    was refused. `latency`: every turn of the client is answered that many seconds later.
     """
 
     def __init__(
@@ -135,6 +136,9 @@ class SmtpServer:
         self.offer("PIPELINING", pipelining)
         self.offer("CHUNKING", chunking)
         self.users, self.mechanisms, self.latency = users or {}, mechanisms, latency
+        self.tokens: set[str] = set()
+        self.tokens_shown: list[str] = []
+        self.challenge = ""
         self.keep, self.ledger = keep, ledger
         self.rules: list[Rule] = []
         self.sessions: list[Session] = []
@@ -401,7 +405,7 @@ class _Connection(asyncio.Protocol):
         offers = list(self.server.extensions)
         if self.server.tls == "starttls" and not self.session.tls:
             offers.append("STARTTLS")
-        elif self.server.users:
+        elif self.server.users or "XOAUTH2" in self.server.mechanisms:
             offers.append(f"AUTH {self.server.mechanisms}")
         lines = ["test.server", *offers]
         text = "\r\n".join(f"250{'-' if n < len(lines) - 1 else ' '}{line}" for n, line in enumerate(lines))
@@ -459,6 +463,9 @@ class _Connection(asyncio.Protocol):
         assert self.expects_login is not None
         self.expects_login.append(base64.b64decode(text).decode())
         mechanism, *given = self.expects_login
+        if mechanism == "XOAUTH2":
+            self.token_step(given)
+            return
         if mechanism == "LOGIN" and len(given) < 2:
             self.out += b"334 UGFzc3dvcmQ6\r\n"
             return
@@ -466,6 +473,19 @@ class _Connection(asyncio.Protocol):
         user, password = given if mechanism == "LOGIN" else given[0].split("\0")[1:]
         right = self.server.users.get(user) == password
         usual = "235 2.7.0 Welcome" if right else "535 5.7.8 Username and Password not accepted"
+        self.act("AUTH", usual, lambda: setattr(self.session, "user", user))
+
+    def token_step(self, given: list[str]) -> None:
+        """XOAUTH2: `user=…\x01auth=Bearer …\x01\x01`; a refusal is explained in a challenge when there is one."""
+        user, auth = (part.partition("=")[2] for part in given[0].split("\x01")[:2])
+        token = auth.removeprefix("Bearer ")
+        if len(given) == 1:
+            self.server.tokens_shown.append(token)
+            if token not in self.server.tokens and self.server.challenge:
+                self.out += b"334 " + base64.b64encode(self.server.challenge.encode()) + b"\r\n"
+                return
+        self.expects_login = None
+        usual = "235 2.7.0 Accepted" if token in self.server.tokens else "535 5.7.3 Authentication unsuccessful"
         self.act("AUTH", usual, lambda: setattr(self.session, "user", user))
 
     def do_mail(self, rest: str) -> None:

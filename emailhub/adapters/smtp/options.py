@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import Awaitable, Callable
 from enum import StrEnum
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -46,6 +46,20 @@ class Timeouts(Struct, frozen=True, kw_only=True):
     min_rate: float = 500.0
 
 
+class Tokens(Protocol):
+    """Access tokens for a login, kept and renewed by whoever gives them."""
+
+    async def __call__(self) -> str:
+        """A token that is good now. Raises TokenFailed."""
+        ...
+
+    def drop(self, token: str) -> None:
+        """The server refused `token`: give another one next time."""
+        ...
+
+    async def close(self) -> None: ...
+
+
 class SmtpOptions(Struct, frozen=True, kw_only=True):
     """One SMTP account. `user` and `password` come together or not at all; `ca` is a file of trusted certificates.
 
@@ -69,7 +83,7 @@ class SmtpOptions(Struct, frozen=True, kw_only=True):
     idle_for: float = 30.0
     pipelining: bool = True
     chunking: bool = True
-    token: Callable[[], Awaitable[str]] | None = None
+    token: Tokens | None = None
     login_pause: float = 60.0
     timeouts: Timeouts = Timeouts()
 

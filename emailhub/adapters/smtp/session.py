@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
 import aiosmtplib
 from aiosmtplib import SMTPResponse
-from msgspec.structs import replace
 
 from emailhub.adapters.smtp.dial import Dialer, Trouble, trouble
-from emailhub.adapters.smtp.options import SmtpOptions, TlsMode
+from emailhub.adapters.smtp.login import (
+    LoginGate,
+    StaleToken,
+    TokenRefused,
+    bearer,
+    by_password,
+    by_token,
+    token_verdict,
+)
+from emailhub.adapters.smtp.options import SmtpOptions, TlsMode, Tokens
 from emailhub.adapters.smtp.transcript import Transcript
 from emailhub.adapters.smtp.wire import Wire
 from emailhub.core.judge import judge
 from emailhub.core.reply import Reply
-from emailhub.core.verdict import Progress, Stage, Verdict
+from emailhub.core.verdict import Progress, Stage
 
 _HOSTNAME = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 _CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
@@ -39,33 +47,6 @@ class Connection:
         self.uses = 0
 
 
-class LoginGate:
-    """One login at a time; after a rejected one no other for `pause` seconds, so that no account is locked out."""
-
-    def __init__(self, pause: float, clock: Callable[[], float]) -> None:
-        self.turn = asyncio.Lock()
-        self._pause = pause
-        self._clock = clock
-        self._rejected: tuple[float, Verdict] | None = None
-
-    def check(self) -> None:
-        """Raises the Trouble of the last rejection while it is too soon to try again."""
-        if self._rejected is None:
-            return
-        at, verdict = self._rejected
-        if self._clock() - at < self._pause:
-            raise Trouble(replace(verdict, text=f"{verdict.text} (not tried again within {self._pause:g} s)"))
-
-    def took(self) -> None:
-        """The server took the login."""
-        self._rejected = None
-
-    def refused(self, verdict: Verdict) -> None:
-        """The server refused it."""
-        if verdict.login_rejected:
-            self._rejected = (self._clock(), verdict)
-
-
 class SessionOpener:
     """Opens sessions to one server; raises Trouble for whatever network or server do."""
 
@@ -80,6 +61,24 @@ class SessionOpener:
         """A session ready for MAIL. Raises Trouble."""
         if self._options.user:
             self._gate.check()
+        if self._options.token is not None:
+            # Before anything else: without a token there is nothing to say to the server.
+            await self._got_token(self._options.token)
+        try:
+            return await self._session(progress, log)
+        except StaleToken as stale:
+            log.note(stale.verdict.text)
+            log.note("trying once more with a fresh access token")
+            return await self._session(progress, log)
+
+    async def _got_token(self, tokens: Tokens) -> None:
+        try:
+            await bearer(tokens)
+        except Trouble as failed:
+            self._gate.refused(failed.verdict)
+            raise
+
+    async def _session(self, progress: Progress, log: Transcript) -> Connection:
         progress.stage = Stage.CONNECT
         sock = await self._dialer.dial(log)
         handshake = _Handshake(self._options, self._context, self._gate, sock, progress, log)
@@ -92,6 +91,8 @@ class SessionOpener:
     async def close(self) -> None:
         """Stop what runs in the background."""
         await self._dialer.close()
+        if self._options.token is not None:
+            await self._options.token.close()
 
 
 class _Handshake:
@@ -178,31 +179,43 @@ class _Handshake:
 
     async def _log_in(self) -> None:
         self._progress.stage = Stage.AUTH
-        offered = self._client.supported_auth_methods
         if not self._encrypted:  # cannot happen: kept so that no later change can send a password in clear text
             raise trouble(Stage.AUTH, "the connection is not encrypted: the login is not sent")
-        if not offered:
-            others = ", ".join(self._client.server_auth_methods) or "none"
-            raise trouble(Stage.AUTH, f"{self._options.host} offers no login we can do (it offers: {others})")
+        log_in = self._way_in()
         async with self._gate.turn:
             self._gate.check()
             try:
-                self._say(await self._step(self._login_by(offered)))
+                self._say(await self._step(log_in()))
+            except StaleToken:
+                raise
             except Trouble as refused:
                 self._gate.refused(refused.verdict)
                 raise
             self._gate.took()
 
-    def _login_by(self, offered: list[str]) -> Awaitable[SMTPResponse]:
-        # Inside TLS the plain mechanism is as safe as CRAM-MD5 and the one that servers get right.
-        ways = {
-            "plain": self._client.auth_plain,
-            "login": self._client.auth_login,
-            "cram-md5": self._client.auth_crammd5,
-        }
-        name = next(way for way in ways if way in offered)
-        self._log.client(f"AUTH {name.upper()} ••••••")
-        return ways[name](self._options.user, self._options.password)
+    def _way_in(self) -> Callable[[], Awaitable[SMTPResponse]]:
+        options, client = self._options, self._client
+        others = ", ".join(client.server_auth_methods) or "none"
+        if options.token is not None:
+            if "xoauth2" not in client.server_auth_methods:
+                raise trouble(Stage.AUTH, f"{options.host} offers no login by token, XOAUTH2 (it offers: {others})")
+            return partial(self._by_token, options.token)
+        log_in = by_password(client, options.user, options.password, self._log)
+        if log_in is None:
+            raise trouble(Stage.AUTH, f"{options.host} offers no login we can do (it offers: {others})")
+        return log_in
+
+    async def _by_token(self, tokens: Tokens) -> SMTPResponse:
+        try:
+            return await by_token(self._client, self._options.user, tokens, self._log)
+        except TokenRefused as refused:
+            verdict = token_verdict(refused)
+            # Only 535 speaks of the credentials themselves (RFC 4954 §6); other refusals a fresh token cannot mend.
+            if refused.reply.code == 535:
+                tokens.drop(refused.token)
+                if self._gate.renews():
+                    raise StaleToken(verdict) from refused
+            raise Trouble(verdict) from refused
 
     async def _step(self, step: Awaitable[SMTPResponse]) -> SMTPResponse:
         stage, limit = self._progress.stage, self._options.timeouts.command
