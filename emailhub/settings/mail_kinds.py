@@ -74,7 +74,10 @@ def _address(text: str) -> str:
 
 
 def _recipient(text: str) -> str:
-    return _address(text) if "@" in text else _pattern(text)
+    local, at, name = text.rpartition("@")
+    if "*" in local:
+        raise ValueError(f"{text!r}: for everybody at a domain write the domain alone: {name}")
+    return _address(text) if at else _pattern(text)
 
 
 def _rates(raw: Raw) -> tuple[Rate, ...]:
