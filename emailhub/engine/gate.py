@@ -42,6 +42,7 @@ from emailhub.engine.sessions import Backoff, Sessions
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _ACCOUNT = "admin"
+_REMEMBERED = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,6 +161,7 @@ class Gate:
         self._public = site_of(access.public_url) if access.public_url else None
         self._names = _names(access, self._public)
         self._sessions = sessions or Sessions(token)
+        self._admitted: dict[Knock, Caller] = {}
         self._accounts = Backoff()
         self._peers = Backoff()
 
@@ -170,6 +172,20 @@ class Gate:
 
     def admit(self, knock: Knock, now: float) -> Caller | Denial:
         """Who this is, or why it may not come in."""
+        if knock.plain_session is not None or knock.secure_session is not None:
+            return self._judge(knock, now)
+        # Without a session only the configuration decides, and services knock in the same way again and again.
+        known = self._admitted.get(knock)
+        if known is not None:
+            return known
+        found = self._judge(knock, now)
+        if isinstance(found, Caller):
+            if len(self._admitted) >= _REMEMBERED:
+                self._admitted.clear()
+            self._admitted[knock] = found
+        return found
+
+    def _judge(self, knock: Knock, now: float) -> Caller | Denial:
         host = host_port(knock.host) if knock.host else None
         client = client_of(knock.peer, knock.forwarded_for, self._access.trusted_proxies)
         scheme = self._scheme(knock, host)

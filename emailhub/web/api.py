@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeAlias
 
+import msgspec
 from litestar import Response, Router, get, post
 from litestar.params import FromPath
 
@@ -14,11 +15,12 @@ from emailhub.core.delivery import State
 from emailhub.core.errors import InvalidMessage, NotFound, Problem
 from emailhub.core.fields import KEY, shown
 from emailhub.core.message import Key
-from emailhub.core.records import Detail, Filter
+from emailhub.core.records import Detail, Filter, Receipt
 from emailhub.engine.desk import Actor
 from emailhub.web.body import read_object, read_optional_object
 from emailhub.web.errors import BadParameters, MissingFields, WebError
 from emailhub.web.faces import Faces, GivenFaces, actor_of
+from emailhub.web.lanes import Asked, Header, Lane
 from emailhub.web.shapes import (
     Accepted,
     AttemptList,
@@ -30,7 +32,7 @@ from emailhub.web.shapes import (
     EventList,
     EventShape,
 )
-from emailhub.web.visit import AnyRequest, visit
+from emailhub.web.visit import AnyRequest, Visit, visit
 
 FACE = "http"
 LIST_LIMIT: Final = 20
@@ -39,6 +41,7 @@ _LIST_PARAMETERS = ("limit", "after", "before", "status", "request_id", "q")
 _HEAVY = 256 * 1024
 """Bytes from which a message is taken apart in a thread: a large one would stall every other request."""
 _REASON = 500
+_REPLAYED = ((b"idempotency-replayed", b"true"),)
 
 _Verb: TypeAlias = Callable[[str, Actor, str], Awaitable[Detail]]
 
@@ -46,13 +49,8 @@ _Verb: TypeAlias = Callable[[str, Actor, str], Awaitable[Detail]]
 @post("/emails", status_code=200)
 async def send(request: AnyRequest, faces: GivenFaces) -> Response[Accepted]:
     """Take a message; the answer comes once it is durable. A replayed key answers with the first message's id."""
-    key = _key(request)
-    fields = await read_object(request)
-    try:
-        submission = parse.submission(fields, faces.intake.limits, now=faces.now(), key=key)
-    except InvalidMessage as error:
-        raise _explained(error, fields) from None
-    receipt = await faces.intake.accept(submission, visit(request).origin(FACE))
+    key = _key(", ".join(request.headers.getall("idempotency-key", [])) or None)
+    receipt = await _take(await read_object(request), faces, visit(request), key)
     headers = {"Idempotency-Replayed": "true"} if receipt.replayed else {}
     return Response(Accepted(receipt.id), headers=headers)
 
@@ -117,6 +115,25 @@ def router() -> Router:
     return Router("/", route_handlers=[send, list_emails, read_email, read_events, read_attempts, cancel, retry, hold])
 
 
+def lanes(faces: Faces) -> dict[str, Lane]:
+    """The short way of `send`."""
+
+    async def answer(asked: Asked) -> tuple[bytes, Sequence[Header]]:
+        key = _key(asked.headers.get("idempotency-key"))
+        receipt = await _take(await asked.fields(), faces, asked.visit, key)
+        return msgspec.json.encode(Accepted(receipt.id)), _REPLAYED if receipt.replayed else ()
+
+    return {"/emails": Lane(answer)}
+
+
+async def _take(fields: dict[str, object], faces: Faces, seen: Visit, key: Key | None) -> Receipt:
+    try:
+        submission = parse.submission(fields, faces.intake.limits, now=faces.now(), key=key)
+    except InvalidMessage as error:
+        raise _explained(error, fields) from None
+    return await faces.intake.accept(submission, seen.origin(FACE))
+
+
 async def _apply(verb: _Verb, request: AnyRequest, id: str) -> Changed:
     reason = reason_in(await read_optional_object(request), ("reason",))
     return Changed.of(await verb(id, actor_of(request, FACE), reason))
@@ -143,11 +160,11 @@ async def _email(faces: Faces, detail: Detail) -> Email:
     return Email.of(detail, view)
 
 
-def _key(request: AnyRequest) -> Key | None:
-    value = request.headers.get("idempotency-key")
+def _key(value: str | None) -> Key | None:
+    """The key in the header; one that is given more than once comes joined by a comma and a space, which no key has."""
     if value is None:
         return None
-    if len(request.headers.getall("idempotency-key")) > 1 or not KEY.fullmatch(value):
+    if not KEY.fullmatch(value):
         text = "The header Idempotency-Key must be 1 to 256 visible ASCII characters, given once."
         raise WebError(400, "invalid_idempotency_key", text, (Problem("Idempotency-Key", "is not a valid key"),))
     return Key(value)

@@ -32,8 +32,12 @@ class _JsonError(ValueError):
 
 async def read_object(request: AnyRequest) -> dict[str, object]:
     """The JSON object in the body. Raises WebError (400, 415) or InvalidMessage (422: not an object, broken text)."""
-    require_media(request, _MEDIA)
-    body = await read_bytes(request)
+    require_json(request.headers.get("content-type", ""))
+    return await object_in(await read_bytes(request))
+
+
+async def object_in(body: bytes) -> dict[str, object]:
+    """The JSON object `body` is. Raises as `read_object`."""
     document = await asyncio.to_thread(_parse, body) if len(body) > _HEAVY else _parse(body)
     if not isinstance(document, dict):
         kind = "null" if document is None else type(document).__name__
@@ -58,12 +62,22 @@ async def read_bytes(request: AnyRequest) -> bytes:
         raise WebError(400, "validation_error", "The connection ended before the whole body had arrived.") from None
 
 
+def require_json(content_type: str) -> None:
+    """Raise WebError (415) unless the header says JSON in UTF-8."""
+    if content_type != _MEDIA:
+        _require(content_type, _MEDIA)
+
+
 def require_media(request: AnyRequest, media: str) -> None:
     """Raise WebError (415) unless the body is of the type `media`, in UTF-8.
 
     A browser sends other types across sites without asking first, so this is part of the defence against forgery.
     """
-    given, _, parameters = request.headers.get("content-type", "").partition(";")
+    _require(request.headers.get("content-type", ""), media)
+
+
+def _require(content_type: str, media: str) -> None:
+    given, _, parameters = content_type.partition(";")
     charset = _CHARSET.search(parameters)
     if given.strip().lower() != media or (charset and charset[1].lower() not in {"utf-8", "utf8", "us-ascii"}):
         raise WebError(415, "unsupported_media_type", f"Send the body as `Content-Type: {media}`, in UTF-8.")
@@ -77,9 +91,7 @@ def _parse(body: bytes) -> object:
     if not text.strip():
         raise _malformed("it is empty")
     try:
-        document = json.loads(
-            text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_float, parse_int=_int
-        )
+        document: object = _decoder.decode(text)
     except RecursionError:
         raise _malformed("it is nested too deeply") from None
     except json.JSONDecodeError as error:
@@ -88,7 +100,7 @@ def _parse(body: bytes) -> object:
         raise _malformed(str(error)) from None
     if body.count(b"[") + body.count(b"{") > _DEPTH and _deeper(document, _DEPTH):
         raise _malformed("it is nested too deeply")
-    if _SURROGATE.search(body):
+    if b"\\u" in body and _SURROGATE.search(body):
         _refuse_surrogates(document)
     return document
 
@@ -133,6 +145,10 @@ def _int(digits: str) -> int:
     if len(digits) > 20:
         raise _JsonError("a number is too large")
     return int(digits)
+
+
+# Made once: `json.loads` with these would make one for every body.
+_decoder = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_float=_float, parse_int=_int)
 
 
 def _refuse_surrogates(document: object) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import msgspec
 from litestar import Router, get, post
 
 from emailhub.core import parse
@@ -13,8 +16,9 @@ from emailhub.core.message import Submission
 from emailhub.web.body import read_object
 from emailhub.web.errors import MissingFields
 from emailhub.web.faces import Faces, GivenFaces
+from emailhub.web.lanes import Asked, Header, Lane
 from emailhub.web.shapes import Health, Queued, RequestStatus
-from emailhub.web.visit import AnyRequest, visit
+from emailhub.web.visit import AnyRequest, Visit, visit
 
 FACE = "contract"
 REQUIRED = ("to", "subject", "body", "request_id")
@@ -30,8 +34,7 @@ async def health() -> Health:
 @post("/send_email", status_code=200)
 async def send_email(request: AnyRequest, faces: GivenFaces) -> Queued:
     """Take a message. Its `request_id` is the idempotency key: again with the same content, it sends nothing more."""
-    submission = _submission(await read_object(request), faces)
-    await faces.intake.accept(submission, visit(request).origin(FACE))
+    await _take(await read_object(request), faces, visit(request))
     return Queued()
 
 
@@ -48,6 +51,21 @@ async def status(request: AnyRequest, faces: GivenFaces) -> RequestStatus:
 def router() -> Router:
     """The routes of this module."""
     return Router("/", route_handlers=[health, send_email, status])
+
+
+def lanes(faces: Faces) -> dict[str, Lane]:
+    """The short way of `send_email`."""
+    queued = msgspec.json.encode(Queued())
+
+    async def send(asked: Asked) -> tuple[bytes, Sequence[Header]]:
+        await _take(await asked.fields(), faces, asked.visit)
+        return queued, ()
+
+    return {"/send_email": Lane(send)}
+
+
+async def _take(fields: dict[str, object], faces: Faces, seen: Visit) -> None:
+    await faces.intake.accept(_submission(fields, faces), seen.origin(FACE))
 
 
 def _submission(fields: dict[str, object], faces: Faces) -> Submission:

@@ -11,9 +11,12 @@ import msgspec
 from litestar.exceptions import HTTPException
 from msgspec import Struct
 
+from emailhub import logs
 from emailhub.core import errors
 from emailhub.core.errors import EmailhubError, Problem
 from emailhub.engine.gate import Denial
+
+log = logs.get("http")
 
 
 class FieldError(Struct, frozen=True):
@@ -111,6 +114,14 @@ def answer_of(error: BaseException) -> Answer:
     if isinstance(error, EmailhubError):
         return _meant(error)
     return answer(500, "application_error", "emailhub failed on this request. Its log says why, under the request id.")
+
+
+def note(error: BaseException, reply: Answer, method: str, path: str) -> None:
+    """Log what an operator should know of: faults, and what the hub refuses because it is not well."""
+    if reply.status == 500:
+        log.error("request failed", exc=error, method=method, path=path[:200])
+    elif isinstance(error, EmailhubError) and reply.status > 500:
+        log.warning("request refused", name=reply.body.name, status=reply.status, error=str(error))
 
 
 def denied(denial: Denial) -> Answer:

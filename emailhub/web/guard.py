@@ -6,7 +6,8 @@ It sits outside the router, so that it also covers what the router itself answer
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, cast
 from urllib.parse import quote
 
@@ -17,6 +18,7 @@ from litestar.utils.path import normalize_path
 from emailhub import logs
 from emailhub.engine.gate import Area, Denial, Gate, Knock
 from emailhub.web.errors import Answer, ErrorPage, answer, denied
+from emailhub.web.lanes import Asked, Lane
 from emailhub.web.visit import Trace, Visit, for_people, remember, trace_of
 
 log = logs.get("http")
@@ -36,6 +38,10 @@ HEADERS: dict[bytes, bytes] = {
     b"cache-control": b"no-store",
 }
 """On every answer, unless the handler set its own."""
+
+WHOLE = "emailhub.whole"
+"""The extension of our own server that writes a complete answer in one piece: `whole(status, head, body) -> bool`."""
+_STATIC = b"".join(b"%b: %b\r\n" % header for header in HEADERS.items())
 
 COOKIE = "emailhub_session"
 SECURE_COOKIE = f"__Host-{COOKIE}"
@@ -58,8 +64,12 @@ _BOTH = "relays"
 """Pages for people and JSON for programs at the same addresses: each face asks for its own credential."""
 _STREAM = "/events"
 _PAGES = frozenset({Area.DASHBOARD, Area.LOGIN, Area.SHARED})
+_SHORT = 200
+"""Characters of a path worth remembering."""
 _ONCE = frozenset({"host", "authorization"})
-_PROXY_HEADERS = ("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "forwarded", "via")
+_PROXY_HEADERS = frozenset(
+    {"x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "forwarded", "via"}
+)
 
 
 def area_of(path: str, headers: dict[str, str]) -> Area:
@@ -71,7 +81,10 @@ def area_of(path: str, headers: dict[str, str]) -> Area:
 
 
 class Guard:
-    """Wraps the application. `body_limit` in bytes, `prefix` the path the hub lives under ("" at the root)."""
+    """Wraps the application. `body_limit` in bytes, `prefix` the path the hub lives under ("" at the root).
+
+    `lanes` answer the POST requests they take, by normalised path; see `lanes.Lane`.
+    """
 
     def __init__(
         self,
@@ -82,6 +95,7 @@ class Guard:
         body_limit: int,
         error_page: ErrorPage,
         now: Callable[[], float],
+        lanes: Mapping[str, Lane] | None = None,
     ) -> None:
         self._app = app
         self._gate = gate
@@ -89,6 +103,7 @@ class Guard:
         self._body_limit = body_limit
         self._error_page = error_page
         self._now = now
+        self._lanes = lanes or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == ScopeType.WEBSOCKET:
@@ -96,7 +111,7 @@ class Guard:
             return
         headers = _headers(scope["headers"])
         trace = trace_of(headers)
-        outgoing = _Outgoing(send, trace)
+        outgoing = _Outgoing(send, trace, scope.get("extensions") or {})
         began = time.perf_counter()
         with logs.bound(correlation_id=trace.correlation_id):
             try:
@@ -125,7 +140,13 @@ class Guard:
         if refusal:
             await self._reply(refusal, send, html=html)
             return
-        remember(inner, Visit(area, decision, trace, self._prefix, html))
+        seen = Visit(area, decision, trace, self._prefix, html)
+        lane = self._lanes.get(inner["path"]) if inner["method"] == "POST" else None
+        if lane is not None and lane.takes(headers):
+            given = await lane.answer(inner["path"], Asked(headers, receive, seen))
+            await send.whole(given.status, [*given.headers], given.body)
+            return
+        remember(inner, seen)
         await self._app(inner, receive, cast("Send", send))
 
     def _localised(self, scope: HTTPScope) -> HTTPScope:
@@ -135,7 +156,7 @@ class Guard:
             path = path[len(self._prefix) :]
         inner = cast("HTTPScope", dict(scope))
         # The router reads `//emails` as `/emails`; the gate must judge the same path.
-        inner["path"] = normalize_path(path)
+        inner["path"] = _normal(path) if len(path) < _SHORT else normalize_path(path)
         if inner["method"] == "HEAD" and inner["path"] != _STREAM:
             # The server sends no body for HEAD by itself; this way every page knows the method.
             inner["method"] = "GET"
@@ -175,9 +196,10 @@ class Guard:
 class _Outgoing:
     """The server's `send`, adding to every answer the headers it does not have itself."""
 
-    def __init__(self, send: Send, trace: Trace) -> None:
+    def __init__(self, send: Send, trace: Trace, extensions: Mapping[str, Any]) -> None:
         self._send = send
         self._trace = trace
+        self._whole: Callable[[int, bytes, bytes], bool] | None = extensions.get(WHOLE)
         self.status = 0
 
     async def __call__(self, message: Message) -> None:
@@ -188,18 +210,29 @@ class _Outgoing:
         await self._send(message)
 
     async def whole(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-        """Send a complete answer."""
+        """Send a complete answer. Its headers are ours: none holds a line break or the name of one we add."""
+        if self._whole is not None and self._whole(status, self._head(headers, len(body)), body):
+            self.status = status
+            return
         headers = [*headers, (b"content-length", str(len(body)).encode())]
         await self({"type": "http.response.start", "status": status, "headers": headers})
         await self({"type": "http.response.body", "body": body, "more_body": False})
 
+    def _head(self, headers: Sequence[tuple[bytes, bytes]], length: int) -> bytes:
+        ids = b"".join(b"%b: %b\r\n" % header for header in (*headers, *self._ids()))
+        return b"%b%bcontent-length: %d\r\n" % (_STATIC, ids, length)
+
     def _missing(self, given: set[bytes]) -> list[tuple[bytes, bytes]]:
-        added = [(name, value) for name, value in HEADERS.items() if name not in given]
-        added.append((b"x-correlation-id", self._trace.correlation_id.encode()))
-        added.append((b"x-request-id", self._trace.request_id.encode()))
+        return [*((name, value) for name, value in HEADERS.items() if name not in given), *self._ids()]
+
+    def _ids(self) -> list[tuple[bytes, bytes]]:
+        found = [
+            (b"x-correlation-id", self._trace.correlation_id.encode()),
+            (b"x-request-id", self._trace.request_id.encode()),
+        ]
         if self._trace.traceparent:
-            added.append((b"traceparent", self._trace.traceparent.encode()))
-        return added
+            found.append((b"traceparent", self._trace.traceparent.encode()))
+        return found
 
 
 def session_cookie(cookies: str | None, scheme: str) -> str | None:
@@ -220,11 +253,11 @@ def _knock(scope: HTTPScope, headers: dict[str, str], area: Area) -> Knock:
         origin=headers.get("origin"),
         fetch_site=headers.get("sec-fetch-site"),
         authorization=headers.get("authorization"),
-        secure_session=session_cookie(cookies, "https"),
-        plain_session=session_cookie(cookies, "http"),
+        secure_session=session_cookie(cookies, "https") if cookies else None,
+        plain_session=session_cookie(cookies, "http") if cookies else None,
         forwarded_for=headers.get("x-forwarded-for"),
         forwarded_proto=headers.get("x-forwarded-proto"),
-        forwarded=any(name in headers for name in _PROXY_HEADERS),
+        forwarded=not _PROXY_HEADERS.isdisjoint(headers),
         stream=scope["path"] == _STREAM,
     )
 
@@ -239,7 +272,12 @@ def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
             twice.add(name)
             value = f"{found[name]}{'; ' if name == 'cookie' else ', '}{value}"
         found[name] = value
-    return {name: value for name, value in found.items() if name not in twice or name not in _ONCE}
+    return {name: value for name, value in found.items() if name not in twice or name not in _ONCE} if twice else found
+
+
+@lru_cache(maxsize=256)
+def _normal(path: str) -> str:
+    return normalize_path(path)
 
 
 def _peer(scope: Any) -> str:

@@ -11,16 +11,12 @@ from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler
 
-from emailhub import logs
-from emailhub.core.errors import EmailhubError
 from emailhub.web import api, breakers, contract, health, login, metrics, reference, relays, stream
-from emailhub.web.errors import Answer, ErrorPage, answer_of
+from emailhub.web.errors import Answer, ErrorPage, answer_of, note
 from emailhub.web.faces import Faces
 from emailhub.web.guard import Guard
 from emailhub.web.pages import Pages
 from emailhub.web.visit import AnyRequest, visit
-
-log = logs.get("http")
 
 
 def create_app(faces: Faces, routers: Sequence[ControllerRouterHandler] = ()) -> Litestar:
@@ -57,6 +53,7 @@ def create_app(faces: Faces, routers: Sequence[ControllerRouterHandler] = ()) ->
         body_limit=faces.options.body_limit,
         error_page=pages.error_page,
         now=faces.now,
+        lanes={**contract.lanes(faces), **api.lanes(faces)},
     )
     return app
 
@@ -64,10 +61,7 @@ def create_app(faces: Faces, routers: Sequence[ControllerRouterHandler] = ()) ->
 def _on_error(error_page: ErrorPage) -> Any:
     def on_error(request: AnyRequest, error: Exception) -> Response[Any]:
         reply = answer_of(error)
-        if reply.status == 500:
-            log.error("request failed", exc=error, method=request.method, path=request.url.path[:200])
-        elif isinstance(error, EmailhubError) and reply.status > 500:
-            log.warning("request refused", name=reply.body.name, status=reply.status, error=str(error))
+        note(error, reply, request.method, request.url.path)
         return _response(request, reply, error_page)
 
     return on_error

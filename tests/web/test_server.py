@@ -15,7 +15,7 @@ from litestar import Litestar, get
 from litestar.response import Stream
 
 from emailhub.web.server import CannotListen, Server
-from tests.support.web_hub import GOOD, WebHub
+from tests.support.web_hub import GOOD, SEED, WebHub
 
 ANSWER = 10.0
 """Seconds any answer may take before a test fails."""
@@ -52,6 +52,17 @@ class Wire:
     async def answer(self) -> tuple[int, dict[str, str], Any]:
         """Status, headers and JSON of an answer after which the server closes."""
         head, _, body = (await self.rest()).partition(b"\r\n\r\n")
+        return self._read(head, body)
+
+    async def next(self) -> tuple[int, dict[str, str], Any]:
+        """The same of an answer after which the server goes on."""
+        async with asyncio.timeout(ANSWER):
+            head = (await self.reader.readuntil(b"\r\n\r\n")).removesuffix(b"\r\n\r\n")
+            length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
+            return self._read(head, await self.reader.readexactly(int(length)))
+
+    @staticmethod
+    def _read(head: bytes, body: bytes) -> tuple[int, dict[str, str], Any]:
         status, *lines = head.decode().split("\r\n")
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
         return int(status.split()[1]), headers, json.loads(body)
@@ -253,3 +264,27 @@ async def test_an_application_that_cannot_start_is_told() -> None:
     app = Litestar([], on_startup=[fails], openapi_config=None, logging_config=None)
     with Server.bind("127.0.0.1", 0) as listener, pytest.raises(RuntimeError, match="could not be started"):
         await Server(app).start(listener)
+
+
+async def test_an_answer_in_one_piece_is_a_whole_answer(hub: WebHub) -> None:
+    body = json.dumps(SEED).encode()
+    head = (
+        b"POST /send_email HTTP/1.%d\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    )
+    async with serving(hub.app) as (_, port), wire(port) as client:
+        for _ in range(2):
+            await client.send(head % (1, len(body)) + body)
+            status, headers, said = await client.next()
+            assert (status, said["success"]) == (200, True)
+            assert headers["content-type"] == "application/json"
+            assert headers["x-content-type-options"] == "nosniff"
+            assert headers["date"].endswith("GMT")
+            assert "connection" not in headers
+        # Two at once: the second is answered after the first.
+        await client.send((head % (1, len(body)) + body) * 2)
+        assert [(await client.next())[0] for _ in range(2)] == [200, 200]
+        await client.send(head % (0, len(body)) + body)
+        rest = await client.rest()
+        assert rest.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert b"\r\nconnection: close\r\n" in rest
+    assert await hub.stored() == 1
