@@ -24,6 +24,8 @@ _USERINFO = re.compile(r"(?i)([a-z][a-z0-9+.-]*://)(?:([^\s/:@]*):)?[^\s/]+@")
 _HEADER = re.compile(r"""(?i)((?:proxy-)?authorization["']?\s*[:=]\s*["']?)[^\s"',}]+(?:\s+[^\s"',}]+)?""")
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+(?=\S*[\d_=])[a-z0-9._~+/=-]{8,}")
 _SMTP_AUTH = re.compile(r"(?i)\b(AUTH\s+[A-Z0-9-]+)\s+\S+")
+_MARKED = re.compile(r"(?i)auth|bearer|basic")
+"""What the three above need; looked for first, because nearly no text has it."""
 _ADDRESS = re.compile(r"""("[^"]*"|[^\s<>()\[\],;:"'@*/=]+)@([\w.-]*\w)""")
 
 
@@ -42,6 +44,19 @@ class Redactor:
         forms = {secret, quote(secret, safe=""), quote(secret), encoded, encoded.rstrip("=")}
         # Longest first: a secret that contains another one is replaced whole.
         self._hidden = tuple(sorted(forms.union(self._hidden), key=len, reverse=True))
+
+    def fields(self, given: Mapping[str, object]) -> dict[str, Plain]:
+        """`given` as it may be written, without what is None."""
+        clean: dict[str, Plain] = {}
+        for name, value in given.items():
+            kind = type(value)
+            if kind is str and not _sort(name):
+                clean[name] = self.text(value)  # type: ignore[arg-type]
+            elif kind is int or kind is float:
+                clean[name] = value  # type: ignore[assignment]
+            elif value is not None:
+                clean[name] = self.field(name, value)
+        return clean
 
     def field(self, name: str, value: object) -> Plain:
         """`value` of the field `name` as it may be written: plain, without secrets, never a body."""
@@ -65,7 +80,7 @@ class Redactor:
         if "://" in text:
             text = _USERINFO.sub(_masked_userinfo, text)
         # Most values are ids and numbers: a credential needs a word before it, so these cost nothing more.
-        if " " in text or ":" in text or "=" in text:
+        if (" " in text or ":" in text or "=" in text) and _MARKED.search(text):
             text = _HEADER.sub(rf"\1{MASK}", text)
             text = _BEARER.sub(rf"\1 {MASK}", text)
             text = _SMTP_AUTH.sub(rf"\1 {MASK}", text)

@@ -6,6 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -21,6 +22,9 @@ _COLOURS = {"debug": "2", "info": "32", "warning": "33", "error": "31", "critica
 _BARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:@/+<>*,()…")
 
 
+_encode = msgspec.json.Encoder().encode
+
+
 class Entry(NamedTuple):
     """What a line says: already clean of secrets. `at` is unix seconds, `exception` a traceback or empty."""
 
@@ -32,6 +36,7 @@ class Entry(NamedTuple):
     exception: str = ""
 
 
+@lru_cache(maxsize=64)
 def level_name(level: int) -> str:
     """debug, info, warning, error or critical."""
     return logging.getLevelName(level).lower() if level in _LEVELS else str(level)
@@ -49,7 +54,7 @@ def as_json(entry: Entry) -> str:
         document[f"{name}_" if name in _RESERVED else name] = _short(value) if isinstance(value, str) else value
     if entry.exception:
         document["exception"] = _tail(entry.exception)
-    line = msgspec.json.encode(document).decode()
+    line = _encode(document).decode()
     return line if len(line) <= _LONGEST_LINE + _LONGEST_TRACE else as_json(entry._replace(fields=_cut(line)))
 
 
@@ -73,7 +78,12 @@ def as_console(entry: Entry, *, colour: bool = False) -> str:
 
 def _stamp(at: float, pattern: str, zone: str) -> str:
     milliseconds = int(at * 1000)
-    return f"{time.strftime(pattern, time.gmtime(milliseconds // 1000))}.{milliseconds % 1000:03d}{zone}"
+    return f"{_second(milliseconds // 1000, pattern)}.{milliseconds % 1000:03d}{zone}"
+
+
+@lru_cache(maxsize=4)
+def _second(at: int, pattern: str) -> str:
+    return time.strftime(pattern, time.gmtime(at))
 
 
 def _coloured(text: str, code: str, colour: bool) -> str:
