@@ -7,16 +7,29 @@ import secrets
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import uvicorn
+from msgspec.structs import replace
 
+from emailhub.core import chaos
 from emailhub.core.breaker import Mode, Phase, Snapshot
 from emailhub.core.delivery import Reason, State
-from emailhub.core.errors import NotFound, WrongState
+from emailhub.core.errors import InvalidMessage, NotFound, WrongState
 from emailhub.core.message import Limits, Submission
 from emailhub.core.records import Detail, Event, Origin, Receipt
-from emailhub.core.status import Flow, Link, OutboxStatus, PoolFacts, RabbitStatus, RelayStatus
+from emailhub.core.status import (
+    ChaosStatus,
+    Flow,
+    LimitStatus,
+    Link,
+    OutboxStatus,
+    PoolFacts,
+    RabbitStatus,
+    RelayStatus,
+    Suspension,
+)
 from emailhub.engine.gate import Access, Gate
 from emailhub.engine.live import Live
 from emailhub.engine.meter import Meter
@@ -25,22 +38,34 @@ from emailhub.web.site import create_app
 from tests.support.demo_outbox import Canned, DemoOutbox, _detail, message_id
 
 _CAUSE = "535 5.7.8 Username and Password not accepted"
+_REFUSED = "554 5.7.1 Sender address rejected: domain news.example.org is not verified for this account"
+_POOL = PoolFacts(
+    open=12,
+    idle=9,
+    busy=3,
+    opens=65,
+    reuses=5123,
+    closes={"idle": 38, "after 100 messages": 12, "closed by the relay": 3},
+)
 
 
 class DemoBoard:
-    """Two relays and RabbitMQ; in `trouble` the first relay's breaker is open."""
+    """Several relays and RabbitMQ; in `trouble` the first relay's breaker is open, and the second carries for it."""
 
     def __init__(self, now: Callable[[], float], *, trouble: bool, capturing: bool = False) -> None:
         self.now, self.trouble, self.capturing = now, trouble, capturing
         self.stopping, self.loop_lag = False, 0.001
-        since = now() - 720
-        self.snapshots = {"gmail": Snapshot(), "ses": Snapshot()}
+        self.started = now()
+        names = (
+            ("capture", "chaos") if capturing else ("gmail", "ses", "mailgun", "old") if trouble else ("gmail", "ses")
+        )
+        self.snapshots = dict.fromkeys(names, Snapshot())
+        self.chaos = ChaosStatus(transient=0.1, permanent=0.05, drop=0.02, slow=0.05)
+        self.suspended = {"mailgun": {"news.example.org"}} if trouble else {}
         if trouble:
             self.snapshots["gmail"] = Snapshot(
-                phase=Phase.OPEN, failures=5, openings=2, since=since, cause=_CAUSE, probe_at=now() + 42
+                phase=Phase.OPEN, failures=5, openings=2, since=now() - 720, cause=_CAUSE, probe_at=now() + 42
             )
-        if capturing:
-            self.snapshots = {"capture": Snapshot()}
 
     def relays(self) -> tuple[RelayStatus, ...]:
         return tuple(self.relay(name) for name in self.snapshots)
@@ -50,11 +75,7 @@ class DemoBoard:
             raise NotFound("relay", name)
         snapshot = self.snapshots[name]
         probe = snapshot.until if snapshot.mode is Mode.OPEN else snapshot.probe_at
-        closes = {"idle": 38, "after 100 messages": 12, "relay closed it": 3}
-        pool = (
-            PoolFacts() if self.capturing else PoolFacts(open=12, idle=9, busy=3, opens=65, reuses=5123, closes=closes)
-        )
-        return RelayStatus(
+        status = RelayStatus(
             name=name,
             host="" if self.capturing else f"smtp.{name}.example:587",
             captures=self.capturing,
@@ -62,9 +83,38 @@ class DemoBoard:
             next_probe=probe,
             capacity=20,
             in_flight=3,
-            pool=pool,
+            pool=PoolFacts() if self.capturing else _POOL,
             last_sent_at=self.now() - 4,
         )
+        return replace(status, **self._more(name, self.now()))
+
+    def _more(self, name: str, now: float) -> dict[str, Any]:
+        """What sets the relays apart."""
+        if name == "chaos":
+            return {"chaos": self.chaos}
+        if name == "gmail":
+            limits = (LimitStatus(limit=2000, seconds=86400.0, used=1312),)
+            facts: dict[str, Any] = {"domains": ("example.com",), "limits": limits}
+            covered = {"covered_by": ("ses",), "covered_since": self.started - 660, "covered_why": "login refused"}
+            trouble = self.snapshots[name].phase is not Phase.CLOSED
+            return facts | covered | {"in_flight": 0, "last_sent_at": self.started - 725} if trouble else facts
+        if name == "ses":
+            limits = (
+                LimitStatus(limit=14, seconds=1.0, used=9),
+                LimitStatus(limit=50_000, seconds=86400.0, used=41_870),
+            )
+            covers = ("gmail",) if self.snapshots["gmail"].phase is not Phase.CLOSED else ()
+            return {"limits": limits, "priority": 1, "weight": 3, "covers": covers, "in_flight": 11}
+        if name == "mailgun":
+            suspended = tuple(
+                Suspension(domain=domain, since=self.started - 1500, reply=_REFUSED, next_try=self.started + 900)
+                for domain in sorted(self.suspended["mailgun"])
+            )
+            return {"domains": ("*.example.org", "example.net"), "priority": 1, "suspended": suspended}
+        if name == "old":
+            limits = (LimitStatus(limit=500, seconds=3600.0, used=500, free_at=self.started + 1480),)
+            return {"priority": 9, "draining": True, "limits": limits, "in_flight": 0}
+        return {}
 
     def rabbit(self) -> RabbitStatus:
         if self.capturing:
@@ -83,8 +133,12 @@ class DemoBoard:
             )
         return Flow(
             level="warn",
-            headline="Mail is waiting. Relay `gmail` has refused the login since 03:12.",
-            sentence="348 messages wait, none is lost. Next try in 0:42. Fallback `ses` carries marketing only.",
+            headline="Mail flows over the fallback: `ses` carries the mail of `gmail` since 03:13.",
+            sentence="`gmail` has refused the login since 03:12. 348 messages wait, none is lost. Next try in 0:42.",
+            causes=(
+                "`mailgun` does not let news.example.org send. Verify the domain with the provider.",
+                "The limit of `old` is reached: 500 an hour. More may go at 03:48.",
+            ),
             action=("Open relay gmail", "/relays/gmail"),
         )
 
@@ -121,6 +175,21 @@ class DemoDesk:
         )
         self.tell("breaker_forced", None, relay)
         return self.board.snapshots[relay]
+
+    async def resume_sender(self, relay: str, domain: str, actor: Actor) -> None:
+        if domain not in self.board.suspended.get(relay, set()):
+            raise NotFound("suspended sender", domain)
+        self.board.suspended[relay].discard(domain)
+        self.acted.append(("resume_sender", relay, domain))
+        self.tell("sender_resumed", None, relay)
+
+    async def set_chaos(self, status: ChaosStatus, actor: Actor) -> ChaosStatus:
+        if wrong := chaos.problems(status):
+            raise InvalidMessage(wrong)
+        self.board.chaos = status
+        self.acted.append(("set_chaos", "chaos", actor.name))
+        self.tell("chaos_set", None, "chaos")
+        return status
 
     def tell(self, kind: str, message: str | None, relay: str | None = None) -> None:
         self.last_id += 1

@@ -22,6 +22,7 @@ from emailhub.core.records import (
     Minute,
     Page,
     RecipientRecord,
+    Scalar,
     Summary,
     Totals,
 )
@@ -241,7 +242,7 @@ class DemoOutbox:
         found = [Event(1, at, "accepted", id, None, {"face": detail.summary.face})]
         for who in detail.recipients:
             if who.state is State.FAILED:
-                facts = {"recipient": who.address, "recipients": 1, "text": "published to failed.queue, confirmed"}
+                facts = {"recipient": who.address, "recipients": 1, "reason": "550 5.1.1 user unknown"}
                 found.append(Event(9, who.changed_at + 0.18, "dead_letter", id, None, facts))
             if who.state is State.CANCELED:
                 found.append(
@@ -263,9 +264,13 @@ class DemoOutbox:
         return 100
 
     async def relay_events(self, relay: str, limit: int) -> tuple[Event, ...]:
+        facts: dict[str, Scalar]
+        if relay == "mailgun" and self.trouble:
+            facts = {"domain": "news.example.org", "text": "554 5.7.1 Sender address rejected: domain is not verified"}
+            return (Event(48, self.started - 1500, "sender_suspended", None, relay, facts),)
         if relay != "gmail" or not self.trouble:
             return ()
-        facts: dict[str, str | int | float | bool | None] = {
+        facts = {
             "phase": "open",
             "mode": "auto",
             "text": _UNDELIVERED,
@@ -280,8 +285,11 @@ class DemoOutbox:
             "actor": "admin",
             "until": t - 60000.0,
         }
+        carried = {"by": "ses", "text": "login refused"}
         return (
+            Event(51, t - 660, "relay_covered", None, relay, carried),
             Event(50, t - 720, "breaker_opened", None, relay, facts),
+            Event(43, t - 51990, "relay_returned", None, relay, carried | {"text": "the breaker closed"}),
             Event(42, t - 52000, "breaker_closed", None, relay, facts | {"phase": "closed", "text": ""}),
             Event(41, t - 52060, "breaker_probing", None, relay, facts | {"phase": "half-open"}),
             Event(
@@ -428,7 +436,7 @@ def _attempts(detail: Detail) -> tuple[AttemptRecord, ...]:
         counted=True,
         results=results,
         transcript=() if running else _talk(detail),
-        session=Session("198.51.100.7:587", "TLSv1.3", 41),
+        session=_SESSION if row.relay == "ses" else Session(),
     )
     if len(detail.recipients) < 2:
         return (msgspec.structs.replace(record, number=1, started_at=start),)
@@ -443,6 +451,7 @@ def _attempts(detail: Detail) -> tuple[AttemptRecord, ...]:
         )
         for who in detail.recipients
     )
+    record = msgspec.structs.replace(record, why="relay gmail is not sending since 03:12: login refused")
     first = AttemptRecord(
         id=1,
         message=row.id,
@@ -453,7 +462,7 @@ def _attempts(detail: Detail) -> tuple[AttemptRecord, ...]:
         finished_at=start + 0.094,
         counted=False,
         results=trouble,
-        session=Session("192.0.2.25:587", "", 1),
+        session=Session("192.0.2.25:587", "", 1, "gmail-7", (("connect", 11.6), ("greeting", 0.4), ("ehlo", 82.0))),
         transcript=(
             Line(12, "server", "220 mx.example.com ESMTP"),
             Line(12, "client", "EHLO hub.example.com"),
@@ -461,6 +470,10 @@ def _attempts(detail: Detail) -> tuple[AttemptRecord, ...]:
         ),
     )
     return (first, record)
+
+
+_STAGES = (("mail", 37.9), ("rcpt", 0.1), ("data", 1.3), ("body", 0.2), ("final reply", 136.4))
+_SESSION = Session("198.51.100.7:587", "TLSv1.3", 41, "ses-12", _STAGES)
 
 
 def _kind(who: RecipientRecord) -> str:

@@ -21,6 +21,8 @@ _ROWS = 8
 _HOUR = 3600.0
 _MARKS = 6
 _CAUSES = 3
+_BESIDE = 2
+"""So many relays stand beside the chart; more stand side by side below it."""
 _MARKED = {
     "breaker_opened": ("breaker opened", "bad"),
     "breaker_closed": ("breaker closed", "ok"),
@@ -61,6 +63,7 @@ async def overview(request: AnyRequest, faces: GivenFaces, paper: GivenPaper) ->
         chart=await _throughput(faces, span, events),
         spans=tuple(chart.SPANS.values()),
         relays=[relay_view(relay, events[relay.name], now, relays) for relay in relays],
+        wide=len(relays) > _BESIDE,
         rabbit=board.rabbit(),
         latest=latest.items,
     )

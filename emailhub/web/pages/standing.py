@@ -42,7 +42,8 @@ class Carry(Struct, frozen=True):
 class RelayView(Struct, frozen=True, kw_only=True):
     """A relay as the pages show it: its status in words. `since` is 0.0 when it stands so since the start.
 
-    `carried` tells who carries its mail, `carries` whose mail it carries.
+    `allowance` is what is left of its longest limit; `full` the limit that holds its mail back; `carried` tells who
+    carries its mail, `carries` whose mail it carries.
     """
 
     status: RelayStatus
@@ -52,6 +53,7 @@ class RelayView(Struct, frozen=True, kw_only=True):
     tone: str
     headline: str
     sentence: str
+    allowance: str = ""
     limits: tuple[LimitView, ...] = ()
     full: LimitView | None = None
     carried: Carry | None = None
@@ -84,6 +86,7 @@ def relay_view(relay: RelayStatus, events: Sequence[Event], now: float, among: I
         tone=tone,
         headline=headline,
         sentence=sentence,
+        allowance=_allowance(relay.limits),
         limits=limits,
         full=full,
         carried=Carry(relay.covered_by, relay.covered_since, relay.covered_why) if relay.covered_by else None,
@@ -144,7 +147,7 @@ def _line(relay: RelayStatus, now: float) -> str:
     )
     failing = f" · {words.counted(breaker.failures, 'failure')} in a row" if breaker.failures else ""
     connections = words.counted(relay.pool.open, "connection")
-    return f"{_allowance(relay.limits)}{connections} · {relay.in_flight} being sent · {last}{failing}"
+    return f"{connections} · {relay.in_flight} being sent · {last}{failing}"
 
 
 def _allowance(limits: Sequence[LimitStatus]) -> str:
@@ -152,19 +155,19 @@ def _allowance(limits: Sequence[LimitStatus]) -> str:
     if not (long := [one for one in limits if one.seconds >= _LONG]):
         return ""
     one = max(long, key=lambda limit: limit.seconds)
-    return f"{words.number(max(one.limit - one.used, 0))} of {words.number(one.limit)} {span(one.seconds)} left · "
+    return f"{words.number(max(one.limit - one.used, 0))} of {words.number(one.limit)} {span(one.seconds)} left"
 
 
 def _stands(relay: RelayStatus, full: LimitView | None) -> tuple[str, str, str]:
     """Tone, headline and sentence: what stops or threatens its mail first."""
     breaker = relay.breaker
-    mail = "Its mail goes another way." if relay.covered_by else "The mail waits, none is lost."
+    mail = "" if relay.covered_by else " The mail waits, none is lost."
     if breaker.mode is Mode.OPEN:
-        return ("warn", "Paused by hand", f"Nothing is handed to this relay. {mail}")
+        return ("warn", "Paused by hand", f"Nothing is handed to this relay.{mail}")
     if breaker.mode is Mode.CLOSED:
         return ("info", "Forced closed", "Mail flows, and failures do not open the breaker.")
     if breaker.phase is Phase.OPEN:
-        text = f"The relay is in trouble, so nothing is handed to it. {mail}"
+        text = f"The relay is in trouble, so nothing is handed to it.{mail}"
         return ("bad", "The breaker is open", text)
     if breaker.phase is Phase.HALF_OPEN:
         return ("warn", "One probe is on its way", "If the relay takes it, mail flows again.")
@@ -177,7 +180,7 @@ def _stands(relay: RelayStatus, full: LimitView | None) -> tuple[str, str, str]:
 def _well(relay: RelayStatus, full: LimitView | None, mail: str) -> tuple[str, str, str]:
     """The breaker is closed and nothing failed lately."""
     if full:
-        return ("warn", "The limit is reached", f"{full.used} are used up. {mail}")
+        return ("warn", "The limit is reached", f"{full.used} are used up.{mail}")
     if relay.draining:
         text = "No new mail is given to it; what waits for it still goes out. Then it can be taken out of the file."
         return ("info", "Draining", text)

@@ -39,6 +39,7 @@ _TITLES = {
     "relay_returned": ("✓", "ok", "Carries its own mail again"),
     "sender_suspended": ("‖", "warn", "Sender suspended"),
     "sender_resumed": ("✓", "ok", "Sender may send again"),
+    "chaos_set": ("!", "info", "Told how to behave"),
 }
 _RETRIED = ("↻", "info", "Retried")
 _CALM = frozenset({"breaker_probing", "breaker_closed", "breaker_auto"})
@@ -181,9 +182,11 @@ def _event(event: Event) -> Step | None:
     actor = _said(event, "actor")
     if event.kind == "queued" and actor:
         glyph, tone, title = _RETRIED
+    if event.kind == "relay_covered" and _said(event, "by"):
+        title = f"Carried by {_said(event, 'by')}"
     if event.kind == "wish":
         title = f"{_said(event, 'wish').capitalize() or 'Something'} asked for"
-    who = _said(event, "recipient") if event.data.get("recipients", 1) == 1 else _many(event)
+    who = (_said(event, "domain") or _said(event, "recipient")) if event.data.get("recipients", 1) == 1 else _many(event)
     return Step(
         key=f"event-{event.id}",
         at=event.at,

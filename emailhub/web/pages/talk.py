@@ -25,7 +25,7 @@ _PARTS = {
     "mail": "envelope",
     "rcpt": "envelope",
     "data": "envelope",
-    "body": "body",
+    "body": "payload",
     "final": "final",
     "final reply": "final",
 }

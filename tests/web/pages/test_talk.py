@@ -81,7 +81,7 @@ def test_every_stage_belongs_to_a_part() -> None:
     assert {one.part for one in talk.stretches(staged(*((stage.value, 1.0) for stage in STAGES)))} == {
         "opening",
         "envelope",
-        "body",
+        "payload",
         "final",
     }
 
