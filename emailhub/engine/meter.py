@@ -145,6 +145,34 @@ def _of_relays(relays: tuple[RelayStatus, ...]) -> Iterator[Metric]:
         for reason, count in relay.pool.closes.items():
             closes.add_metric([relay.name, reason], count)
     yield from (phase, forced, in_flight, opened, opens, reuses, closes)
+    yield from _of_routing(relays)
+
+
+def _of_routing(relays: tuple[RelayStatus, ...]) -> Iterator[Metric]:
+    """What holds a relay's mail back or sends it another way. Domains are no labels: there may be very many."""
+    spans = ["relay", "span"]
+    limit = GaugeMetricFamily("emailhub_relay_limit", "Recipients a relay may get in a span of time.", labels=spans)
+    left = GaugeMetricFamily("emailhub_relay_limit_left", "How many of them may still go now.", labels=spans)
+    suspended = GaugeMetricFamily(
+        "emailhub_senders_suspended", "From-domains the relay does not let send.", labels=["relay"]
+    )
+    covered = GaugeMetricFamily("emailhub_relay_covered", "1 while other relays carry its mail.", labels=["relay"])
+    draining = GaugeMetricFamily("emailhub_relay_draining", "1 while it gets no new mail.", labels=["relay"])
+    for relay in relays:
+        for one in relay.limits:
+            limit.add_metric([relay.name, _span(one.seconds)], one.limit)
+            left.add_metric([relay.name, _span(one.seconds)], max(one.limit - one.used, 0))
+        suspended.add_metric([relay.name], len(relay.suspended))
+        covered.add_metric([relay.name], bool(relay.covered_by))
+        draining.add_metric([relay.name], relay.draining)
+    yield from (limit, left, suspended, covered, draining)
+
+
+_SPANS = {1.0: "second", 60.0: "minute", 3600.0: "hour", 86400.0: "day"}
+
+
+def _span(seconds: float) -> str:
+    return _SPANS.get(seconds, f"{seconds:g}s")
 
 
 def _of_rabbit(rabbit: RabbitStatus) -> Iterator[Metric]:

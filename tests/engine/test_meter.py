@@ -7,12 +7,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from emailhub.core.breaker import Mode, Phase, Snapshot
 from emailhub.core.delivery import Reason, State
 from emailhub.core.records import Totals
-from emailhub.core.status import Link, OutboxStatus, PoolFacts, RabbitStatus, RelayStatus
+from emailhub.core.status import LimitStatus, Link, OutboxStatus, PoolFacts, RabbitStatus, RelayStatus, Suspension
 from emailhub.engine.meter import Meter, Reading
 
 NOW = 1_800_000_000.0
 EMPTY = Reading(now=NOW, totals=Totals({}, 0, None, 0))
-LABELS = {"face", "name", "state", "reason", "relay", "kind", "phase", "le"}
+LABELS = {"face", "name", "state", "reason", "relay", "kind", "phase", "le", "span"}
 
 
 def samples(meter: Meter, reading: Reading = EMPTY) -> dict[tuple[str, str], float]:
@@ -49,6 +49,34 @@ def test_what_the_engine_counts_is_told() -> None:
     assert found["attempt_seconds_bucket", "accepted,0.1,default"] == 0
     assert found["attempt_seconds_bucket", "accepted,0.25,default"] == 1
     assert found["time_to_send_seconds_sum", ""] == 3.0
+
+
+def test_what_holds_mail_back_or_sends_it_another_way_is_read_at_the_scrape() -> None:
+    sick = RelayStatus(
+        name="gmail",
+        host="h",
+        captures=False,
+        breaker=Snapshot(phase=Phase.OPEN),
+        next_probe=None,
+        capacity=20,
+        in_flight=0,
+        pool=PoolFacts(),
+        limits=(LimitStatus(limit=2000, seconds=86400.0, used=1312), LimitStatus(limit=3, seconds=90.0, used=5)),
+        suspended=(
+            *(Suspension(domain=f"example.{end}", since=NOW, reply="554 no", next_try=NOW) for end in ("com", "org")),
+        ),
+        covered_by=("ses",),
+        draining=True,
+    )
+    text = Meter().render(Reading(now=NOW, totals=EMPTY.totals, relays=(sick,)))
+    assert b"example." not in text
+    found = samples(Meter(), Reading(now=NOW, totals=EMPTY.totals, relays=(sick,)))
+    assert found["relay_limit", "gmail,day"] == 2000
+    assert found["relay_limit_left", "gmail,day"] == 688
+    assert found["relay_limit_left", "gmail,90s"] == 0
+    assert found["senders_suspended", "gmail"] == 2
+    assert found["relay_covered", "gmail"] == 1
+    assert found["relay_draining", "gmail"] == 1
 
 
 def test_how_things_stand_is_read_at_the_scrape() -> None:

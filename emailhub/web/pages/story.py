@@ -178,26 +178,35 @@ def _event(event: Event) -> Step | None:
         return _forced(event)
     if event.kind not in _TITLES:
         return None
-    glyph, tone, title = _TITLES[event.kind]
-    actor = _said(event, "actor")
-    if event.kind == "queued" and actor:
-        glyph, tone, title = _RETRIED
-    if event.kind == "relay_covered" and _said(event, "by"):
-        title = f"Carried by {_said(event, 'by')}"
-    if event.kind == "wish":
-        title = f"{_said(event, 'wish').capitalize() or 'Something'} asked for"
-    who = (_said(event, "domain") or _said(event, "recipient")) if event.data.get("recipients", 1) == 1 else _many(event)
+    actor, who = _said(event, "actor"), _whom(event)
+    glyph, tone, title = _RETRIED if event.kind == "queued" and actor else _TITLES[event.kind]
     return Step(
         key=f"event-{event.id}",
         at=event.at,
         glyph=glyph,
         tone=tone,
-        title=title,
+        title=_titled(event) or title,
         outcome=f"for {who}" if who else "",
         facts=f"by {actor}" if actor else "",
         text=_told(event),
         link=_said(event, "copy"),
     )
+
+
+def _titled(event: Event) -> str:
+    """The title of an event that names somebody in it."""
+    if event.kind == "wish":
+        return f"{_said(event, 'wish').capitalize() or 'Something'} asked for"
+    if event.kind == "relay_covered" and _said(event, "by"):
+        return f"Carried by {_said(event, 'by')}"
+    return ""
+
+
+def _whom(event: Event) -> str:
+    """Whom it concerns: a recipient, several, or the senders of a domain."""
+    if domain := _said(event, "domain"):
+        return domain
+    return _said(event, "recipient") if event.data.get("recipients", 1) == 1 else _many(event)
 
 
 def _told(event: Event) -> str:
