@@ -10,6 +10,7 @@ from emailhub import __version__
 from emailhub.cli import exits
 from emailhub.cli.breaker import breaker
 from emailhub.cli.check import check
+from emailhub.cli.dkim import dkim
 from emailhub.cli.message import send, status
 from emailhub.cli.operate import backup, config, health, serve
 
@@ -33,7 +34,7 @@ def cli() -> None:
     """E-mail in over HTTP and RabbitMQ, durable in SQLite, out over SMTP, live on screen."""
 
 
-for _command in (serve, check, send, status, breaker, health, config, backup):
+for _command in (serve, check, send, status, breaker, health, config, backup, dkim):
     cli.add_command(_command)
 
 
