@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import msgspec
 import uvicorn
 from msgspec.structs import replace
@@ -236,7 +237,7 @@ class DemoIntake:
 
 
 class DemoHub:
-    """Everything the pages need, canned. `app` is the guarded ASGI application."""
+    """Everything the pages need, canned. `app` is the guarded ASGI application, `client` asks it without a socket."""
 
     def __init__(
         self,
@@ -257,6 +258,8 @@ class DemoHub:
             self.intake, self.desk, self.outbox, self.live, self.board, self.gate, Meter(), options or WebOptions(), now
         )
         self.app = create_app(self.faces)
+        transport = httpx.ASGITransport(self.app, client=("127.0.0.1", 4321), raise_app_exceptions=False)
+        self.client = httpx.AsyncClient(transport=transport, base_url="http://localhost:8000")
 
 
 async def _serve(scene: str, port: int) -> None:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import html
 import re
+from typing import Protocol
 from urllib.parse import urlencode
 
 import httpx
 
-from tests.support.web_hub import WebHub
-
 HTML = {"accept": "text/html"}
 
 
-async def page(hub: WebHub, path: str, status: int = 200, **headers: str) -> str:
+class Asked(Protocol):
+    """A hub with a client."""
+
+    client: httpx.AsyncClient
+
+
+async def page(hub: Asked, path: str, status: int = 200, **headers: str) -> str:
     """The HTML at `path`."""
     response = await hub.client.get(path, headers=HTML | headers)
     assert response.status_code == status, response.text
@@ -21,7 +26,7 @@ async def page(hub: WebHub, path: str, status: int = 200, **headers: str) -> str
     return response.text
 
 
-async def press(hub: WebHub, path: str, **fields: str) -> httpx.Response:
+async def press(hub: Asked, path: str, **fields: str) -> httpx.Response:
     """Submit a form as a browser does; the answer, not followed."""
     same_site = {"origin": "http://localhost:8000", "sec-fetch-site": "same-origin"}
     form = {"content-type": "application/x-www-form-urlencoded"}
