@@ -16,8 +16,9 @@ import signal
 import sys
 import time
 from collections.abc import Coroutine, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import uvloop
@@ -29,11 +30,12 @@ from emailhub.adapters.sqlite import Database, SqliteHistory, SqliteOutbox, open
 from emailhub.adapters.sqlite.upkeep import SqliteUpkeep
 from emailhub.adapters.sqlite.verbs import SqliteVerbs
 from emailhub.core.breaker import Snapshot
-from emailhub.core.errors import EmailhubError, OutboxBusy, OutboxUnusable
+from emailhub.core.errors import BadSettings, EmailhubError, OutboxBusy, OutboxUnusable
 from emailhub.core.records import Event
+from emailhub.core.reloaded import Reloaded
 from emailhub.engine.board import Board, Line
 from emailhub.engine.courier import Courier
-from emailhub.engine.desk import Desk
+from emailhub.engine.desk import Actor, Desk
 from emailhub.engine.fuse import Fuse
 from emailhub.engine.intake import Intake, Room
 from emailhub.engine.keeper import Keeper
@@ -45,6 +47,7 @@ from emailhub.engine.solo import NoBroker
 from emailhub.engine.subscriber import Subscriber
 from emailhub.engine.undertaker import Undertaker
 from emailhub.engine.watch import Watch, watch_lag
+from emailhub.reload import Read, Reloader
 from emailhub.settings import Loaded, Settings
 from emailhub.web.faces import Faces
 from emailhub.web.server import Server
@@ -59,8 +62,11 @@ BURIALS = frozenset({"failed", "unreadable"})
 log = logs.get("app")
 
 
-def serve(loaded: Loaded) -> int:
-    """Run emailhub until it is told to stop; the exit code: 0 stopped, 70 a part died, 75 busy, 78 not usable."""
+def serve(loaded: Loaded, read: Read) -> int:
+    """Run emailhub until it is told to stop; the exit code: 0 stopped, 70 a part died, 75 busy, 78 not usable.
+
+    `read` gives the settings anew when somebody asks for them to be reloaded.
+    """
     settings = loaded.settings
     logs.configure(settings.log_level, settings.log_format, addresses=settings.log_addresses)
     logs.hide(*settings.secrets())
@@ -68,7 +74,7 @@ def serve(loaded: Loaded) -> int:
         log.warning("setting", text=warning)
     os.umask(0o077)
     try:
-        return uvloop.run(Hub(settings).run())
+        return uvloop.run(Hub(settings, read).run())
     except OutboxBusy as error:
         log.error("outbox busy", text=str(error))
         return EXIT_BUSY
@@ -82,14 +88,16 @@ def serve(loaded: Loaded) -> int:
 class Hub:
     """One running emailhub. Clock and randomness enter here and nowhere else."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, read: Read | None = None) -> None:
         self._settings = settings
+        self._reloader = Reloader(settings, read or partial(Loaded, settings, {}), self._adopt)
         self._now = time.time
         self._random = random.SystemRandom()
         self._live: Live | None = None
         self._undertaker: Undertaker | None = None
         self._couriers: dict[str, Courier] = {}
         self._stop = asyncio.Event()
+        self._reloads: set[asyncio.Task[None]] = set()
 
     async def run(self) -> int:
         """Build, work, stop; the exit code. Raises OutboxBusy, OutboxUnusable, OSError when it cannot start."""
@@ -173,7 +181,8 @@ class Hub:
             now=now,
         )
         gate = wiring.gate(settings)
-        faces = Faces(intake, desk, history, self._live, board, gate, meter, wiring.web_options(settings), now)
+        web = wiring.web_options(settings)
+        faces = Faces(intake, desk, history, self._live, board, gate, meter, web, now, self._asked_to_reload)
         server = Server(create_app(faces), header_timeout=settings.request_timeout)
         return Parts(
             broker=broker,
@@ -235,6 +244,23 @@ class Hub:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._asked_to_stop)
+        loop.add_signal_handler(signal.SIGHUP, self._signalled_to_reload)
+
+    def _signalled_to_reload(self) -> None:
+        task = asyncio.create_task(self._reload_quietly(), name="reload")
+        self._reloads.add(task)
+        task.add_done_callback(self._reloads.discard)
+
+    async def _reload_quietly(self) -> None:
+        with suppress(BadSettings):  # told in the log; nobody waits for an answer
+            await self._reloader.reload("the signal SIGHUP")
+
+    async def _asked_to_reload(self, actor: Actor) -> Reloaded:
+        return await self._reloader.reload(str(actor))
+
+    async def _adopt(self, settings: Settings) -> None:
+        """Give the running parts what they can take over of `settings`."""
+        self._settings = settings
 
     def _asked_to_stop(self) -> None:
         if self._stop.is_set():

@@ -12,7 +12,7 @@ from emailhub.cli.breaker import breaker
 from emailhub.cli.check import check
 from emailhub.cli.dkim import dkim
 from emailhub.cli.message import send, status
-from emailhub.cli.operate import backup, config, health, serve
+from emailhub.cli.operate import backup, config, health, reload, serve
 
 
 class _Group(click.RichGroup):
@@ -34,7 +34,7 @@ def cli() -> None:
     """E-mail in over HTTP and RabbitMQ, durable in SQLite, out over SMTP, live on screen."""
 
 
-for _command in (serve, check, send, status, breaker, health, config, backup, dkim):
+for _command in (serve, check, send, status, breaker, health, config, reload, backup, dkim):
     cli.add_command(_command)
 
 

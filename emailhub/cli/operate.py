@@ -1,16 +1,17 @@
-"""`serve`, `health`, `config` and `backup`: running a hub and looking after it."""
+"""`serve`, `reload`, `health`, `config` and `backup`: running a hub and looking after it."""
 
 from __future__ import annotations
 
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import rich_click as click
 
 from emailhub import settings
 from emailhub.cli import exits, options
-from emailhub.cli.hub import Hub, Unreachable
+from emailhub.cli.hub import Hub, Refused, Unreachable
 from emailhub.settings import Loaded, RelaySettings, Settings, units
 
 
@@ -29,7 +30,40 @@ def serve(*, env_file: Path | None, config: Path | None, **flags: str | None) ->
     loaded = options.load(env_file, config, **flags)
     from emailhub.app import serve as run
 
-    sys.exit(run(loaded))
+    sys.exit(run(loaded, options.reader(env_file, config, **flags)))
+
+
+@click.command()
+@options.talks_to_hub
+def reload(*, url: str | None, as_json: bool, env_file: Path | None, config: Path | None) -> None:
+    """Let the running hub read its settings again; says what changed.
+
+    Relays, destinations, DKIM keys and rules about recipients change without a restart. Settings that do not work are
+    refused whole, with every problem and exit code 78; the hub then goes on as before.
+    """
+    hub = Hub.of(options.load(env_file, config, url=url).settings)
+    try:
+        answer = hub.post("reload", document={})
+    except Refused as refused:
+        if refused.name == "invalid_settings":
+            refused.code = exits.CONFIGURATION
+        raise
+    if as_json:
+        options.write_json(answer)
+        return
+    _tell_changes(answer)
+
+
+def _tell_changes(answer: dict[str, Any]) -> None:
+    applied, restart = answer.get("applied") or (), answer.get("restart") or ()
+    for change in applied:
+        click.echo(f"{change['what']}: {change['text']}")
+    for change in restart:
+        click.echo(f"needs a restart: {change['what']}: {change['text']}")
+    if not (applied or restart):
+        click.echo("nothing has changed")
+    for warning in answer.get("warnings") or ():
+        click.secho(f"warning: {warning}", fg="yellow", err=True)
 
 
 @click.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,14 +38,20 @@ def as_json(command: Command) -> Command:
     return click.option("--json", "as_json", is_flag=True, help="Write JSON, for scripts.")(command)
 
 
+def reader(env_file: Path | None, config: Path | None, **flags: str | None) -> Callable[[], Loaded]:
+    """Reads the settings as this command sees them, each time anew. Raises SettingsError."""
+    return partial(
+        settings.load,
+        os.environ,
+        **settings.discover(Path.cwd(), env_file=env_file),
+        flags={**flags, "config": str(config) if config else None},
+    )
+
+
 def load(env_file: Path | None, config: Path | None, **flags: str | None) -> Loaded:
     """The settings as this command sees them. Ends the command with 78 when they do not work."""
     try:
-        return settings.load(
-            os.environ,
-            **settings.discover(Path.cwd(), env_file=env_file),
-            flags={**flags, "config": str(config) if config else None},
-        )
+        return reader(env_file, config, **flags)()
     except SettingsError as error:
         raise exits.Stop(
             exits.CONFIGURATION, str(error), "`emailhub config --markdown` explains every setting"

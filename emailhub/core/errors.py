@@ -2,6 +2,7 @@
 
 EmailhubError
 ├── InvalidMessage        (ValueError)   what the sender gave breaks a rule; lists every problem
+├── BadSettings                          settings read anew do not work; lists every problem
 ├── IdempotencyConflict                  the same key came with other content
 ├── NotFound              (LookupError)  no such message or relay
 ├── WrongState                           the verb does not apply to the state the thing is in
@@ -36,6 +37,15 @@ class InvalidMessage(EmailhubError, ValueError):
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__("; ".join(f"{p.field}: {p.message}" for p in problems))
+        self.problems = problems
+
+
+class BadSettings(EmailhubError):
+    """The settings read anew do not work; nothing was changed. `field` is the variable or key, with its source."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        count = "one setting needs" if len(problems) == 1 else f"{len(problems)} settings need"
+        super().__init__(f"nothing was changed: {count} your attention")
         self.problems = problems
 
 

@@ -17,8 +17,12 @@ class Problem(msgspec.Struct, frozen=True):
     text: str
 
     def __str__(self) -> str:
-        place = f" ({self.source})" if self.source else ""
-        return f"{self.variable}{place}: {self.text}"
+        return f"{self.place}: {self.text}"
+
+    @property
+    def place(self) -> str:
+        """The variable, with its source when there is one."""
+        return f"{self.variable} ({self.source})" if self.source else self.variable
 
 
 class SettingsError(EmailhubError, ValueError):

@@ -152,6 +152,8 @@ def _invalid(name: str, problems: tuple[Problem, ...]) -> Answer:
 
 def _meant(error: EmailhubError) -> Answer:
     match error:
+        case errors.BadSettings():
+            return answer(422, "invalid_settings", f"{str(error).capitalize()}.", error.problems)
         case errors.IdempotencyConflict():
             text = f"The key was used before with other content, for message {error.id}. New content needs a new key."
             return answer(409, "invalid_idempotent_request", text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
+from emailhub.core.reloaded import Reloaded
 from emailhub.engine.board import Board
 from emailhub.engine.desk import Actor, Desk
 from emailhub.engine.gate import Gate
@@ -42,9 +43,17 @@ class WebOptions:
         return urlsplit(self.public_url).path.rstrip("/") if self.public_url else ""
 
 
+async def nothing_to_reload(actor: Actor) -> Reloaded:  # noqa: ARG001 - the shape of `Faces.reload`
+    """For a hub that was given its settings as they are, and from nowhere."""
+    return Reloaded()
+
+
 @dataclass(frozen=True)
 class Faces:
-    """Everything the faces work with. `now` is unix seconds (UTC)."""
+    """Everything the faces work with. `now` is unix seconds (UTC).
+
+    `reload` reads the settings again and applies what changed; raises BadSettings.
+    """
 
     intake: Intake
     desk: Desk
@@ -55,6 +64,7 @@ class Faces:
     meter: Meter
     options: WebOptions
     now: Callable[[], float]
+    reload: Callable[[Actor], Awaitable[Reloaded]] = nothing_to_reload
 
 
 GivenFaces: TypeAlias = NamedDependency[SkipValidation[Faces]]

@@ -54,6 +54,7 @@ _AREAS = {
     "status": Area.SEND,
     "emails": Area.API,
     "breakers": Area.API,
+    "reload": Area.API,
     "events": Area.SHARED,
     "metrics": Area.SHARED,
     "docs": Area.SHARED,

@@ -194,6 +194,17 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         method="post",
+        path="/reload",
+        group="Settings",
+        summary="Read the settings again",
+        meaning="From all their sources, as at the start: relays, destinations, DKIM keys and rules about recipients "
+        "change without a restart, and `restart` names what does not. Settings that do not work are refused whole, "
+        "with every problem.",
+        answer=told.ReloadedShape,
+        errors=(415, 422),
+    ),
+    Operation(
+        method="post",
         path="/send_email/",
         group="Original endpoints",
         summary="Send a message, as before",

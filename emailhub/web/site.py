@@ -11,7 +11,7 @@ from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler
 
-from emailhub.web import api, breakers, contract, health, login, metrics, reference, relays, stream
+from emailhub.web import api, breakers, contract, health, login, metrics, reference, relays, reload, stream
 from emailhub.web.errors import Answer, ErrorPage, answer_of, note
 from emailhub.web.faces import Faces
 from emailhub.web.guard import Guard
@@ -28,6 +28,7 @@ def create_app(faces: Faces, routers: Sequence[ControllerRouterHandler] = ()) ->
             contract.router(),
             api.router(),
             breakers.router(),
+            reload.router(),
             relays.router(),
             health.router(),
             metrics.router(),

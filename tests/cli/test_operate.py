@@ -6,6 +6,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -61,7 +62,8 @@ def test_serve_runs_the_hub_with_the_flags_and_ends_with_its_exit_code(
 ) -> None:
     seen: list[settings.Loaded] = []
 
-    def serve(loaded: settings.Loaded) -> int:
+    def serve(loaded: settings.Loaded, read: Callable[[], settings.Loaded]) -> int:
+        assert read() == loaded
         seen.append(loaded)
         return 75
 

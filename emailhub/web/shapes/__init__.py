@@ -20,6 +20,7 @@ from emailhub.web.shapes.relays import (
     RelayShape,
     SuspensionShape,
 )
+from emailhub.web.shapes.reloaded import ChangeShape, ReloadedShape
 
 __all__ = [
     "Accepted",
@@ -28,6 +29,7 @@ __all__ = [
     "BehaviourShape",
     "BreakerList",
     "BreakerShape",
+    "ChangeShape",
     "Changed",
     "ConnectionsShape",
     "Email",
@@ -42,6 +44,7 @@ __all__ = [
     "RecipientShape",
     "RelayList",
     "RelayShape",
+    "ReloadedShape",
     "RequestStatus",
     "ResultShape",
     "StageShape",

@@ -1,0 +1,127 @@
+"""Reading settings again: taken over whole, refused whole, one after the other, and logged with who asked."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from emailhub.core.errors import BadSettings
+from emailhub.reload import Reloader
+from emailhub.settings import Loaded, Settings, load
+
+REAL = {"SMTP_HOST": "smtp.example.com", "EMAIL_FROM": "hub@example.com"}
+
+
+class Parts:
+    """What runs: remembers what it was given, or refuses it."""
+
+    def __init__(self) -> None:
+        self.given: list[Settings] = []
+        self.error: Exception | None = None
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def adopt(self, settings: Settings) -> None:
+        await self.gate.wait()
+        if self.error:
+            raise self.error
+        self.given.append(settings)
+
+
+class Sources:
+    """The environment, which changes while the hub runs."""
+
+    def __init__(self, **environ: str) -> None:
+        self.environ = REAL | environ
+
+    def read(self) -> Loaded:
+        return load(self.environ)
+
+
+def made(**environ: str) -> tuple[Reloader, Sources, Parts]:
+    sources, parts = Sources(**environ), Parts()
+    return Reloader(sources.read().settings, sources.read, parts.adopt), sources, parts
+
+
+def fields(caplog: pytest.LogCaptureFixture, message: str) -> dict[str, Any]:
+    return dict(vars(next(record for record in caplog.records if record.message == message))["emailhub_fields"])
+
+
+async def test_what_changed_is_taken_over_and_told(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    reloader, sources, parts = made()
+    sources.environ |= {"EMAILHUB_SMTP_RATE": "10/s", "EMAILHUB_PORT": "9", "REDIS_URL": "redis://x/0"}
+    found = await reloader.reload("ann from 10.0.0.1")
+    assert [str(change) for change in found.applied] == ["relay default: rate: not set -> 10/s"]
+    assert [change.what for change in found.restart] == ["REDIS_URL", "EMAILHUB_PORT"]
+    assert "REDIS_URL" in found.warnings[0]
+    (taken,) = parts.given
+    assert taken.relays[0].rate == ((10, 1.0),)
+    assert taken.port == 8000
+    logged = fields(caplog, "settings read again")
+    assert logged["by"] == "ann from 10.0.0.1"
+    assert logged["applied"] == ["relay default: rate: not set -> 10/s"]
+
+
+async def test_what_needs_a_restart_is_told_until_there_was_one_and_the_rest_once() -> None:
+    reloader, sources, parts = made()
+    sources.environ |= {"EMAILHUB_SMTP_RATE": "10/s", "EMAILHUB_PORT": "9"}
+    await reloader.reload("ann")
+    again = await reloader.reload("ann")
+    assert (again.applied, [change.what for change in again.restart]) == ((), ["EMAILHUB_PORT"])
+    assert len(parts.given) == 1
+
+
+async def test_settings_that_do_not_work_are_refused_whole(caplog: pytest.LogCaptureFixture) -> None:
+    reloader, sources, parts = made()
+    sources.environ |= {"EMAILHUB_SMTP_RATE": "10/s", "EMAILHUB_PORT": "x", "EMAILHUB_PROT": "1"}
+    with pytest.raises(BadSettings, match="nothing was changed: 2 settings need your attention") as caught:
+        await reloader.reload("ann")
+    assert [problem.field for problem in caught.value.problems] == [
+        "EMAILHUB_PROT (environment)",
+        "EMAILHUB_PORT (environment)",
+    ]
+    assert parts.given == []
+    logged = fields(caplog, "settings refused")
+    assert logged["by"] == "ann"
+    assert len(logged["problems"]) == 2
+    del sources.environ["EMAILHUB_PROT"], sources.environ["EMAILHUB_PORT"]
+    assert len((await reloader.reload("ann")).applied) == 1
+
+
+@pytest.mark.parametrize("error", (OSError("the file is gone"), ValueError("no such thing")))
+async def test_what_the_parts_cannot_work_with_is_refused_and_offered_again(error: Exception) -> None:
+    reloader, sources, parts = made()
+    sources.environ["EMAILHUB_SMTP_RATE"] = "10/s"
+    parts.error = error
+    with pytest.raises(BadSettings) as caught:
+        await reloader.reload("ann")
+    assert caught.value.problems[0].message == str(error)
+    parts.error = None
+    assert len((await reloader.reload("ann")).applied) == 1
+
+
+async def test_two_at_once_are_done_one_after_the_other() -> None:
+    reloader, sources, parts = made()
+    parts.gate.clear()
+    sources.environ["EMAILHUB_SMTP_RATE"] = "10/s"
+    both = asyncio.gather(reloader.reload("ann"), reloader.reload("bob"))
+    parts.gate.set()
+    first, second = await both
+    assert (len(first.applied), second.applied) == (1, ())
+
+
+async def test_parts_are_exchanged_even_when_nobody_waits_any_more() -> None:
+    reloader, sources, parts = made()
+    parts.gate.clear()
+    sources.environ["EMAILHUB_SMTP_RATE"] = "10/s"
+    asked = asyncio.create_task(reloader.reload("ann"))
+    await asyncio.sleep(0)
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    parts.gate.set()
+    assert (await reloader.reload("bob")).applied == ()
+    assert len(parts.given) == 1
