@@ -2,14 +2,13 @@
 
 Without RATE each connection posts again as soon as it is answered (closed loop). With RATE a message is due every
 1/RATE seconds however long answers take, and its latency counts from then (open loop). Prints one line of JSON: `begun`
-(unix seconds), `seconds`, `latencies` in seconds in the order of the answers, `sent` (unix seconds by number of the
-message), `wrong` (answers that were not 200).
+(unix seconds), `seconds`, `cpu` seconds of its own, `latencies` in seconds in the order of the answers, `sent` (unix
+seconds by number of the message), `wrong` (answers that were not 200).
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 import time
 from collections import deque
@@ -18,6 +17,7 @@ from collections.abc import Iterator
 import uvloop
 
 from bench.messages import body
+from bench.told import tell
 
 _HEAD = (
     b"POST /send_email/ HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
@@ -80,7 +80,7 @@ class Load:
     async def run(self, connections: int, rate: float | None) -> dict[str, object]:
         self._closed_loop = rate is None
         opened = [await self._connect() for _ in range(connections)]
-        begun, since = time.time(), time.perf_counter()
+        begun, since, cpu = time.time(), time.perf_counter(), time.process_time()
         if rate is None:
             for connection in opened:
                 self._next(connection, time.perf_counter())
@@ -88,12 +88,13 @@ class Load:
             self._free.extend(opened)
             await self._at(rate)
         await self._done
-        seconds = time.perf_counter() - since
+        seconds, cpu = time.perf_counter() - since, time.process_time() - cpu
         self._closed = True
         for connection in opened:
             connection.close()
         return {
-            "begun": begun, "seconds": seconds, "latencies": self.latencies, "sent": self.sent, "wrong": self.wrong
+            "begun": begun, "seconds": seconds, "cpu": cpu,
+            "latencies": self.latencies, "sent": self.sent, "wrong": self.wrong,
         }  # fmt: skip
 
     async def _connect(self) -> Connection:
@@ -133,7 +134,7 @@ class Load:
 async def _main() -> None:
     port, first, count, connections = (int(argument) for argument in sys.argv[1:5])
     rate = float(sys.argv[5]) if len(sys.argv) > 5 else None
-    print(json.dumps(await Load(port, first, count).run(connections, rate)))
+    tell(await Load(port, first, count).run(connections, rate))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import Any
 class Told:
     """A generator's run. Times in seconds, `begun` as unix time, `cpu` its own CPU time since then.
 
-    `latencies` in the order of the answers; `sent` the unix time by number of the message; `wrong`: how many were refused.
+    `latencies` in the order of the answers; `sent` the unix time by number of the message; `wrong` counts refusals.
     """
 
     begun: float

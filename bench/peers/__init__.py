@@ -1,0 +1,1 @@
+"""What else carries mail from a service to an SMTP server, set up as well as its manual says."""
