@@ -79,7 +79,8 @@ class Line(Struct, frozen=True):
 class Session(Struct, frozen=True):
     """The connection an attempt used: `peer` address, `tls` such as "TLSv1.3" or "", `uses` counts messages on it.
 
-    `id` names the connection among all of this process; `stages` are (stage, milliseconds it took), in order.
+    `id` names the connection among all of this process; `stages` are (stage, milliseconds it took), in order, and begin
+    with MAIL on a reused connection.
     """
 
     peer: str = ""
@@ -111,10 +112,24 @@ class Envelope(Struct, frozen=True):
 
 
 class Progress:
-    """How far a running attempt is; updated by the relay, read by the courier to see if a cancel is harmless."""
+    """How far a running attempt is; updated by the relay, read by the courier when it is cancelled.
 
-    __slots__ = ("body_sent", "stage")
+    `body_sent`: the last byte of the body was handed over and its outcome is not known. `settled`: by index in the
+    envelope, the verdicts that stand whatever becomes of the other recipients.
+    """
+
+    __slots__ = ("body_sent", "settled", "stage")
 
     def __init__(self) -> None:
         self.stage = Stage.CONNECT
         self.body_sent = False
+        self.settled: dict[int, Verdict] = {}
+
+    @property
+    def harmless(self) -> bool:
+        """True while giving the whole message back could neither deliver it twice nor forget an answer."""
+        return not self.body_sent and not self.settled and STAGES.index(self.stage) < STAGES.index(Stage.BODY)
+
+    def verdicts(self, recipients: int, otherwise: Verdict) -> tuple[Verdict, ...]:
+        """A verdict for each of so many recipients: the settled one, else `otherwise`."""
+        return tuple(self.settled.get(index, otherwise) for index in range(recipients))

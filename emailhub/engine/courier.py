@@ -19,8 +19,8 @@ from emailhub.core.delivery import OnUnknown, Policy, Reason
 from emailhub.core.errors import OutboxError
 from emailhub.core.judge import judge_failure
 from emailhub.core.records import Job
-from emailhub.core.verdict import STAGES, Envelope, Progress, Report, Stage
-from emailhub.engine.findings import signal_of
+from emailhub.core.verdict import Envelope, Progress, Report
+from emailhub.engine.findings import cut_short, signal_of
 from emailhub.engine.fuse import Fuse
 from emailhub.engine.meter import Meter
 from emailhub.engine.ports import Outbox, Relay
@@ -50,8 +50,8 @@ class _Carry:
 
     @property
     def harmless(self) -> bool:
-        """True while no byte of the body was given to the relay, in this or an earlier transaction of the attempt."""
-        return not self.progress.body_sent and STAGES.index(self.progress.stage) < STAGES.index(Stage.BODY)
+        """True while the whole message can be given back: nothing was delivered, and no answer would be forgotten."""
+        return self.progress.harmless
 
     def interrupt(self, reason: Reason) -> None:
         """End the attempt; what follows is recorded by its own task."""
@@ -301,7 +301,7 @@ class Courier:
             log.error("attempt failed inside", relay=self._relay.name, exc=error)
             text = f"emailhub: {type(error).__name__}"
             verdict = judge_failure(carry.progress.stage, text, body_sent=carry.progress.body_sent)
-            report = Report((verdict,) * len(job.recipients))
+            report = Report(carry.progress.verdicts(len(job.recipients), verdict))
         for kind in {verdict.kind for verdict in report.verdicts}:
             self._meter.attempt(self._relay.name, kind.value, self._now() - started)
         return report
@@ -324,10 +324,9 @@ class Courier:
             self._due_by(due)
 
     async def _interrupted(self, carry: _Carry) -> None:
-        if carry.progress.body_sent:
-            text = "emailhub stopped while it waited for the final reply: the mail may have been delivered"
-            verdict = judge_failure(Stage.FINAL, text, body_sent=True)
-            await self._record(carry.job, Report((verdict,) * len(carry.job.recipients)))
+        progress = carry.progress
+        if progress.body_sent or progress.settled:
+            await self._record(carry.job, cut_short(progress, len(carry.job.recipients)))
             return
         await self._recorder.give_back(carry.job, carry.reason or Reason.STOPPED)
         self.wake()

@@ -8,8 +8,9 @@ from msgspec.structs import replace
 
 from emailhub.core.breaker import Signal
 from emailhub.core.delivery import OnUnknown, Policy, Reason, decide
+from emailhub.core.judge import judge_failure
 from emailhub.core.records import Job, JobRecipient, Result
-from emailhub.core.verdict import STAGES, Kind, Report, Stage, Verdict
+from emailhub.core.verdict import STAGES, Kind, Progress, Report, Stage, Verdict
 
 
 def outcomes(
@@ -71,6 +72,16 @@ def rescued(job: Job, *, policy: Policy, now: float, jitter: Callable[[], float]
         else result
         for result in found
     )
+
+
+def cut_short(progress: Progress, recipients: int) -> Report:
+    """What is known of so many recipients when an attempt is stopped in the middle."""
+    if progress.body_sent:
+        text = "emailhub stopped while it waited for the final reply: the mail may have been delivered"
+        rest = judge_failure(Stage.FINAL, text, body_sent=True)
+    else:
+        rest = judge_failure(progress.stage, "emailhub stopped before this recipient's turn came", body_sent=False)
+    return Report(progress.verdicts(recipients, rest))
 
 
 def signal_of(report: Report) -> tuple[Signal, str]:

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from emailhub.core.delivery import OnUnknown, Policy, Reason, State
-from emailhub.core.verdict import Stage
+from emailhub.core.judge import judge
+from emailhub.core.reply import Reply
+from emailhub.core.verdict import Envelope, Progress, Report, Stage
 from emailhub.engine.meter import Meter
 from emailhub.engine.rescuer import rescue
 from tests.support.clock import now, virtual
@@ -53,6 +55,32 @@ async def test_what_is_not_finished_after_the_grace_is_unknown(tmp_path: Path) -
         found = await at.find("A")
         assert (found.summary.state, found.summary.reason) == (State.DEFERRED, Reason.UNKNOWN)
         assert found.recipients[0].attempts == 1
+
+
+@pytest.mark.parametrize(
+    ("body_sent", "state", "reason", "attempts"),
+    ((True, State.DEFERRED, Reason.UNKNOWN, 1), (False, State.DEFERRED, Reason.RELAY_TROUBLE, 0)),
+)
+def test_stopped_in_a_later_transaction_recipients_keep_what_an_earlier_one_settled(
+    tmp_path: Path, body_sent: bool, state: State, reason: Reason, attempts: int
+) -> None:
+    async def second(_: ScriptedRelay, __: Envelope, progress: Progress, ___: object) -> Report:
+        progress.settled = {0: judge(Stage.FINAL, Reply(250)), 1: judge(Stage.RCPT, Reply(550, "5.1.1", "no"))}
+        progress.body_sent, progress.stage = body_sent, Stage.FINAL if body_sent else Stage.MAIL
+        await asyncio.sleep(1000)
+        raise AssertionError("never")
+
+    @virtual
+    async def story() -> None:
+        async with line(tmp_path, ScriptedRelay(second)) as at:
+            await at.accept("A", to=("a@x.test", "b@x.test", "c@x.test"))
+            await asyncio.sleep(1)
+            await at.stop(grace=25)
+            ann, bob, cat = (await at.find("A")).recipients
+            assert (ann.state, bob.state, cat.state) == (State.SENT, State.FAILED, state)
+            assert (cat.reason, cat.attempts) == (reason, attempts)
+
+    story()
 
 
 @virtual

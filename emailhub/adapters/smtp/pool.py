@@ -6,9 +6,9 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 
+from emailhub.adapters.smtp.connection import Connection
 from emailhub.adapters.smtp.dial import Trouble, trouble
 from emailhub.adapters.smtp.options import SmtpOptions
-from emailhub.adapters.smtp.session import Connection
 from emailhub.adapters.smtp.transcript import Transcript
 from emailhub.adapters.smtp.wire import Wire
 from emailhub.core.status import PoolFacts
@@ -182,6 +182,7 @@ class Pool:
     def _opened(self, connection: Connection) -> None:
         self._opening -= 1
         self._opens += 1
+        connection.answered_at = self._clock()
         self._busy.add(connection)
         # Each one that opened makes room for two more: 1, 2, 4 … at a time.
         self._allowed = min(self._allowed + 2, self._options.connections)

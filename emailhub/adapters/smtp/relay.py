@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 
+from emailhub.adapters.smtp.carried import Carried
+from emailhub.adapters.smtp.chunking import Chunking
+from emailhub.adapters.smtp.connection import Connection
 from emailhub.adapters.smtp.dial import Trouble
 from emailhub.adapters.smtp.options import SmtpOptions
 from emailhub.adapters.smtp.pool import Pool
-from emailhub.adapters.smtp.session import Connection, SessionOpener
-from emailhub.adapters.smtp.transaction import Outcome, Transaction
+from emailhub.adapters.smtp.session import SessionOpener
+from emailhub.adapters.smtp.transaction import Outcome
 from emailhub.adapters.smtp.transcript import Transcript
-from emailhub.core.judge import TOO_MANY_RECIPIENTS
 from emailhub.core.status import PoolFacts
 from emailhub.core.verdict import Envelope, Kind, Progress, Report, Session, Stage, Verdict
 
@@ -32,6 +34,7 @@ class SmtpRelay:
         self._options = options
         self._clock = clock
         self._opener = SessionOpener(options, clock)
+        self._chunking = Chunking(name, wanted=options.chunking)
         self._pool = Pool(options, self._opener.open, clock)
 
     async def attempt(
@@ -48,7 +51,7 @@ class SmtpRelay:
         byte of the body; what it raises comes out here, the connection closed and nothing sent. Cancelled, the
         connection is closed too, and `progress.body_sent` tells whether the message may have been taken.
         """
-        carried = _Carried(self._options, envelope, progress, Transcript(self._clock), before_body)
+        carried = Carried(self._options, self._chunking, envelope, progress, before_body, self._clock)
         if not envelope.recipients:
             return carried.report()
         try:
@@ -69,7 +72,8 @@ class SmtpRelay:
         log.client("QUIT")
         took = " and took the login" if self._options.user else ""
         verdict = Verdict(Kind.ACCEPTED, Stage.AUTH if took else Stage.EHLO, f"the relay answered{took}")
-        return Report((verdict,), log.lines(), Session(connection.peer, connection.tls, 1))
+        session = Session(connection.peer, connection.tls, 1, connection.id, log.stages())
+        return Report((verdict,), log.lines(), session)
 
     async def drop_idle(self) -> None:
         """Close the connections nobody uses: the relay is in trouble."""
@@ -84,91 +88,30 @@ class SmtpRelay:
         """The connections, for screens."""
         return self._pool.facts()
 
-    async def _carry(self, carried: _Carried, *, fresh: bool) -> Report:
+    async def _carry(self, carried: Carried, *, fresh: bool) -> Report:
         connection = await self._pool.take(fresh=fresh, progress=carried.progress, log=carried.log)
         reused = connection.uses > 0
-        outcome = await self._transact(carried, connection)
-        if outcome.stale and reused:
-            # Servers close idle connections whenever they like; that says nothing about message or relay.
-            carried.log.note("the kept connection was no longer good; opening another")
-            connection = await self._pool.take(fresh=True, progress=carried.progress, log=carried.log)
+        while True:
             outcome = await self._transact(carried, connection)
-        while carried.take_in(outcome, connection):
-            outcome = await self._transact(carried, connection)
-        self._hand_back(connection, outcome)
+            if outcome.unchunked or (outcome.stale and reused):
+                reused = False
+                carried.starts_again(outcome)
+                connection = await self._pool.take(fresh=True, progress=carried.progress, log=carried.log)
+            elif not carried.take_in(outcome, connection):
+                break
+        if not outcome.close:
+            self._pool.give(connection)
         return carried.report()
 
-    async def _transact(self, carried: _Carried, connection: Connection) -> Outcome:
+    async def _transact(self, carried: Carried, connection: Connection) -> Outcome:
         connection.uses += 1
         try:
             outcome = await carried.transaction(connection).run()
         except BaseException:
             self._pool.discard(connection, "cancelled", abort=True)
             raise
-        if outcome.stale:
-            self._pool.discard(connection, outcome.close, abort=True)
-        return outcome
-
-    def _hand_back(self, connection: Connection, outcome: Outcome) -> None:
-        if outcome.stale:
-            return
         if outcome.close:
-            self._pool.discard(connection, outcome.close)
+            self._pool.discard(connection, outcome.close, abort=outcome.stale or outcome.unchunked)
         else:
-            self._pool.give(connection)
-
-
-class _Carried:
-    """One message under way: what is settled, and who is still due."""
-
-    def __init__(
-        self,
-        options: SmtpOptions,
-        envelope: Envelope,
-        progress: Progress,
-        log: Transcript,
-        before_body: Callable[[], Awaitable[None]] | None,
-    ) -> None:
-        self.progress = progress
-        self.log = log
-        self._options = options
-        self._envelope = envelope
-        self._before_body = before_body
-        self._verdicts: list[Verdict | None] = [None] * len(envelope.recipients)
-        self._due = list(range(len(envelope.recipients)))
-        self._session = Session()
-
-    def transaction(self, connection: Connection) -> Transaction:
-        """The transaction for the recipients still due."""
-        self._session = Session(connection.peer, connection.tls, connection.uses)
-        return Transaction(
-            connection,
-            self._envelope,
-            [self._envelope.recipients[index] for index in self._due],
-            options=self._options,
-            progress=self.progress,
-            log=self.log,
-            before_body=self._before_body,
-        )
-
-    def take_in(self, outcome: Outcome, connection: Connection) -> bool:
-        """Keep the verdicts; True when recipients are left over that may go at once in a transaction of their own.
-
-        A server that takes only so many recipients at a time has refused none of them (RFC 5321 §4.5.3.1.10).
-        """
-        left = []
-        for index, verdict in zip(self._due, outcome.verdicts, strict=True):
-            self._verdicts[index] = verdict
-            if verdict.text.startswith(TOO_MANY_RECIPIENTS):
-                left.append(index)
-        took_some = any(verdict.kind is Kind.ACCEPTED for verdict in outcome.verdicts)
-        if not left or not took_some or outcome.close or not connection.wire.usable:
-            return False
-        self._due = left
-        self.log.note(f"{len(left)} recipients were too many for one transaction; they go in another one")
-        return True
-
-    def report(self, otherwise: Verdict | None = None) -> Report:
-        """What was found out; `otherwise` is the verdict of those that have none."""
-        verdicts = tuple(own or otherwise for own in self._verdicts)
-        return Report(tuple(v for v in verdicts if v is not None), self.log.lines(), self._session)
+            connection.answered_at = self._clock()
+        return outcome

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import aiosmtplib
 from aiosmtplib import SMTPResponse
 
+from emailhub.adapters.smtp.connection import Connection
 from emailhub.adapters.smtp.dial import Dialer, Trouble, trouble
 from emailhub.adapters.smtp.login import (
     LoginGate,
@@ -30,21 +31,6 @@ from emailhub.core.verdict import Progress, Stage
 
 _HOSTNAME = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 _CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
-
-
-class Connection:
-    """An open session: what the server offers, and how much it was used."""
-
-    __slots__ = ("extensions", "idle_since", "opened_at", "peer", "tls", "uses", "wire")
-
-    def __init__(self, wire: Wire, extensions: Mapping[str, str], peer: str, tls: str, opened_at: float) -> None:
-        self.wire = wire
-        self.extensions = extensions
-        self.peer = peer
-        self.tls = tls
-        self.opened_at = opened_at
-        self.idle_since = opened_at
-        self.uses = 0
 
 
 class SessionOpener:
@@ -80,6 +66,7 @@ class SessionOpener:
 
     async def _session(self, progress: Progress, log: Transcript) -> Connection:
         progress.stage = Stage.CONNECT
+        log.enter(Stage.CONNECT)
         sock = await self._dialer.dial(log)
         handshake = _Handshake(self._options, self._context, self._gate, sock, progress, log)
         try:
@@ -136,8 +123,12 @@ class _Handshake:
         if self._sock_is_ours:
             self._sock.close()
 
+    def _enter(self, stage: Stage) -> None:
+        self._progress.stage = stage
+        self._log.enter(stage)
+
     async def _greet(self) -> None:
-        self._progress.stage = Stage.TLS if self._options.implicit else Stage.GREETING
+        self._enter(Stage.TLS if self._options.implicit else Stage.GREETING)
         # From here the loop's transport closes the socket; closing it here too would hit whoever gets the same number.
         self._sock_is_ours = False
         try:
@@ -148,7 +139,7 @@ class _Handshake:
         self._say(greeting)
 
     async def _hello(self) -> None:
-        self._progress.stage = Stage.EHLO
+        self._enter(Stage.EHLO)
         self._log.client(f"EHLO {self._client.local_hostname}")
         try:
             self._say(await self._step(self._client.ehlo()))
@@ -163,7 +154,7 @@ class _Handshake:
     async def _secure(self) -> None:
         if self._encrypted or self._options.tls is TlsMode.NONE:
             return
-        self._progress.stage = Stage.TLS
+        self._enter(Stage.TLS)
         if not self._client.supports_extension("starttls"):
             if self._options.tls_required:
                 raise trouble(
@@ -178,7 +169,7 @@ class _Handshake:
         await self._hello()
 
     async def _log_in(self) -> None:
-        self._progress.stage = Stage.AUTH
+        self._enter(Stage.AUTH)
         if not self._encrypted:  # cannot happen: kept so that no later change can send a password in clear text
             raise trouble(Stage.AUTH, "the connection is not encrypted: the login is not sent")
         log_in = self._way_in()

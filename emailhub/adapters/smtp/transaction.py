@@ -1,37 +1,46 @@
-"""One SMTP transaction (RFC 5321 §3.3): MAIL, RCPT, DATA, body and dot, with a verdict for every recipient.
+"""One SMTP transaction (RFC 5321 §3.3): MAIL, RCPT, the body, and a verdict for every recipient.
 
 Where the server offers PIPELINING (RFC 2920), everything up to DATA goes out in one write: two round trips instead of
-three and one per recipient.
+three and one per recipient. Where it offers CHUNKING too (RFC 3030), the body may ride in that same write: one round
+trip. Everything is then handed over before a word is heard, so a connection that turns out dead leaves the outcome
+unknown; that is done only for messages that may be sent again, and on a connection that answered a moment ago.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Sequence
 
 from msgspec import Struct
 
+from emailhub.adapters.smtp import command
+from emailhub.adapters.smtp.body import chunk, lines, stuffed
+from emailhub.adapters.smtp.chunking import Chunking
+from emailhub.adapters.smtp.connection import Connection
 from emailhub.adapters.smtp.options import SmtpOptions
-from emailhub.adapters.smtp.session import Connection
 from emailhub.adapters.smtp.transcript import Transcript
-from emailhub.adapters.smtp.wire import WireError, stuffed
+from emailhub.adapters.smtp.wire import CHUNK, Late, WireError
 from emailhub.core.judge import judge, judge_failure
 from emailhub.core.reply import Reply
-from emailhub.core.verdict import Envelope, Kind, Progress, Stage, Verdict
+from emailhub.core.verdict import Envelope, Progress, Stage, Verdict
 
-_UNSAFE = re.compile(r"[\x00-\x20\x7f-\xa0<>\u2028\u2029\ud800-\udfff]")
+ANSWERED_LATELY = 5.0
+"""Seconds after its last answer in which a connection is trusted to be alive without asking."""
+LARGEST_AHEAD = CHUNK
+"""Bytes of a body that are worth risking for nothing before the recipients are accepted."""
 BeforeBody = Callable[[], Awaitable[None]] | None
 
 
 class Outcome(Struct, frozen=True):
-    """A verdict per recipient asked for. `close`: why the connection must go, "" when it may be used again.
+    """Verdicts by index in the envelope. `close`: why the connection must go, "" when it may be used again.
 
-    `stale`: the connection turned out to be dead or dismissed before the server took up this message.
+    `stale`: the connection turned out to be dead or dismissed before the server took up this message. `unchunked`: the
+    server does not do the CHUNKING it offers and has not taken the message: recipients without a verdict are still due.
     """
 
-    verdicts: tuple[Verdict, ...]
+    verdicts: dict[int, Verdict]
     close: str = ""
     stale: bool = False
+    unchunked: bool = False
 
 
 class _Ended(Exception):
@@ -45,29 +54,40 @@ class _Ended(Exception):
 
 
 class Transaction:
-    """Carries `envelope` to `recipients` (some or all of its own) over `connection`. Use once."""
+    """Carries `envelope` to the recipients `due` (indexes of some or all of its own) over `connection`. Use once."""
 
     def __init__(
         self,
         connection: Connection,
         envelope: Envelope,
-        recipients: Sequence[str],
+        due: Sequence[int],
         *,
         options: SmtpOptions,
+        chunking: Chunking,
         progress: Progress,
         log: Transcript,
         before_body: BeforeBody,
+        now: float,
     ) -> None:
         self._wire = connection.wire
-        self._extensions = connection.extensions
+        self._offers = connection.extensions
         self._envelope = envelope
-        self._recipients = recipients
+        self._open = list(due)
         self._timeouts = options.timeouts
+        self._chunking = chunking
         self._progress = progress
         self._log = log
         self._before_body = before_body
         self._pipelined = options.pipelining and "pipelining" in connection.extensions
-        self._verdicts: list[Verdict | None] = [None] * len(recipients)
+        self._chunked = chunking.usable and "chunking" in connection.extensions
+        self._may_run_ahead = (
+            self._pipelined
+            and self._chunked
+            and before_body is None
+            and now - connection.answered_at <= ANSWERED_LATELY
+        )
+        self._verdicts: dict[int, Verdict] = {}
+        self._ahead = False
         self._body_sent = False
         self._begun = False
         self._stage = Stage.MAIL
@@ -75,220 +95,274 @@ class Transaction:
     async def run(self) -> Outcome:
         """Raises only what `before_body` raises, and CancelledError; the connection is then in no known state."""
         try:
-            return await self._run()
+            self._begin()
+            await self._mail()
+            await self._rcpt()
+            if not self._ahead:
+                await self._body()
+            return await self._final()
+        except WireError as error:
+            return await self._ended(self._broken(error))
         except _Ended as end:
             return await self._ended(end)
 
-    async def _run(self) -> Outcome:
+    def _begin(self) -> None:
+        progress = self._progress
+        progress.body_sent = False
+        for index in self._open:
+            progress.settled.pop(index, None)
         self._enter(Stage.MAIL)
         self._refuse_what_cannot_go()
-        self._write_ahead()
-        await self._mail()
-        await self._rcpt()
-        await self._data()
-        await self._body()
-        return await self._final()
-
-    # Before a byte is sent.
+        if self._pipelined:
+            self._write_ahead()
 
     def _refuse_what_cannot_go(self) -> None:
-        envelope = self._envelope
-        if envelope.sender and _UNSAFE.search(envelope.sender):
-            raise _Ended(_impossible("the sender's address has a character that no SMTP command may carry"))
-        limit = self._extensions.get("size", "")
-        if limit.isdecimal() and 0 < int(limit) < len(envelope.content):
-            raise _Ended(
-                _impossible(
-                    f"the message has {len(envelope.content):,} bytes and the relay takes {int(limit):,} at most (SIZE)"
-                )
-            )
-        for index, address in enumerate(self._recipients):
-            if _UNSAFE.search(address):
-                self._verdicts[index] = _impossible("the address has a character that no SMTP command may carry")
-        if "smtputf8" not in self._extensions:
-            self._refuse_what_needs_smtputf8()
-        if all(self._verdicts):
+        refusal = command.impossible(self._envelope, self._offers)
+        if refusal is not None:
+            raise _Ended(refusal)
+        for index, verdict in command.unreachable(self._envelope, self._open, self._offers).items():
+            self._settle(index, verdict)
+        if not self._open:
             raise _Ended(self._first_verdict())
 
-    def _refuse_what_needs_smtputf8(self) -> None:
-        envelope = self._envelope
-        if not envelope.sender.isascii() or (envelope.smtputf8 and not envelope.content.isascii()):
-            raise _Ended(_impossible("the message needs SMTPUTF8 (RFC 6531), which the relay does not offer"))
-        for index, address in enumerate(self._recipients):
-            if not address.isascii():
-                self._verdicts[index] = _impossible(
-                    "the address needs SMTPUTF8 (RFC 6531), which the relay does not offer"
-                )
-
-    # The commands.
-
-    def _commands(self) -> list[str]:
-        return [self._mail_command(), *(f"RCPT TO:<{self._recipients[i]}>" for i in self._open()), "DATA"]
-
-    def _mail_command(self) -> str:
-        envelope = self._envelope
-        parts = [f"MAIL FROM:<{envelope.sender}>"]
-        if "size" in self._extensions:
-            parts.append(f"SIZE={len(envelope.content)}")
-        if "smtputf8" in self._extensions and self._international:
-            parts.append("SMTPUTF8")
-        if "8bitmime" in self._extensions and not envelope.content.isascii():
-            parts.append("BODY=8BITMIME")
-        return " ".join(parts)
-
-    @property
-    def _international(self) -> bool:
-        addresses = (self._envelope.sender, *self._recipients)
-        return self._envelope.smtputf8 or not all(address.isascii() for address in addresses)
+    # Written ahead.
 
     def _write_ahead(self) -> None:
-        if not self._pipelined:
-            return
-        commands = self._commands()
-        self._write("".join(f"{command}\r\n" for command in commands), len(commands))
-        for command in commands:
-            self._log.client(command)
-
-    async def _ask(self, stage: Stage, command: str) -> Reply:
-        self._enter(stage)
-        if not self._pipelined:
-            self._write(f"{command}\r\n", 1)
-            self._log.client(command)
-        reply = await self._reply(self._timeouts.command)
-        self._log.server(reply)
-        return reply
-
-    def _write(self, text: str, replies: int) -> None:
-        try:
-            self._wire.command(text.encode("utf-8"), replies)
-        except WireError as error:
-            raise self._failure(error) from error
+        addresses = self._envelope.recipients
+        commands = [command.mail(self._envelope, self._offers)]
+        commands += [command.rcpt(addresses[index]) for index in self._open]
+        if not self._chunked:
+            commands.append("DATA")
+        commands.append("")
+        text = "\r\n".join(commands).encode()
+        body = lines(self._envelope.content) if self._may_run_ahead else b""
+        if 0 < len(body) <= LARGEST_AHEAD:
+            self._wire.command(text + chunk(body), len(commands), self._about_to_end)
+            self._ahead = True
+        else:
+            self._wire.command(text, len(commands) - 1)
         self._begun = True
+        for line in commands[:-1]:
+            self._log.client(line)
+        if self._ahead:
+            self._log_chunk(len(body))
 
-    async def _reply(self, timeout: float) -> Reply:
-        try:
-            return await self._wire.reply(timeout)
-        except WireError as error:
-            raise self._failure(error) from error
-
-    def _failure(self, error: WireError) -> _Ended:
-        stage = self._stage
-        self._log.note(str(error))
-        verdict = judge_failure(stage, f"{error} (at {stage.value})", body_sent=self._body_sent)
-        return _Ended(verdict, f"lost at {stage.value}", stale=stage is Stage.MAIL)
+    def _about_to_end(self) -> None:
+        self._body_sent = self._progress.body_sent = True
+        self._progress.stage = Stage.FINAL
+        self._progress.settled.update(self._verdicts)
 
     # The steps.
 
     async def _mail(self) -> None:
-        reply = await self._ask(Stage.MAIL, self._mail_command())
+        if not self._pipelined:
+            self._say(command.mail(self._envelope, self._offers))
+        reply = await self._answer(Stage.MAIL)
         if reply.code // 100 != 2:
             await self._refused(Stage.MAIL, reply, stale=reply.code == 421)
 
     async def _rcpt(self) -> None:
-        for index in self._open():
-            reply = await self._ask(Stage.RCPT, f"RCPT TO:<{self._recipients[index]}>")
-            if _why_over(reply, Stage.RCPT):
-                await self._refused(Stage.RCPT, reply)
+        for index in self._open.copy():
+            self._enter(Stage.RCPT)
+            if not self._pipelined:
+                self._say(command.rcpt(self._envelope.recipients[index]))
+            reply = await self._answer(Stage.RCPT)
             if reply.code // 100 != 2:
-                self._verdicts[index] = judge(Stage.RCPT, reply)
-        if not self._open():
+                if _why_over(reply, Stage.RCPT):
+                    await self._refused(Stage.RCPT, reply)
+                self._settle(index, judge(Stage.RCPT, reply))
+        if not self._open:
             await self._nobody_left()
 
-    async def _nobody_left(self) -> None:
-        if not self._pipelined:
-            raise _Ended(self._first_verdict())
-        reply = await self._ask(Stage.DATA, "DATA")
-        # After a go-ahead only an empty message could follow; a closed connection is the surer way to send none.
-        raise _Ended(
-            self._first_verdict(), "go-ahead for nobody" if reply.code == 354 else _why_over(reply, Stage.DATA)
-        )
-
     async def _data(self) -> None:
-        reply = await self._ask(Stage.DATA, "DATA")
+        self._enter(Stage.DATA)
+        if not self._pipelined:
+            self._say("DATA")
+        reply = await self._answer(Stage.DATA)
         if reply.code != 354:
             await self._refused(Stage.DATA, reply)
 
+    async def _body(self) -> None:
+        if not self._chunked:
+            await self._data()
+        if self._before_body is not None:
+            await self._before_body()
+        self._enter(Stage.BODY)
+        content, times = self._envelope.content, self._timeouts
+        data = chunk(lines(content)) if self._chunked else stuffed(content)
+        await self._wire.body(data, times.command, times.min_rate, self._about_to_end)
+        if self._chunked:
+            self._log_chunk(len(data) - data.index(b"\n") - 1)
+        else:
+            self._log.client(f"{len(content):,} bytes of message, then the dot")
+
+    async def _final(self) -> Outcome:
+        if self._body_sent:
+            self._enter(Stage.FINAL)
+        reply = await self._wire.reply(self._timeouts.final)
+        self._log.server(reply)
+        if self._chunked and self._chunk_refused(reply):
+            self._progress.body_sent = False
+            return Outcome(self._verdicts, "BDAT refused", unchunked=True)
+        self._settle_rest(self._final_verdict(reply))
+        certain = self._body_sent and reply.code // 100 in {2, 4, 5} and reply.code != 421
+        return Outcome(self._verdicts, "" if certain else _why_over(reply, self._stage) or "refused during the body")
+
+    def _final_verdict(self, reply: Reply) -> Verdict:
+        stray = self._wire.stray
+        if self._ahead and stray is not None and stray.code != 421:
+            # One answer too many: this may be the one to RCPT, and the real one be the stray.
+            text = f"the relay answered {reply}, and once more than it was asked"
+            return judge_failure(Stage.FINAL, text, body_sent=True)
+        return judge(self._stage, reply)
+
+    # Refusals.
+
     async def _refused(self, stage: Stage, reply: Reply, *, stale: bool = False) -> None:
-        verdict = judge(stage, reply)
         close = _why_over(reply, stage)
-        if not close and reply.code // 100 not in {4, 5}:
-            # A success where none fits: the next reply would be paired with the wrong command, perhaps with the dot.
-            close = f"{reply.code} at {stage.value}"
-        if not close and self._pipelined and stage is Stage.MAIL:
+        # Out of step with the whole body handed over, the message may have been taken all the same.
+        astray = self._body_sent and reply.code // 100 not in {4, 5}
+        verdict = judge(Stage.FINAL if astray else stage, reply)
+        if not close and stage is Stage.MAIL and self._pipelined:
+            self._settle_rest(verdict)
             close = await self._answers_to_the_rest()
         raise _Ended(verdict, close, stale=stale)
 
     async def _answers_to_the_rest(self) -> str:
         """Read what answers the commands written ahead after a refused MAIL; "" when the conversation can go on."""
+        taken = False
         last = Reply(-1)
         try:
-            for _ in range(len(self._open()) + 1):
+            while self._wire.awaited:
                 last = await self._wire.reply(self._timeouts.reset)
                 self._log.server(last)
+                taken = taken or last.code // 100 == 2
+            if taken:
+                return "out of step after a refusal"
+            return await self._lone_dot() if last.code == 354 else _why_over(last, Stage.DATA)
         except WireError as error:
             self._log.note(str(error))
             return "lost after a refusal"
-        return "go-ahead after a refusal" if last.code == 354 else _why_over(last, Stage.DATA)
 
-    async def _body(self) -> None:
-        if self._before_body is not None:
-            await self._before_body()
-        self._enter(Stage.BODY)
-        try:
-            await self._wire.body(stuffed(self._envelope.content), self._timeouts.command, self._about_to_end)
-        except WireError as error:
-            raise self._failure(error) from error
-        self._log.client(f"{len(self._envelope.content):,} bytes of message, then the dot")
+    async def _nobody_left(self) -> None:
+        """Every recipient was refused: what was written ahead is still answered, and is nobody's verdict."""
+        verdict, close = self._first_verdict(), ""
+        self._progress.settled.update(self._verdicts)
+        if self._ahead:
+            reply = await self._answer(Stage.FINAL)
+            close = "out of step at final reply" if reply.code // 100 == 2 else _why_over(reply, Stage.FINAL)
+        elif self._pipelined and not self._chunked:
+            reply = await self._answer(Stage.DATA)
+            close = await self._lone_dot() if reply.code == 354 else _why_over(reply, Stage.DATA)
+        raise _Ended(verdict, close)
 
-    def _about_to_end(self) -> None:
-        self._enter(Stage.FINAL)
-        self._body_sent = self._progress.body_sent = True
-
-    async def _final(self) -> Outcome:
-        reply = await self._reply(self._timeouts.final)
+    async def _lone_dot(self) -> str:
+        """End at once a body that nobody is to get (RFC 2920 §3.1); the answer means nothing, only that it came."""
+        self._wire.command(b".\r\n")
+        self._log.client(".")
+        reply = await self._wire.reply(self._timeouts.command)
         self._log.server(reply)
-        verdict = judge(self._stage, reply)
-        sent_whole = self._body_sent and reply.code // 100 in {2, 4, 5} and reply.code != 421
-        return Outcome(self._settled(verdict), "" if sent_whole else f"{reply.code} at {verdict.stage.value}")
+        self._begun = False
+        return _why_over(reply, Stage.DATA) if reply.code // 100 != 2 else ""
 
-    def _enter(self, stage: Stage) -> None:
-        self._stage = stage
-        # A second transaction for the recipients left over does not make the first one undone.
-        if not self._progress.body_sent:
-            self._progress.stage = stage
+    # CHUNKING that does not work.
+
+    def _chunk_refused(self, reply: Reply) -> bool:
+        if self._chunking.refused(reply):
+            self._log.note("the relay offers CHUNKING and does not do it: the message goes again, by DATA")
+            return True
+        if reply.code // 100 in {2, 4, 5}:
+            self._chunking.worked()
+        else:
+            self._chunk_broke(f"it answered BDAT with {reply.text!r}")
+        return False
+
+    def _chunk_broke(self, why: str) -> None:
+        self._chunking.broke(why)
+        if not self._chunking.usable:
+            self._log.note("CHUNKING does not seem to work here: from now on messages go by DATA")
 
     # The end.
 
+    def _broken(self, error: WireError) -> _Ended:
+        self._log.note(str(error))
+        stage = self._stage
+        if self._chunked and self._body_sent and self._open:
+            self._chunk_broke(str(error))
+        verdict = judge_failure(
+            Stage.FINAL if self._body_sent else stage, f"{error} (at {stage.value})", body_sent=self._body_sent
+        )
+        stale = stage is Stage.MAIL and not self._body_sent
+        return _Ended(verdict, _why_broken(error, stage.value), stale=stale)
+
     async def _ended(self, end: _Ended) -> Outcome:
+        if end.stale:
+            self._progress.body_sent = False
+            return Outcome(dict.fromkeys(self._open, end.verdict) | self._verdicts, end.close, stale=True)
+        self._settle_rest(end.verdict)
         close = end.close or (await self._reset() if self._begun else "")
-        return Outcome(self._settled(end.verdict), close, end.stale)
+        return Outcome(self._verdicts, close)
 
     async def _reset(self) -> str:
         """Clear the server's mind; what happens here changes no verdict. "" when the connection may be used again."""
         try:
-            self._wire.command(b"RSET\r\n")
-            self._log.client("RSET")
+            self._say("RSET")
             reply = await self._wire.reply(self._timeouts.reset)
         except WireError as error:
             self._log.note(str(error))
-            return "lost at RSET"
+            return _why_broken(error, "RSET")
         self._log.server(reply)
-        return "" if reply.code == 250 else f"{reply.code} at RSET"
+        return "" if reply.code == 250 else "refused at RSET"
 
-    def _open(self) -> list[int]:
-        return [index for index, verdict in enumerate(self._verdicts) if verdict is None]
+    # Small things.
+
+    def _say(self, line: str) -> None:
+        self._wire.command(line.encode() + b"\r\n")
+        self._begun = True
+        self._log.client(line)
+
+    async def _answer(self, stage: Stage) -> Reply:
+        self._enter(stage)
+        reply = await self._wire.reply(self._timeouts.command)
+        self._log.server(reply)
+        return reply
+
+    def _enter(self, stage: Stage) -> None:
+        self._stage = stage
+        self._log.enter(stage)
+        if not self._body_sent:
+            self._progress.stage = stage
+
+    def _settle(self, index: int, verdict: Verdict) -> None:
+        self._open.remove(index)
+        self._verdicts[index] = verdict
+        if self._body_sent:
+            self._progress.settled[index] = verdict
+
+    def _settle_rest(self, verdict: Verdict) -> None:
+        for index in self._open:
+            self._verdicts[index] = verdict
+        self._open.clear()
+        self._progress.settled.update(self._verdicts)
 
     def _first_verdict(self) -> Verdict:
-        return next(verdict for verdict in self._verdicts if verdict is not None)
+        return next(iter(self._verdicts.values()))
 
-    def _settled(self, verdict: Verdict) -> tuple[Verdict, ...]:
-        return tuple(own or verdict for own in self._verdicts)
+    def _log_chunk(self, size: int) -> None:
+        self._log.client(f"BDAT {size} LAST ({size:,} bytes of message)")
 
 
-def _impossible(text: str) -> Verdict:
-    return Verdict(Kind.PERMANENT, Stage.MAIL, text)
+def _why_broken(error: WireError, where: str) -> str:
+    return f"{'late' if isinstance(error, Late) else 'lost'} at {where}"
 
 
 def _why_over(reply: Reply, stage: Stage) -> str:
-    """Why the conversation cannot go on after this reply; "" when it can."""
-    return f"{reply.code} at {stage.value}" if reply.code in {421, -1} else ""
+    """Why the conversation cannot go on after this reply; "" when it can.
+
+    After a success where none fits, the next reply would be paired with the wrong command, perhaps with the body.
+    """
+    if reply.code == 421:
+        return f"421 at {stage.value}"
+    if reply.code // 100 in {4, 5}:
+        return ""
+    return f"{'garbage' if reply.code < 0 else 'out of step'} at {stage.value}"

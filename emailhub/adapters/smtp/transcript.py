@@ -5,36 +5,56 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from emailhub.core.reply import Reply
-from emailhub.core.verdict import Line
+from emailhub.core.verdict import Line, Stage
 
 _LONGEST_LINE = 1000
 _MOST_LINES = 400
 
 
 class Transcript:
-    """Collects lines, each with its milliseconds since the transcript began."""
+    """Collects lines, each with its milliseconds since the transcript began, and the stages gone through."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._began = clock()
-        self._lines: list[Line] = []
+        self._lines: list[tuple[float, str, str | Reply]] = []
+        self._stages: list[tuple[Stage, float]] = []
 
     def client(self, text: str) -> None:
         """What we said. Never pass a secret or a body."""
-        self._add("client", text)
+        self._lines.append((self._clock(), "client", text))
 
     def server(self, reply: Reply) -> None:
         """What the server answered."""
-        self._add("server", str(reply))
+        self._lines.append((self._clock(), "server", reply))
 
     def note(self, text: str) -> None:
         """What happened without words: connected, encrypted, lost."""
-        self._add("note", text)
+        self._lines.append((self._clock(), "note", text))
+
+    def enter(self, stage: Stage) -> None:
+        """Another stage begins, and the one before ends."""
+        stages = self._stages
+        if not stages or stages[-1][0] is not stage:
+            stages.append((stage, self._clock()))
 
     def lines(self) -> tuple[Line, ...]:
-        """All lines so far, in order."""
-        return tuple(self._lines)
+        """The first 400 lines so far, in order."""
+        began = self._began
+        return tuple(
+            [
+                Line(round((at - began) * 1000, 1), side, str(text)[:_LONGEST_LINE])
+                for at, side, text in self._lines[:_MOST_LINES]
+            ]
+        )
 
-    def _add(self, side: str, text: str) -> None:
-        if len(self._lines) < _MOST_LINES:
-            self._lines.append(Line(round((self._clock() - self._began) * 1000, 1), side, text[:_LONGEST_LINE]))
+    def stages(self) -> tuple[tuple[str, float], ...]:
+        """The stages so far, in order, each with the milliseconds it took."""
+        ends = [at for _, at in self._stages[1:]]
+        ends.append(self._clock())
+        return tuple(
+            [
+                (stage.value, round((end - at) * 1000, 1))
+                for (stage, at), end in zip(self._stages[:_MOST_LINES], ends, strict=False)
+            ]
+        )

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import deque
 from collections.abc import Callable
 from typing import cast
 
+from emailhub.adapters.smtp.pace import Pace
+from emailhub.adapters.smtp.replies import ReplyReader
 from emailhub.core.reply import Reply
 
 CHUNK = 64 * 1024
-_LONGEST_REPLY = 64 * 1024
-_LONGEST_TEXT = 2000
 _FAREWELL = 5.0
 """Seconds until a connection we closed is cut: a peer that reads no more, or never ends TLS, would keep it open."""
-_LINE = re.compile(rb"([1-9]\d\d)(?:([ -])(.*))?", re.DOTALL)
-_CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class WireError(Exception):
@@ -34,23 +31,25 @@ class Late(WireError):
 class Wire(asyncio.Protocol):
     """Reads and writes one connection. Replies that nobody asked for make it `odd`: it must not be used again.
 
-    `on_odd` is called when that, or the loss of the connection, happens while no reply is awaited.
+    `on_odd` is called when that, or the loss of the connection, happens while no reply is awaited; `stray` is the first
+    such reply.
     """
 
     def __init__(self, on_odd: Callable[[], None] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._buffer = bytearray()
-        self._texts: list[bytes] = []
-        self._code = b""
-        self._size = 0
+        self._reader = ReplyReader(self._deliver, self._garbled)
         self._replies: deque[Reply] = deque()
         self._awaited = 0
-        self._waiter: asyncio.Future[None] | None = None
+        self._waiter: asyncio.Future[bool] | None = None
+        self._deadline = 0.0
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = 0.0
         self._farewell: asyncio.TimerHandle | None = None
         self._paused = False
         self._lost: str | None = None
         self.odd = False
+        self.stray: Reply | None = None
         self.on_odd = on_odd
         self.closed: asyncio.Future[None] = self._loop.create_future()
 
@@ -60,13 +59,7 @@ class Wire(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        while (end := self._buffer.find(b"\n")) >= 0:
-            line = bytes(self._buffer[:end]).rstrip(b"\r")
-            del self._buffer[: end + 1]
-            self._take_line(line)
-        if self._size + len(self._buffer) > _LONGEST_REPLY:
-            self._garbled(b"a reply longer than 64 KiB")
+        self._reader.feed(data)
 
     def eof_received(self) -> bool:
         self._gone("the relay closed the connection")
@@ -75,8 +68,9 @@ class Wire(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         why = (exc.strerror if isinstance(exc, OSError) else None) or exc
         self._gone(f"the connection was lost: {why}" if exc else "the connection was closed")
-        if self._farewell is not None:
-            self._farewell.cancel()
+        for timer in (self._farewell, self._alarm):
+            if timer is not None:
+                timer.cancel()
         if not self.closed.done():
             self.closed.set_result(None)
 
@@ -92,39 +86,55 @@ class Wire(asyncio.Protocol):
     @property
     def usable(self) -> bool:
         """False once the connection was lost, or said something nobody asked for."""
-        closing = self._transport is None or self._transport.is_closing()
-        return not closing and not self.odd and self._lost is None and not self._buffer and not self._replies
+        if self.odd or self._lost is not None or self._replies or self._transport is None:
+            return False
+        return not self._transport.is_closing() and not self._reader.halfway
 
-    def command(self, data: bytes, replies: int = 1) -> None:
-        """Write whole commands that `replies` replies will answer. Raises Lost when the connection is gone."""
-        self._write(data)
+    @property
+    def awaited(self) -> int:
+        """How many replies are still to be read."""
+        return self._awaited
+
+    def command(self, data: bytes, replies: int = 1, about_to_end: Callable[[], None] | None = None) -> None:
+        """Write whole commands that `replies` replies will answer. Raises Lost when the connection is gone.
+
+        `about_to_end` is called right before the bytes go to the transport, and never when they do not.
+        """
+        transport = self._open_transport()
         self._awaited += replies
+        if about_to_end is not None:
+            about_to_end()
+        transport.write(data)
 
     async def reply(self, timeout: float) -> Reply:
         """The next reply; code -1 for what is none. Raises Lost, or Late after `timeout` seconds."""
-        if not self._replies and self._lost is None:
-            await self._wait(timeout, f"no reply within {timeout:g} s")
         if not self._replies:
-            raise Lost(self._lost or "the connection was closed")
+            if self._lost is None and not await self._wait(timeout):
+                self._late(f"no reply within {timeout:g} s")
+            if not self._replies:
+                raise Lost(self._lost or "the connection was closed")
         self._awaited -= 1
         return self._replies.popleft()
 
-    async def body(self, data: bytes, timeout: float, about_to_end: Callable[[], None]) -> None:
-        """Write a dot-stuffed body that ends in the dot; one reply will answer it.
+    async def body(self, data: bytes, grace: float, min_rate: float, about_to_end: Callable[[], None]) -> None:
+        """Write `data`, which one reply will answer, no faster than it is taken.
 
         Stops early when the server answers before the end. Calls `about_to_end` right before the last byte goes to the
-        transport, and never when it does not. Raises Lost, or Late when 64 KiB take longer than `timeout` seconds.
+        transport, and never when it does not. Raises Lost, or Late when the server takes it slower than `min_rate`
+        bytes a second and is `grace` seconds behind.
         """
-        self._awaited += 1
         last = max(len(data) - 1, 0) // CHUNK * CHUNK
+        self._awaited += 1
+        pace = Pace(grace, min_rate, self._loop.time())
         for start in range(0, last, CHUNK):
-            self._write(data[start : start + CHUNK])
-            await self._drained(timeout)
+            self._open_transport().write(data[start : start + CHUNK])
+            await self._drained(start + CHUNK, pace)
             if self._replies:
+                self.odd = True  # not even a QUIT may follow: it could be the last bytes that a chunk waits for
                 return
-        self._check()
+        transport = self._open_transport()
         about_to_end()
-        self._write(data[last:])
+        transport.write(data[last:] if last else data)
 
     def quit(self) -> None:
         """Say QUIT without waiting for the answer, which would change nothing, and close."""
@@ -144,68 +154,65 @@ class Wire(asyncio.Protocol):
 
     # Inside.
 
-    def _write(self, data: bytes) -> None:
-        self._check()
-        assert self._transport is not None
-        self._transport.write(data)
-
-    def _check(self) -> None:
+    def _open_transport(self) -> asyncio.Transport:
         if self._lost is not None:
             raise Lost(self._lost)
         if self.odd:
             raise Lost("the relay spoke out of turn")
         if self._transport is None or self._transport.is_closing():
             raise Lost("the connection was closed")
+        return self._transport
 
-    async def _drained(self, timeout: float) -> None:
+    async def _drained(self, written: int, pace: Pace) -> None:
         while self._paused and self._lost is None and not self._replies:
-            await self._wait(timeout, f"the relay took no more of the body for {timeout:g} s")
+            left = pace.left(written - self._open_transport().get_write_buffer_size(), self._loop.time())
+            if left <= 0:
+                self._late(f"the relay took the body slower than {pace.min_rate:g} bytes a second")
+            await self._wait(left)
 
-    async def _wait(self, timeout: float, late: str) -> None:
+    def _late(self, text: str) -> None:
+        self.odd = True
+        raise Late(text)
+
+    async def _wait(self, seconds: float) -> bool:
+        """Until something happens; False when it did not within `seconds`."""
+        self._deadline = self._loop.time() + seconds
+        if self._alarm is None or self._alarm_at > self._deadline:
+            self._set_alarm()
         self._waiter = self._loop.create_future()
         try:
-            async with asyncio.timeout(timeout):
-                await self._waiter
-        except TimeoutError:
-            self.odd = True
-            raise Late(late) from None
+            return await self._waiter
         finally:
             self._waiter = None
 
+    def _set_alarm(self) -> None:
+        # One timer for a connection, that looks again when it is early: one for each reply would cost more than the
+        # rest of the conversation.
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm_at = self._deadline
+        self._alarm = self._loop.call_at(self._deadline, self._rung)
+
+    def _rung(self) -> None:
+        self._alarm = None
+        if self._waiter is None or self._waiter.done():
+            return
+        if self._loop.time() < self._deadline:
+            self._set_alarm()
+        else:
+            self._waiter.set_result(False)
+
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+            self._waiter.set_result(True)
 
-    def _take_line(self, line: bytes) -> None:
-        found = _LINE.fullmatch(line)
-        self._size += len(line)
-        if found is None or self._size > _LONGEST_REPLY or self._code not in {b"", found[1]}:
-            self._garbled(line)
-            return
-        self._texts.append(found[3] or b"")
-        self._code = found[1]
-        if found[2] != b"-":
-            self._finish(int(found[1]))
-
-    def _finish(self, code: int) -> None:
-        text = b"\n".join(self._texts).decode("utf-8", "replace")
-        self._forget()
-        self._deliver(Reply.of(code, _CONTROLS.sub(" ", text)[:_LONGEST_TEXT]))
-
-    def _garbled(self, line: bytes) -> None:
-        # After this nothing can be paired with its question any more.
-        self._buffer.clear()
-        self._forget()
+    def _garbled(self, reply: Reply) -> None:
         self.odd = True
-        self._deliver(Reply(-1, "", _CONTROLS.sub(" ", line[:200].decode("utf-8", "replace"))))
-
-    def _forget(self) -> None:
-        self._texts.clear()
-        self._code = b""
-        self._size = 0
+        self._deliver(reply)
 
     def _deliver(self, reply: Reply) -> None:
         if len(self._replies) >= self._awaited:
+            self.stray = self.stray or reply
             self._turn_odd()
             return
         self._replies.append(reply)
@@ -222,20 +229,3 @@ class Wire(asyncio.Protocol):
         self.odd = True
         if self.on_odd is not None:
             self.on_odd()
-
-
-_BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
-
-
-def stuffed(content: bytes) -> bytes:
-    """The body as it travels: CRLF line ends only, dots stuffed, the final dot appended (RFC 5321 §4.5.2).
-
-    A bare CR or LF would let a message end early at some servers and start another one inside it.
-    """
-    ends = content.count(b"\r\n")
-    if content.count(b"\n") != ends or content.count(b"\r") != ends:
-        content = _BARE.sub(b"\r\n", content)
-    content = content.replace(b"\n.", b"\n..")
-    if content.startswith(b"."):
-        content = b"." + content
-    return content + (b".\r\n" if content.endswith(b"\r\n") or not content else b"\r\n.\r\n")

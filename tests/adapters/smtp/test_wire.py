@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emailhub.adapters.smtp.wire import CHUNK, Lost, Wire, stuffed
+from emailhub.adapters.smtp.body import stuffed
+from emailhub.adapters.smtp.wire import CHUNK, Lost, Wire
 from emailhub.core.reply import Reply
 
 
@@ -106,7 +107,7 @@ async def test_the_end_is_announced_right_before_the_last_byte_is_written() -> N
     wire, sink = wired()
     body = stuffed(b"x" * (3 * CHUNK))
     seen: list[int] = []
-    await wire.body(body, 1.0, lambda: seen.append(sum(map(len, sink.written))))
+    await wire.body(body, 1.0, 1e6, lambda: seen.append(sum(map(len, sink.written))))
     assert b"".join(sink.written) == body
     assert seen == [3 * CHUNK]
 
@@ -115,7 +116,7 @@ async def test_a_body_that_fills_whole_chunks_still_ends_after_the_announcement(
     wire, sink = wired()
     body = b"y" * (CHUNK - 5) + b"\r\n.\r\n"
     seen: list[int] = []
-    await wire.body(body, 1.0, lambda: seen.append(sum(map(len, sink.written))))
+    await wire.body(body, 1.0, 1e6, lambda: seen.append(sum(map(len, sink.written))))
     assert (seen, b"".join(sink.written)) == ([0], body)
 
 
@@ -123,7 +124,7 @@ async def test_the_end_is_not_announced_on_a_connection_that_is_gone() -> None:
     wire, sink = wired()
     wire.connection_lost(None)
     with pytest.raises(Lost):
-        await wire.body(stuffed(b"x"), 1.0, lambda: pytest.fail("announced"))
+        await wire.body(stuffed(b"x"), 1.0, 1e6, lambda: pytest.fail("announced"))
     assert sink.written == []
 
 

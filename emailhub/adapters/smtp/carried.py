@@ -1,0 +1,88 @@
+"""One message under way: what is settled, and who is still due."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from emailhub.adapters.smtp.chunking import Chunking
+from emailhub.adapters.smtp.connection import Connection
+from emailhub.adapters.smtp.options import SmtpOptions
+from emailhub.adapters.smtp.transaction import BeforeBody, Outcome, Transaction
+from emailhub.adapters.smtp.transcript import Transcript
+from emailhub.core.judge import TOO_MANY_RECIPIENTS
+from emailhub.core.verdict import Envelope, Kind, Progress, Report, Session, Verdict
+
+
+class Carried:
+    """Collects the verdicts of one message over as many transactions as it takes."""
+
+    def __init__(
+        self,
+        options: SmtpOptions,
+        chunking: Chunking,
+        envelope: Envelope,
+        progress: Progress,
+        before_body: BeforeBody,
+        clock: Callable[[], float],
+    ) -> None:
+        self.progress = progress
+        self.log = Transcript(clock)
+        self._options = options
+        self._chunking = chunking
+        self._envelope = envelope
+        self._before_body = before_body
+        self._clock = clock
+        self._verdicts: dict[int, Verdict] = {}
+        self._due = list(range(len(envelope.recipients)))
+        self._connection: Connection | None = None
+
+    def transaction(self, connection: Connection) -> Transaction:
+        """The transaction for the recipients still due."""
+        self._connection = connection
+        return Transaction(
+            connection,
+            self._envelope,
+            self._due,
+            options=self._options,
+            chunking=self._chunking,
+            progress=self.progress,
+            log=self.log,
+            before_body=self._before_body,
+            now=self._clock(),
+        )
+
+    def starts_again(self, outcome: Outcome) -> None:
+        """The server has not taken the message: whoever it did not refuse is due on another connection."""
+        if outcome.unchunked:
+            self._verdicts.update(outcome.verdicts)
+            self._due = [index for index in self._due if index not in self._verdicts]
+        else:
+            # Servers close idle connections whenever they like; that says nothing about message or relay.
+            self.log.note("the kept connection was no longer good; opening another")
+
+    def take_in(self, outcome: Outcome, connection: Connection) -> bool:
+        """Keep the verdicts; True when recipients are left over that may go at once in a transaction of their own.
+
+        A server that takes only so many recipients at a time has refused none of them (RFC 5321 §4.5.3.1.10).
+        """
+        self._verdicts.update(outcome.verdicts)
+        if len(self._due) == 1 or outcome.close or not connection.wire.usable:
+            return False
+        verdicts = outcome.verdicts
+        left = [index for index in self._due if verdicts[index].text.startswith(TOO_MANY_RECIPIENTS)]
+        if not left or all(verdicts[index].kind is not Kind.ACCEPTED for index in self._due):
+            return False
+        self._due = left
+        self.log.note(f"{len(left)} recipients were too many for one transaction; they go in another one")
+        return True
+
+    def report(self, otherwise: Verdict | None = None) -> Report:
+        """What was found out; `otherwise` is the verdict of those that have none."""
+        found = [self._verdicts.get(index, otherwise) for index in range(len(self._envelope.recipients))]
+        return Report(tuple([v for v in found if v is not None]), self.log.lines(), self._session())
+
+    def _session(self) -> Session:
+        used, stages = self._connection, self.log.stages()
+        if used is None:
+            return Session(stages=stages)
+        return Session(used.peer, used.tls, used.uses, used.id, stages)
