@@ -5,7 +5,18 @@ loaded.settings.port, loaded.sources["EMAILHUB_PORT"], loaded.warnings
 """
 
 from emailhub.settings.catalog import fields
-from emailhub.settings.describe import BEGIN, END, Entry, Row, describe, documentation, markdown
+from emailhub.settings.describe import (
+    BEGIN,
+    END,
+    KEYS_BEGIN,
+    KEYS_END,
+    Entry,
+    Row,
+    describe,
+    documentation,
+    keys_markdown,
+    markdown,
+)
 from emailhub.settings.fields import Settings
 from emailhub.settings.findings import Problem, SettingsError
 from emailhub.settings.loading import Loaded, discover, load
@@ -16,6 +27,8 @@ __all__ = [
     "BEGIN",
     "DEFAULT_RELAY",
     "END",
+    "KEYS_BEGIN",
+    "KEYS_END",
     "DestinationSettings",
     "DkimSettings",
     "Entry",
@@ -34,6 +47,7 @@ __all__ = [
     "documentation",
     "enc_hook",
     "fields",
+    "keys_markdown",
     "load",
     "markdown",
 ]

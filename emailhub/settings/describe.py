@@ -13,10 +13,13 @@ from emailhub.settings.doc import Doc
 from emailhub.settings.fields import Settings
 from emailhub.settings.loading import DEFAULT, Loaded
 from emailhub.settings.secret import Secret
+from emailhub.settings.tables import DestinationSettings, DkimSettings, OAuth2Settings, RelaySettings
 from emailhub.settings.toml_file import TABLES
 
 BEGIN = "<!-- settings -->"
 END = "<!-- /settings -->"
+KEYS_BEGIN = "<!-- keys -->"
+KEYS_END = "<!-- /keys -->"
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -62,6 +65,33 @@ def markdown() -> str:
         parts += [_line(entry) for entry in entries]
         parts.append("")
     return "\n".join(parts).rstrip("\n")
+
+
+def keys_markdown() -> str:
+    """The keys of every table of the TOML file as one Markdown table each, as docs/relays.md has them."""
+    parts = []
+    for name, struct in _TABLES.items():
+        parts += [f"**{name}**", "", "| Key | Value | Default | Meaning |", "|---|---|---|---|"]
+        parts += [_key_line(item, documented(struct)[item.name]) for item in _documented_fields(struct)]
+        parts.append("")
+    return "\n".join(parts).rstrip("\n")
+
+
+_TABLES: dict[str, type[msgspec.Struct]] = {
+    "`[[relay]]`": RelaySettings,
+    "`oauth2 = { … }` of a relay, instead of a password": OAuth2Settings,
+    "`[[destination]]`": DestinationSettings,
+    "`[[dkim]]`": DkimSettings,
+}
+
+
+def _documented_fields(struct: type[msgspec.Struct]) -> Iterator[msgspec.structs.FieldInfo]:
+    return (item for item in msgspec.structs.fields(struct) if item.name in documented(struct))
+
+
+def _key_line(item: msgspec.structs.FieldInfo, doc: Doc) -> str:
+    name = f"`{item.name}`, `{item.name}_file`" if doc.kind.secret else f"`{item.name}`"
+    return f"| {name} | {doc.kind.unit} | {doc.unset or f'`{doc.kind.show(item.default)}`'} | {doc.meaning} |"
 
 
 def _row(field: Field, loaded: Loaded) -> Row:

@@ -47,7 +47,11 @@ class OAuth2Settings(msgspec.Struct, frozen=True, kw_only=True):
     scope: Annotated[str, _oauth2(kinds.TEXT, "What is asked for.", "what was granted")] = ""
     grant: Annotated[
         Grant,
-        _oauth2(GRANT, "`refresh_token` acts for one mailbox, `client_credentials` for the application itself."),
+        _oauth2(
+            GRANT,
+            "`refresh_token` acts for one mailbox, `client_credentials` for the application itself.",
+            "by whether there is a refresh token",
+        ),
     ] = "refresh_token"
 
 
