@@ -52,9 +52,12 @@ class Canned:
         face: str = "contract",
         html: str | None = None,
         tags: tuple[tuple[str, str], ...] = (),
+        diverted: tuple[str, ...] = (),
+        companion: int | None = None,
     ) -> None:
         self.subject, self.people, self.ago, self.request = subject, people, ago, request
         self.relay, self.face, self.html, self.tags = relay, face, html, tags
+        self.diverted, self.companion = diverted, companion
 
 
 _S, _R = State, Reason
@@ -176,6 +179,31 @@ MESSAGES = (
         request="conf-31",
         face="amqp",
     ),
+    Canned(
+        "Your order 4711",
+        [("staging@example.com", "to", _S.SENT, _R.ACCEPTED, "250 2.0.0 Ok: queued as 9C41", None)],
+        ago=8000,
+        request="ord-4711",
+        relay="ses",
+        diverted=("ann@example.org", "bob@example.net"),
+    ),
+    Canned(
+        "Minutes of Tuesday",
+        [("team@example.com", "to", _S.SENT, _R.ACCEPTED, "250 2.0.0 Ok: queued as 9C42", None)],
+        ago=8100,
+        request="min-2",
+        relay="ses",
+        diverted=("customer@example.org",),
+        companion=14,
+    ),
+    Canned(
+        "Minutes of Tuesday",
+        [("customer@example.org", "to", _S.SENT, _R.CAPTURED, "captured", None)],
+        ago=8100.1,
+        request="min-2",
+        relay="capture",
+        companion=13,
+    ),
 )
 
 
@@ -239,7 +267,13 @@ class DemoOutbox:
     async def events(self, id: str) -> tuple[Event, ...]:
         detail = await self.find(id)
         at = detail.summary.accepted_at
-        found = [Event(1, at, "accepted", id, None, {"face": detail.summary.face})]
+        canned = self._canned[id]
+        came: dict[str, Scalar] = {"face": detail.summary.face}
+        if canned.companion is not None:
+            came["companion"] = message_id(canned.companion)
+        if canned.diverted or canned.companion is not None:
+            came["text"] = "diverted to staging@example.com (EMAILHUB_DIVERT_TO)"
+        found = [Event(1, at, "accepted", id, None, came)]
         for who in detail.recipients:
             if who.state is State.FAILED:
                 facts = {"recipient": who.address, "recipients": 1, "reason": "550 5.1.1 user unknown"}
@@ -400,6 +434,7 @@ def _detail(number: int, one: Canned, now: float) -> Detail:
         attempts=1,
         last=shown.last,
         size=2386,
+        diverted=bool(one.diverted),
     )
     return Detail(
         summary=summary,
@@ -412,6 +447,7 @@ def _detail(number: int, one: Canned, now: float) -> Detail:
         metadata=(),
         has_content=True,
         recipients=people,
+        diverted=one.diverted,
     )
 
 

@@ -20,7 +20,7 @@ from emailhub.core.errors import NotFound, Refused, WrongState
 from emailhub.core.mime import Attachment
 from emailhub.core.records import AttemptRecord, Detail, Event
 from emailhub.web.faces import Faces, GivenFaces, actor_of
-from emailhub.web.pages import story, words
+from emailhub.web.pages import diverted, story, words
 from emailhub.web.pages.flash import Flash
 from emailhub.web.pages.paper import GivenPaper, is_part
 from emailhub.web.visit import AnyRequest
@@ -122,6 +122,7 @@ async def message(request: AnyRequest, faces: GivenFaces, paper: GivenPaper, id:
         face=story.FACES.get(detail.summary.face, detail.summary.face),
         story=story.tell(detail, attempts, events, faces.now()),
         touched=story.touched(events),
+        mark=diverted.mark(detail, events),
         verbs=verbs_for({one.state for one in detail.recipients}),
         real=_real_relay(faces, detail),
         unknown_words=_UNKNOWN,

@@ -129,6 +129,9 @@ class Email(Struct, frozen=True, kw_only=True):
     text: str | None
     bcc: list[str]
     cc: list[str]
+    diverted_from: Annotated[
+        list[str], Meta(description="recipients its sender named and it does not go to, by the rules of this hub")
+    ]
     reply_to: list[str]
     last_event: str
     status: State
@@ -160,6 +163,7 @@ class Email(Struct, frozen=True, kw_only=True):
             text=view.text if view else None,
             bcc=_addresses(detail, "bcc"),
             cc=_addresses(detail, "cc"),
+            diverted_from=list(detail.diverted),
             reply_to=_reply_to(view),
             last_event=last_event(summary),
             status=summary.state,
