@@ -66,7 +66,18 @@ async def test_every_route_of_the_api_is_described_and_nothing_else(hub: WebHub)
         if method != "OPTIONS" and route.path not in UNDESCRIBED
     }
     assert described <= served
-    apis = ("/emails", "/breakers", "/relays", "/reload", "/send_email", "/status", "/health", "/metrics", "/events", "/schema")
+    apis = (
+        "/emails",
+        "/breakers",
+        "/relays",
+        "/reload",
+        "/send_email",
+        "/status",
+        "/health",
+        "/metrics",
+        "/events",
+        "/schema",
+    )
     extra = {(method, path) for method, path in served - described if path.startswith(apis) and path not in FORMS}
     assert not extra
     assert "/" in pages
