@@ -168,12 +168,13 @@ async def test_a_migration_that_breaks_leaves_the_old_schema_whole(
     async with opened(path) as store:
         await store.outbox.add([parcel("A")])
     known = module.migrations()
-    broken = (2, "CREATE TABLE extra (x); INSERT INTO extra VALUES (1); CREATE TABLE message (x);")
+    next_one = known[-1][0] + 1
+    broken = (next_one, "CREATE TABLE extra (x); INSERT INTO extra VALUES (1); CREATE TABLE message (x);")
     monkeypatch.setattr(module, "migrations", lambda: [*known, broken])
     with pytest.raises(Exception, match="already exists"):
         await open_database(path, on_events=lambda _: None, lock_wait=0)
-    monkeypatch.setattr(module, "migrations", lambda: [*known, (2, "CREATE TABLE extra (x);")])
+    monkeypatch.setattr(module, "migrations", lambda: [*known, (next_one, "CREATE TABLE extra (x);")])
     async with opened(path) as store:
-        assert await store.rows("PRAGMA user_version") == [(2,)]
+        assert await store.rows("PRAGMA user_version") == [(next_one,)]
         assert await store.rows("SELECT count(*) FROM extra") == [(0,)]
         assert (await store.history.find("A")).summary.id == "A"
