@@ -152,6 +152,8 @@ class Hub:
             meter=meter,
             now=now,
             entropy=secrets.token_bytes,
+            diversion=wiring.diversion(settings),
+            signer=wiring.signer(settings, now),
         )
         self._subscriber = Subscriber(intake, upkeep, limits=intake.limits, now=now)
         self._undertaker = Undertaker(upkeep, broker, now=now, jitter=self._random.uniform)

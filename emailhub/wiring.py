@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from emailhub.adapters.capture import CaptureRelay
+from emailhub.adapters.dkim import DkimKey, Signer
 from emailhub.adapters.oauth import OAuthOptions, TokenSource
 from emailhub.adapters.rabbit import RabbitOptions
 from emailhub.adapters.smtp import SmtpOptions, SmtpRelay, Timeouts, TlsMode
@@ -15,6 +16,7 @@ from emailhub.core.address import parse_mailbox
 from emailhub.core.backoff import Schedule
 from emailhub.core.breaker import Rules
 from emailhub.core.delivery import OnUnknown, Policy
+from emailhub.core.diversion import NO_RULES, Diversion
 from emailhub.core.message import Limits
 from emailhub.core.routing import Route
 from emailhub.engine.gate import Access, Gate
@@ -112,6 +114,19 @@ def rabbit_options(settings: Settings, outbox_id: str) -> RabbitOptions:
         dead_letter_queue=settings.dead_letter_queue,
         dead_letter_exchange=settings.dead_letter_exchange or "",
     )
+
+
+def diversion(settings: Settings) -> Diversion:
+    """Who gets mail. While capturing nobody does, so no rule is asked: everything stays together."""
+    if settings.capture:
+        return NO_RULES
+    return Diversion(settings.divert_to, settings.allow_recipients)
+
+
+def signer(settings: Settings, now: Callable[[], float]) -> Signer | None:
+    """What signs accepted mail; None without a key. Raises BadKey."""
+    keys = [DkimKey(key.domain, key.selector, key.key.reveal()) for key in settings.dkim]
+    return Signer(keys, now=now) if keys else None
 
 
 def policy(settings: Settings) -> Policy:

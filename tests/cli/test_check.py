@@ -130,6 +130,69 @@ async def test_nobody_listening_is_told_with_the_address() -> None:
     assert "SMTP_PORT" in found.step
 
 
+def relays_of(folder: Path, text: str, **environ: str) -> Settings:
+    file = folder / "hub.toml"
+    file.write_text(text)
+    return load({"EMAIL_FROM": "hub@example.com", **environ}, toml_path=file).settings
+
+
+async def test_every_relay_is_knocked_at_and_says_what_it_offers(tmp_path: Path) -> None:
+    async with SmtpServer() as first, SmtpServer(extensions=("SIZE 1000", "CHUNKING")) as second:
+        text = f"""
+            [[relay]]
+            name = "second"
+            host = "127.0.0.1"
+            port = {second.port}
+            tls = "none"
+            from_domains = ["example.com"]
+            [[relay]]
+            name = "brand"
+            host = "127.0.0.1"
+            port = {second.port}
+            tls = "none"
+            from_domains = ["brand.example"]
+            [[relay]]
+            name = "gone"
+            host = "127.0.0.1"
+            port = {free_port()}
+        """
+        environ = {"SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(first.port), "EMAILHUB_SMTP_TLS": "none"}
+        found = await check_smtp(relays_of(tmp_path, text, **environ))
+    assert [(one.what, one.mark) for one in found] == [
+        ("smtp", "ok"),
+        ("smtp", "ok"),
+        ("smtp second", "ok"),
+        ("smtp second", "ok"),
+        ("smtp brand", "ok"),
+        ("smtp gone", "fail"),
+    ]
+    assert found[2].detail.endswith("no TLS, no login; it offers CHUNKING, SIZE 1000")
+    assert found[3].detail == "the sender hub@example.com is welcome"
+    assert "check its host and port" in found[5].step
+
+
+async def test_a_token_that_is_not_given_is_told_with_the_step_for_oauth2(
+    certificate: ssl.SSLContext, ca: str, tmp_path: Path
+) -> None:
+    async with SmtpServer(tls="starttls", context=certificate, users={"hub": "x"}) as server:
+        text = f"""
+            [[relay]]
+            name = "gmail"
+            host = "127.0.0.1"
+            port = {server.port}
+            ca = "{ca}"
+            user = "me@example.com"
+            [relay.oauth2]
+            token_url = "http://127.0.0.1:{free_port()}/token"
+            client_id = "app"
+            refresh_token = "{CANARY}"
+        """
+        (found,) = await check_smtp(relays_of(tmp_path, text))
+    assert (found.what, found.mark) == ("smtp gmail", Mark.FAIL)
+    assert "client, token and scope of its OAuth2" in found.step
+    assert CANARY not in str(found)
+
+
 async def test_capture_needs_no_server() -> None:
     assert marks(await check_smtp(settings())) == ["ok"]
 
