@@ -525,7 +525,7 @@ def _talk(detail: Detail) -> tuple[Line, ...]:
     if any(who.state is State.SENT for who in detail.recipients):
         lines += [
             Line(39.4, "server", "354 End data with <CR><LF>.<CR><LF>"),
-            Line(39.6, "note", f"{detail.summary.size:,} bytes of message, then the dot"),
+            Line(39.6, "client", f"{detail.summary.size:,} bytes of message, then the dot"),
             Line(176.0, "server", "250 2.0.0 Ok: queued as 4F2A"),
         ]
     return tuple(lines)

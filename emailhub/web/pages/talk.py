@@ -31,6 +31,8 @@ _PARTS = {
 }
 """Which part of the conversation a stage belongs to; the parts are told apart by colour."""
 _NARROWEST = 0.8
+_STRETCHES = 12
+_BODY = " bytes of message"
 _GLYPHS = {
     State.SENT: ("ok", "✓"),
     State.FAILED: ("bad", "✕"),
@@ -43,7 +45,7 @@ _WORDS = {Kind.PERMANENT.value: "refused", RELEASED: "given back"}
 class Talk(Struct, frozen=True):
     """A line of the conversation as shown; `at` is empty where the time is that of the line before.
 
-    `aside` is a remark of ours that belongs to the line.
+    `aside` is a remark of ours that belongs to the line; where a body went it is all there is.
     """
 
     at: str
@@ -82,16 +84,24 @@ def lines(attempt: AttemptRecord) -> tuple[Talk, ...]:
         for line in said:
             at = f"{line.at:,.0f} ms"
             # No answer came in between, so the server got these at once.
-            aside = "one write" if side == "client" and line is said[-1] is not said[0] else ""
+            together = "one write" if side == "client" and line is said[-1] is not said[0] else ""
             refusal = side == "server" and line.text[:1] in {"4", "5"}
-            shown.append(Talk("" if at == before else at, side, _ARROWS[side], line.text, refusal, aside))
+            text, aside = _apart(line.text) if side == "client" else (line.text, "")
+            aside = ", ".join(filter(None, (aside, together)))
+            shown.append(Talk("" if at == before else at, side, _ARROWS[side], text, refusal, aside))
             before = at
     return tuple(shown)
 
 
 def stretches(attempt: AttemptRecord) -> tuple[Stretch, ...]:
-    """The stages side by side, in order; none when they were not measured."""
+    """The stages side by side, in order; none when they were not measured.
+
+    Where there are many, because a message took several transactions, each is shown once with all its time.
+    """
     stages = attempt.session.stages
+    if len(stages) > _STRETCHES:
+        names = dict.fromkeys(stage for stage, _ in stages)
+        stages = tuple((name, sum(took for stage, took in stages if stage == name)) for name in names)
     # A stage too short to be seen is drawn all the same, so the drawn widths are made to fit again.
     total = sum(took for _, took in stages)
     drawn = [max(100 * took / total, _NARROWEST) if total > 0 else 100 / len(stages) for _, took in stages]
@@ -131,6 +141,14 @@ def said(result: AttemptResult) -> str:
 def _answer(result: AttemptResult) -> Answer:
     tone, glyph = _GLYPHS.get(result.state, ("neutral", "…"))
     return Answer(result.address, tone, glyph, said(result), meaning(result.text, result.kind))
+
+
+def _apart(text: str) -> tuple[str, str]:
+    """The command, and what stands there in place of a body: `BDAT 2386 LAST (2,386 bytes of message)`."""
+    if _BODY not in text:
+        return text, ""
+    command, _, rest = text.rpartition("(") if text.endswith(")") else ("", "", text)
+    return command.strip(), rest.removesuffix(")")
 
 
 def _side(line: Line) -> str:

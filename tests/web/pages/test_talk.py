@@ -52,6 +52,30 @@ def test_commands_that_waited_for_their_answer_are_not_said_to_have_left_togethe
     assert [line.aside for line in shown] == ["", "", "", ""]
 
 
+def test_where_a_body_went_only_its_size_is_said_and_never_as_a_command() -> None:
+    data, bdat = talk.lines(
+        attempt(
+            Line(0, "client", "2,386 bytes of message, then the dot"),
+            Line(1, "server", "250 Ok"),
+            Line(2, "client", "BDAT 2386 LAST (2,386 bytes of message)"),
+        )
+    )[::2]
+    assert (data.text, data.aside) == ("", "2,386 bytes of message, then the dot")
+    assert (bdat.text, bdat.aside) == ("BDAT 2386 LAST", "2,386 bytes of message")
+
+
+def test_the_body_that_rides_with_the_commands_is_told_with_them() -> None:
+    last = talk.lines(
+        attempt(Line(0, "client", "MAIL FROM:<a@b.c>"), Line(0, "client", "BDAT 5 LAST (5 bytes of message)"))
+    )[-1]
+    assert (last.text, last.aside) == ("BDAT 5 LAST", "5 bytes of message, one write")
+
+
+def test_stages_of_many_transactions_are_added_up() -> None:
+    found = talk.stretches(staged(*((stage, 10.0) for _ in range(5) for stage in ("mail", "rcpt", "data"))))
+    assert [(one.stage, one.lasted) for one in found] == [("mail", "50 ms"), ("rcpt", "50 ms"), ("data", "50 ms")]
+
+
 def test_a_side_nobody_knows_is_a_note() -> None:
     (line,) = talk.lines(attempt(Line(0, "proxy", "hello")))
     assert (line.side, line.arrow) == ("note", "·")
