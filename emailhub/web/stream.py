@@ -15,7 +15,7 @@ from msgspec import Struct
 from emailhub import logs
 from emailhub.core.delivery import State
 from emailhub.core.errors import EmailhubError, Problem
-from emailhub.core.status import Flow
+from emailhub.core.status import Flow, RelayStatus
 from emailhub.engine.gate import Caller
 from emailhub.engine.live import Subscription
 from emailhub.web.errors import BadParameters
@@ -46,10 +46,20 @@ class RabbitNow(Struct, frozen=True):
 
 
 class RelayNow(Struct, frozen=True):
-    """A relay in the `status` event."""
+    """A relay in the `status` event. `left` is what each of its limits still allows; `suspended` counts senders."""
 
     breaker: BreakerShape
     in_flight: int
+    left: tuple[int, ...] = ()
+    suspended: int = 0
+    covered_by: tuple[str, ...] = ()
+    draining: bool = False
+
+    @classmethod
+    def of(cls, relay: RelayStatus) -> RelayNow:
+        left = tuple(max(limit.limit - limit.used, 0) for limit in relay.limits)
+        breaker, suspended = BreakerShape.of(relay), len(relay.suspended)
+        return cls(breaker, relay.in_flight, left, suspended, relay.covered_by, relay.draining)
 
 
 class Now(Struct, frozen=True):
@@ -102,7 +112,7 @@ async def stand(faces: Faces) -> Now:
         waiting=totals.waiting,
         oldest_waiting=totals.oldest_waiting,
         hour={name: sum(getattr(minute, name) for minute in minutes) for name in _COUNTS},
-        relays=tuple(RelayNow(BreakerShape.of(relay), relay.in_flight) for relay in board.relays()),
+        relays=tuple(RelayNow.of(relay) for relay in board.relays()),
         rabbit=RabbitNow(rabbit.link, rabbit.detail, rabbit.ready),
         capturing=board.capturing,
         stopping=board.stopping,

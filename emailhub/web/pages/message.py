@@ -23,6 +23,7 @@ from emailhub.web.faces import Faces, GivenFaces, actor_of
 from emailhub.web.pages import diverted, story, words
 from emailhub.web.pages.flash import Flash
 from emailhub.web.pages.paper import GivenPaper, is_part
+from emailhub.web.relays import ordered
 from emailhub.web.visit import AnyRequest
 
 _SHOWN = 200_000
@@ -177,8 +178,9 @@ async def act(
 
 
 def _real_relay(faces: Faces, detail: Detail) -> str:
-    real = next((relay.name for relay in faces.board.relays() if not relay.captures), "")
-    return real if captured(detail) else ""
+    """The relays one of which would carry a captured message for real."""
+    names = [relay.name for relay in ordered(faces.board.relays()) if not (relay.captures or relay.draining)]
+    return " or ".join(names) if captured(detail) else ""
 
 
 _ON_ITS_WAY = frozenset({State.QUEUED, State.SENDING, State.SENT, State.DEFERRED})

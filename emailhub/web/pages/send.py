@@ -15,6 +15,7 @@ from emailhub.core.errors import InvalidMessage, Problem, Refused
 from emailhub.web.faces import Faces, GivenFaces
 from emailhub.web.pages.form import read_form
 from emailhub.web.pages.paper import GivenPaper, Paper
+from emailhub.web.relays import ordered
 from emailhub.web.visit import AnyRequest, visit
 
 _FIELDS = ("to", "subject", "text", "html", "from")
@@ -78,10 +79,10 @@ async def _form(
     problems: defaultdict[str, str],
     status: int = 200,
 ) -> Response[str]:
-    relay = next((relay.name for relay in faces.board.relays()), "")
+    among = [relay.name for relay in ordered(faces.board.relays()) if not (relay.captures or relay.draining)]
     shown = {name: values.get(name, "") for name in _FIELDS}
     return await paper.page(
-        request, "send.html", section="/send", status=status, values=shown, problems=problems, relay=relay
+        request, "send.html", section="/send", status=status, values=shown, problems=problems, among=among
     )
 
 
