@@ -27,6 +27,7 @@ from emailhub import __version__, logs, wiring
 from emailhub.adapters.http import Webhook
 from emailhub.adapters.rabbit import Delivery, Rabbit
 from emailhub.adapters.sqlite import Database, SqliteHistory, SqliteOutbox, open_database
+from emailhub.adapters.sqlite.behaviour import SqliteBehaviour
 from emailhub.adapters.sqlite.upkeep import SqliteUpkeep
 from emailhub.adapters.sqlite.verbs import SqliteVerbs
 from emailhub.core.breaker import Snapshot
@@ -34,6 +35,7 @@ from emailhub.core.errors import BadSettings, EmailhubError, OutboxBusy, OutboxU
 from emailhub.core.records import Event
 from emailhub.core.reloaded import Reloaded
 from emailhub.engine.board import Board, Line
+from emailhub.engine.chaos import ChaosSwitch, Unruly
 from emailhub.engine.courier import Courier
 from emailhub.engine.desk import Actor, Desk
 from emailhub.engine.fuse import Fuse
@@ -136,7 +138,9 @@ class Hub:
         self._live = Live(history, clients=settings.sse_clients)
         await self._tidy(outbox, verbs, meter)
         broker = await self._broker(upkeep)
-        lines = {relay.name: await self._line(relay, outbox, upkeep, meter) for relay in wiring.relays(settings)}
+        relays = list(wiring.relays(settings, self._random.random))
+        chaos = await self._chaos(relays, SqliteBehaviour(database))
+        lines = {relay.name: await self._line(relay, outbox, upkeep, meter) for relay in relays}
         self._couriers = {name: line.courier for name, line in lines.items()}
         if orphans := await verbs.hold_orphans(tuple(lines), now()):
             log.warning("held: their relay is not set up any more", messages=orphans)
@@ -166,6 +170,7 @@ class Hub:
             wake=self._wake,
             now=now,
             entropy=secrets.token_bytes,
+            chaos=chaos,
         )
         board = Board(lines, broker, history, room, capturing=settings.capture, now=now)
         hook = Webhook(settings.alert_url.reveal()) if settings.alert_url else None
@@ -207,6 +212,16 @@ class Hub:
         )
         if rescued:
             log.warning("rescued after a crash", attempts=rescued)
+
+    async def _chaos(self, relays: Sequence[Relay], store: SqliteBehaviour) -> ChaosSwitch | None:
+        for relay in relays:
+            if isinstance(relay, Unruly):
+                switch = ChaosSwitch(relay, store, configured=relay.behaviour, now=self._now)
+                await switch.restore()
+                return switch
+        if kept := await store.end_chaos(wiring.CHAOS_RELAY, wiring.CAPTURE_RELAY):
+            log.info("what was in the chaos relay stays captured", messages=kept)
+        return None
 
     async def _broker(self, upkeep: SqliteUpkeep) -> Rabbit | NoBroker:
         if self._settings.rabbitmq_url is None:

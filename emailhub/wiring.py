@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from emailhub.adapters.capture import CaptureRelay
+from emailhub.adapters.chaos import ChaosRelay
 from emailhub.adapters.dkim import DkimKey, Signer
 from emailhub.adapters.oauth import OAuthOptions, TokenSource
 from emailhub.adapters.rabbit import RabbitOptions
@@ -27,15 +28,19 @@ from emailhub.settings import OAuth2Settings, RelaySettings, Settings
 from emailhub.web.faces import WebOptions
 
 CAPTURE_RELAY = "capture"
+CHAOS_RELAY = "chaos"
 CAPTURE_CONNECTIONS = 50
 ENCODED = 2
 """A body of n bytes of mail takes about this many times as much as JSON."""
 
 
-def relays(settings: Settings) -> Iterator[Relay]:
-    """The relays to run. Capture is always there: what was captured before must not wait for nobody."""
+def relays(settings: Settings, draw: Callable[[], float]) -> Iterator[Relay]:
+    """The relays to run; `draw()` gives numbers in [0, 1). Capture is always there: what was captured before must not
+    wait for nobody."""
     for relay in settings.relays:
         yield SmtpRelay(smtp_options(relay, settings), name=relay.name)
+    if settings.capture and settings.chaos:
+        yield ChaosRelay(settings.chaos, random=draw, name=CHAOS_RELAY, capacity=CAPTURE_CONNECTIONS)
     yield CaptureRelay(CAPTURE_RELAY, capacity=CAPTURE_CONNECTIONS)
 
 
@@ -144,10 +149,17 @@ def limits(settings: Settings) -> Limits:
     return Limits(settings.max_recipients, settings.max_message_size, settings.max_subject)
 
 
+def first_relay(settings: Settings) -> str:
+    """Where new mail goes when nothing else says so."""
+    if settings.capture:
+        return CHAOS_RELAY if settings.chaos else CAPTURE_RELAY
+    return settings.relays[0].name
+
+
 def defaults(settings: Settings) -> Defaults:
     return Defaults(
         sender=parse_mailbox(settings.sender, field="EMAIL_FROM", allow_local=True),
-        relay=CAPTURE_RELAY if settings.capture else settings.relays[0].name,
+        relay=first_relay(settings),
         expire_after=settings.expire_after,
         on_unknown=OnUnknown(settings.on_unknown),
     )

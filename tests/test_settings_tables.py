@@ -454,7 +454,7 @@ def test_recipients_are_diverted_or_allowed_by_address_and_domain() -> None:
         ("EMAILHUB_FAILOVER_AFTER", "60", "with its unit"),
         ("EMAILHUB_CHAOS", "transient=10", "a percentage from 0% to 100%"),
         ("EMAILHUB_CHAOS", "transient=101%", "a percentage from 0% to 100%"),
-        ("EMAILHUB_CHAOS", "transient=60%,drop=50%", "together more than 100%"),
+        ("EMAILHUB_CHAOS", "transient=60%,drop=50%", "110% together, which cannot be over 100%"),
         ("EMAILHUB_CHAOS", "slow=1%,slow=2%", "slow is there twice"),
         ("EMAILHUB_CHAOS", "fire=1%", "none of transient, permanent, drop, slow, delay"),
         ("EMAILHUB_CHAOS", "delay=3", "the unit is missing"),

@@ -10,6 +10,7 @@ from emailhub.core.delivery import State
 from emailhub.core.errors import NotFound
 from emailhub.core.records import Totals
 from emailhub.core.status import Flow, Link, OutboxStatus, RabbitStatus, RelayStatus
+from emailhub.engine.chaos import behaviour_of
 from emailhub.engine.courier import Courier
 from emailhub.engine.fuse import Fuse
 from emailhub.engine.intake import Room
@@ -41,6 +42,7 @@ class Line:
             in_flight=self.courier.in_flight,
             pool=self.relay.facts(),
             last_sent_at=self.courier.last_well,
+            chaos=behaviour_of(self.relay),
         )
 
 

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from emailhub.core.address import parse_mailbox
+from emailhub.core.chaos import problems
 from emailhub.core.errors import InvalidMessage
 from emailhub.core.limits import Rate
 from emailhub.core.status import ChaosStatus
@@ -125,9 +126,10 @@ def _chaos(raw: Raw) -> ChaosStatus:
         if name in values:
             raise ValueError(f"{name} is there twice")
         values[name] = _behaviour(name, text)
-    if sum(values.get(name, 0.0) for name in _ODDS) > 1.0 + 1e-9:
-        raise ValueError("together more than 100%")
-    return ChaosStatus(**values)
+    status = ChaosStatus(**values)
+    if wrong := problems(status):
+        raise ValueError(wrong[0].message)
+    return status
 
 
 def _behaviour(name: str, text: str) -> float:
