@@ -357,8 +357,10 @@ class DemoOutbox:
         age = self.started - at
         wave = 21 + 5 * math.sin(at / 700) + 3 * math.sin(at / 173) + 2 * math.sin(at / 61)
         scale = step / 60
-        if self.trouble and age < 720:
-            return Minute(at, int(wave * scale), int(3 * scale), int(18 * scale * (age > 60)), int(2.4 * scale))
+        if self.trouble and 600 < age < 720:
+            # The first relay has failed, and the other carries its mail only after a while; then it catches up.
+            sent = 3 if age > 660 else 1.8 * wave
+            return Minute(at, int(wave * scale), int(sent * scale), int(18 * scale * (age > 660)), int(0.7 * scale))
         return Minute(
             at, int(wave * scale), int(wave * 0.97 * scale), int(scale * (wave > 26)), int(0.7 * scale * self.trouble)
         )

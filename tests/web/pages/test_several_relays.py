@@ -163,6 +163,12 @@ async def test_a_relay_that_does_not_let_a_domain_send_shows_its_words_and_a_way
     assert "suspended</span>" not in after
 
 
+async def test_the_history_of_a_relay_names_the_sender_it_suspended(demo: DemoHub) -> None:
+    assert "Sender suspended for news.example.org 25 min ago" in words_of(
+        part(await page(demo, "/relays/mailgun"), "history")
+    )
+
+
 async def test_a_sender_that_is_not_suspended_cannot_be_let_send_again(demo: DemoHub) -> None:
     await press(demo, "/relays/mailgun/sender", domain="<b>example.com")
     text = await page(demo, "/relays/mailgun")
