@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
+from emailhub.core import chaos
 from emailhub.core.breaker import Mode, Phase, Snapshot
 from emailhub.core.records import Event
 from emailhub.core.status import LimitStatus, RelayStatus
@@ -138,6 +139,8 @@ def _line(relay: RelayStatus, now: float) -> str:
         return f"{breaker.note} ({breaker.actor})"
     if breaker.phase is not Phase.CLOSED and breaker.cause:
         return breaker.cause
+    if relay.chaos:
+        return chaos.words(relay.chaos)
     if relay.captures:
         return "mail that comes here is kept and sent to nobody"
     last = (

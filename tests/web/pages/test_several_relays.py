@@ -242,3 +242,9 @@ async def test_forms_of_other_sites_change_nothing(demo: DemoHub, capturing: Dem
         answer = await hub.client.post(path, data={"domain": "news.example.org"}, headers=foreign)
         assert answer.status_code == 403
         assert hub.desk.acted == []
+
+
+async def test_the_chaos_relay_stands_before_the_one_it_stands_in_for(capturing: DemoHub) -> None:
+    text = words_of(part(await page(capturing, "/relays"), "relays"))
+    assert text.index("chaos") < text.index("capture")
+    assert "10% put off, 5% refused, 2% dropped, 5% slow by 3 s" in text
