@@ -31,6 +31,9 @@ class Parcel(Struct, frozen=True, kw_only=True):
     An explicit `key` conflicts with other content. `key_matches` False: a message stored under the key before is not
     this one, and this one takes the key over (the body hash of a queue message that was not redelivered); the same for
     one stored before `key_since`.
+
+    `diverted` are the recipients its sender named and it does not go to, `note` says why in one line; `companion` is
+    the part of it that is kept back, stored in the same commit under an id of its own.
     """
 
     id: str
@@ -62,6 +65,9 @@ class Parcel(Struct, frozen=True, kw_only=True):
     scheduled_at: float | None = None
     expires_at: float
     due_at: float
+    diverted: tuple[str, ...] = ()
+    note: str = ""
+    companion: Parcel | None = None
 
 
 class Receipt(Struct, frozen=True):
@@ -72,7 +78,10 @@ class Receipt(Struct, frozen=True):
 
 
 class Job(Struct, frozen=True):
-    """A claimed message: its recipients are SENDING and an attempt row is open. The courier carries it."""
+    """A claimed message: its recipients are SENDING and an attempt row is open. The courier carries it.
+
+    `relay` carries it, `domain` is its sender's; `why` says why another relay than its own does, "" when it does not.
+    """
 
     id: str
     seq: int
@@ -88,6 +97,8 @@ class Job(Struct, frozen=True):
     request_id: str | None
     correlation_id: str
     recipients: tuple[JobRecipient, ...]
+    domain: str = ""
+    why: str = ""
 
 
 class JobRecipient(Struct, frozen=True):
@@ -135,7 +146,10 @@ class RecipientRecord(Struct, frozen=True, kw_only=True):
 
 
 class Summary(Struct, frozen=True, kw_only=True):
-    """A message as lists show it. `state` is the summary of its recipients' states (see `delivery.summarize`)."""
+    """A message as lists show it. `state` is the summary of its recipients' states (see `delivery.summarize`).
+
+    `diverted`: rules keep it from some it was written to.
+    """
 
     seq: int
     id: str
@@ -159,10 +173,11 @@ class Summary(Struct, frozen=True, kw_only=True):
     attempts: int
     last: str
     size: int
+    diverted: bool = False
 
 
 class Detail(Struct, frozen=True, kw_only=True):
-    """A message with everything but its bytes."""
+    """A message with everything but its bytes. `diverted`: the recipients its sender named and it does not go to."""
 
     summary: Summary
     message_id: str
@@ -174,6 +189,7 @@ class Detail(Struct, frozen=True, kw_only=True):
     metadata: tuple[tuple[str, str], ...]
     has_content: bool
     recipients: tuple[RecipientRecord, ...]
+    diverted: tuple[str, ...] = ()
 
 
 class AttemptResult(Struct, frozen=True):

@@ -6,17 +6,20 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from emailhub import logs
 from emailhub.core import header, mime
 from emailhub.core.address import needs_smtputf8
 from emailhub.core.delivery import OnUnknown
+from emailhub.core.diversion import CAPTURE, CAPTURING, NO_RULES, Addressed, Course, Diversion
 from emailhub.core.errors import InvalidMessage, Problem, Refused
 from emailhub.core.fingerprint import fingerprint
 from emailhub.core.message import Limits, Mailbox, Priority, Submission
 from emailhub.core.records import Origin, Parcel, Receipt
+from emailhub.core.routing import domain_of
 from emailhub.engine.meter import Meter
-from emailhub.engine.ports import Broker, Outbox
+from emailhub.engine.ports import Broker, Outbox, Signer
 
 OWN_WAKE = 5.0
 """Seconds after which a fresh message is due by itself when a hand-off was published: a lost one delays it so long."""
@@ -89,7 +92,10 @@ Item = tuple[Submission, Origin, QueueFacts | None]
 
 
 class Intake:
-    """Accepts messages. `wake` tells the couriers that fresh rows are due; `entropy(n)` gives n random bytes."""
+    """Accepts messages. `wake` tells the couriers that fresh rows are due; `entropy(n)` gives n random bytes.
+
+    `diversion` says who gets mail, `signer` signs it; both may be replaced while it runs.
+    """
 
     def __init__(
         self,
@@ -103,6 +109,8 @@ class Intake:
         meter: Meter,
         now: Callable[[], float],
         entropy: Callable[[int], bytes],
+        diversion: Diversion = NO_RULES,
+        signer: Signer | None = None,
     ) -> None:
         self._outbox = outbox
         self._broker = broker
@@ -113,6 +121,8 @@ class Intake:
         self._now = now
         self._entropy = entropy
         self.limits = limits
+        self.diversion = diversion
+        self.signer = signer
 
     async def accept(self, submission: Submission, origin: Origin) -> Receipt:
         """Store one message; its receipt once it is on the disk.
@@ -131,17 +141,25 @@ class Intake:
         except Refused as refused:
             self._meter.refused(refused.name)
             return [refused] * len(items)
-        built = [await self._built(item) for item in items]
+        built = await self._all_built(items)
         parcels = [parcel for parcel in built if isinstance(parcel, Parcel)]
-        self._room.spend(sum(len(parcel.content) for parcel in parcels))
+        self._room.spend(sum(len(parcel.content) for one in parcels for parcel in _with_companion(one)))
         stored = await self._outbox.add(parcels) if parcels else []
         self._after(list(zip(parcels, stored, strict=True)))
         answers = iter(stored)
         return [next(answers) if isinstance(one, Parcel) else one for one in built]
 
+    async def _all_built(self, items: Sequence[Item]) -> list[Parcel | Exception]:
+        if self.signer is None:
+            return [await self._built(item) for item in items]
+        # Side by side: the threads that sign use every core.
+        return await asyncio.gather(*map(self._built, items))
+
     async def _built(self, item: Item) -> Parcel | Exception:
         submission = item[0]
         heavy = len(submission.text or "") + len(submission.html or "") > HEAVY
+        if self.signer is not None and not heavy:
+            heavy = self.signer.costs(domain_of((submission.sender or self._defaults.sender).address))
         try:
             return await asyncio.to_thread(self._build, *item) if heavy else self._build(*item)
         except InvalidMessage as invalid:
@@ -156,23 +174,27 @@ class Intake:
         content = mime.build(submission, sender=sender, message_id=message_id, date=now, boundary=random[10:].hex())
         self._check_size(submission, content)
         key, explicit, matches = _key(submission, queue)
-        to, cc, bcc = (tuple(box.address for box in boxes) for boxes in (submission.to, submission.cc, submission.bcc))
+        if self.signer is not None:
+            content = self.signer.sign(content, domain_of(sender.address))
+        boxes = (submission.to, submission.cc, submission.bcc)
+        named = Addressed(*(tuple(box.address for box in each) for each in boxes))
+        course = self.diversion.course(named)
         replies = (box.address for box in submission.reply_to)  # not in the envelope, but in the header
-        return Parcel(
+        parcel = Parcel(
             id=id,
             message_id=message_id,
             relay=self._defaults.relay,
             origin=origin,
             sender=sender.address,
             from_header=header.display(sender),
-            to=to,
-            cc=cc,
-            bcc=bcc,
+            to=named.to,
+            cc=named.cc,
+            bcc=named.bcc,
             to_header=header.display((submission.to or submission.cc or submission.bcc)[0]),
             subject=submission.subject,
             snippet=mime.snippet(submission.text, submission.html),
             content=content,
-            smtputf8=needs_smtputf8((sender.address, *to, *cc, *bcc, *replies)),
+            smtputf8=needs_smtputf8((sender.address, *named.all, *course.out.all, *replies)),
             request_id=submission.request_id,
             key=key,
             key_explicit=explicit,
@@ -188,6 +210,38 @@ class Intake:
             scheduled_at=submission.scheduled_at,
             expires_at=submission.expires_at or max(now, submission.scheduled_at or now) + self._defaults.expire_after,
             due_at=self._due_at(submission, now),
+        )
+        return self._sent_on(parcel, course) if course.note else parcel
+
+    def _sent_on(self, parcel: Parcel, course: Course) -> Parcel:
+        """`parcel` on its `course`: to somebody else, captured, or in two parts of which one is captured."""
+        if course.kept.all and parcel.relay in CAPTURING:
+            return parcel
+        if not course.out.all:
+            return replace(parcel, relay=CAPTURE, note=course.note)
+        out, kept = course.out, course.kept
+        companion = None
+        if kept.all:
+            companion = replace(
+                parcel,
+                id=mime.new_id(parcel.accepted_at, self._entropy(10)),
+                relay=CAPTURE,
+                to=kept.to,
+                cc=kept.cc,
+                bcc=kept.bcc,
+                key=None,
+                queue_body=None,
+                note=course.note,
+                due_at=parcel.scheduled_at or parcel.accepted_at,
+            )
+        return replace(
+            parcel,
+            to=out.to,
+            cc=out.cc,
+            bcc=out.bcc,
+            diverted=course.diverted,
+            note=course.note,
+            companion=companion,
         )
 
     def _due_at(self, submission: Submission, now: float) -> float:
@@ -211,13 +265,17 @@ class Intake:
                 fresh += [] if answer.replayed else [parcel]
         if not fresh:
             return
-        self._room.waiting += len(fresh)
-        for parcel in fresh:
+        for parcel in [each for one in fresh for each in _with_companion(one)]:
+            self._room.waiting += 1
             self._meter.accepted(parcel.origin.face)
         handed = [parcel.id for parcel in fresh if parcel.scheduled_at is None]
         if handed and self._broker.can_hand_off:
             self._broker.hand_off(handed)
         self._wake()
+
+
+def _with_companion(parcel: Parcel) -> tuple[Parcel, ...]:
+    return (parcel,) if parcel.companion is None else (parcel, parcel.companion)
 
 
 def _tell(event: str, parcel: Parcel, id: str) -> None:
@@ -229,6 +287,7 @@ def _tell(event: str, parcel: Parcel, id: str) -> None:
         face=parcel.origin.face,
         recipients=len(parcel.to) + len(parcel.cc) + len(parcel.bcc),
         size=len(parcel.content),
+        **({"diverted": len(parcel.diverted) or "captured"} if parcel.note else {}),
     )
 
 

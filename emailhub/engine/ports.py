@@ -54,6 +54,18 @@ class Relay(Protocol):
     def facts(self) -> PoolFacts: ...
 
 
+class Signer(Protocol):
+    """Signs mail for the domains it has keys of."""
+
+    def sign(self, content: bytes, domain: str) -> bytes:
+        """`content`, from an address in `domain`, with its signatures; as it is when there is no key."""
+        ...
+
+    def costs(self, domain: str) -> bool:
+        """Whether signing for `domain` takes so long that it belongs in a thread."""
+        ...
+
+
 class Broker(Protocol):
     """RabbitMQ as the engine uses it."""
 

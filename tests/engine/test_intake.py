@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 from emailhub.core.delivery import OnUnknown, State
+from emailhub.core.diversion import NO_RULES, Diversion
 from emailhub.core.errors import IdempotencyConflict, InvalidMessage, Refused
 from emailhub.core.message import Key, Limits, Mailbox, Priority, Submission
 from emailhub.core.records import Origin, Receipt
 from emailhub.engine.intake import Defaults, Intake, QueueFacts, Room
 from emailhub.engine.meter import Meter
+from emailhub.engine.ports import Signer
 from emailhub.engine.solo import NoBroker
 from tests.support.factories import DAY, NOW, Store, opened
 
@@ -35,7 +37,16 @@ class HandsOff(NoBroker):
 class Door:
     """An intake, and what it told."""
 
-    def __init__(self, store: Store, broker: NoBroker | None = None, **room: Any) -> None:
+    def __init__(
+        self,
+        store: Store,
+        broker: NoBroker | None = None,
+        *,
+        diversion: Diversion = NO_RULES,
+        signer: Signer | None = None,
+        relay: str = "default",
+        **room: Any,
+    ) -> None:
         self.wakes = 0
         self.counter = 0
         self.room = Room(**{"most_waiting": 100, "disk_reserve": 1000, **room})
@@ -45,10 +56,12 @@ class Door:
             wake=self.wake,
             room=self.room,
             limits=Limits(size=4000),
-            defaults=Defaults(Mailbox("hub@example.org", "Hub"), "default", DAY, OnUnknown.HOLD),
+            defaults=Defaults(Mailbox("hub@example.org", "Hub"), relay, DAY, OnUnknown.HOLD),
             meter=Meter(),
             now=lambda: NOW,
             entropy=self.entropy,
+            diversion=diversion,
+            signer=signer,
         )
 
     def wake(self) -> None:

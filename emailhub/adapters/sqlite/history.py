@@ -33,7 +33,8 @@ Row = tuple[Any, ...]
 
 _SUMMARY = (
     "seq, id, state, reason, relay, face, from_header, to_header, recipients, subject, request_id, correlation_id, "
-    "priority, accepted_at, scheduled_at, expires_at, due_at, final_at, changed_at, attempts, last, size"
+    "priority, accepted_at, scheduled_at, expires_at, due_at, final_at, changed_at, attempts, last, size, "
+    "diverted <> ''"
 )
 LATENCY_SAMPLE = 20_000
 """Messages whose time to send is ranked; enough for a p95, and bounded for a busy hour."""
@@ -129,6 +130,7 @@ def _summary(row: Row) -> Summary:
         attempts=row[19],
         last=row[20],
         size=row[21],
+        diverted=bool(row[22]),
     )
 
 
@@ -193,8 +195,8 @@ def _find(connection: sqlite3.Connection, id: str) -> Detail:
     if row is None:
         raise NotFound("message", id)
     more = connection.execute(
-        "SELECT m.message_id, m.sender, m.origin, m.on_unknown, b.snippet, b.tags, b.metadata, length(b.content) > 0 "
-        "FROM message m JOIN body b ON b.seq = m.seq WHERE m.seq = ?",
+        "SELECT m.message_id, m.sender, m.origin, m.on_unknown, b.snippet, b.tags, b.metadata, length(b.content) > 0, "
+        "m.diverted FROM message m JOIN body b ON b.seq = m.seq WHERE m.seq = ?",
         (row[0],),
     ).fetchone()
     pairs = tuple[tuple[str, str], ...]
@@ -209,6 +211,7 @@ def _find(connection: sqlite3.Connection, id: str) -> Detail:
         metadata=msgspec.json.decode(more[6], type=pairs),
         has_content=bool(more[7]),
         recipients=_recipients(connection, row[0]),
+        diverted=msgspec.json.decode(more[8], type=tuple[str, ...]) if more[8] else (),
     )
 
 

@@ -30,7 +30,7 @@ class SqliteOutbox:
 
     async def add(self, parcels: Sequence[Parcel]) -> list[Receipt | Exception]:
         """Store each parcel, or answer with the receipt it already has, or IdempotencyConflict or OutboxError."""
-        writes = (self._database.write(partial(_add, parcel=p), weight=len(p.content)) for p in parcels)
+        writes = (self._database.write(partial(_add, parcel=p), weight=_weight(p)) for p in parcels)
         answers = await asyncio.gather(*writes, return_exceptions=True)
         for answer in answers:
             if isinstance(answer, BaseException) and not isinstance(answer, Exception):
@@ -79,6 +79,14 @@ def _add(tx: Transaction, parcel: Parcel) -> Receipt:
         known = _known(tx, parcel, parcel.key)
         if known is not None:
             return known
+    if parcel.companion is not None:
+        # First, so that the newest message of its request id is the one that goes out.
+        _store(tx, parcel.companion, {"companion": parcel.id})
+    _store(tx, parcel, {"companion": parcel.companion.id} if parcel.companion is not None else {})
+    return Receipt(parcel.id)
+
+
+def _store(tx: Transaction, parcel: Parcel, more: dict[str, Scalar]) -> None:
     seq = _insert_message(tx, parcel)
     _insert_recipients(tx, parcel, seq)
     tx.count(parcel.accepted_at, "accepted")
@@ -87,9 +95,17 @@ def _add(tx: Transaction, parcel: Parcel) -> Receipt:
         "face": parcel.origin.face,
         "detail": parcel.origin.detail,
         "recipients": _count(parcel),
+        **more,
     }
+    if parcel.note:
+        facts["text"] = parcel.note
+    if parcel.diverted:
+        facts["diverted"] = len(parcel.diverted)
     tx.tell("accepted", parcel.accepted_at, facts, seq=seq, message=parcel.id)
-    return Receipt(parcel.id)
+
+
+def _weight(parcel: Parcel) -> int:
+    return len(parcel.content) * (1 if parcel.companion is None else 2)
 
 
 def _known(tx: Transaction, parcel: Parcel, key: str) -> Receipt | None:
@@ -127,8 +143,8 @@ def _count(parcel: Parcel) -> int:
 _INSERT_MESSAGE = """
 INSERT INTO message (id, message_id, relay, state, reason, due_at, priority, on_unknown, accepted_at, scheduled_at,
     expires_at, changed_at, waiting_since, face, origin, correlation_id, request_id, sender, from_header, to_header,
-    recipients, subject, size, smtputf8)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    recipients, subject, size, smtputf8, diverted)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 
@@ -160,6 +176,7 @@ def _insert_message(tx: Transaction, parcel: Parcel) -> int:
             parcel.subject,
             len(parcel.content),
             int(parcel.smtputf8),
+            _encode(parcel.diverted).decode() if parcel.diverted else "",
         ),
     ).lastrowid
     assert seq is not None
