@@ -135,7 +135,7 @@ class DemoBoard:
         return Flow(
             level="warn",
             headline="Mail flows over the fallback: `ses` carries the mail of `gmail` since 03:13.",
-            sentence="`gmail` has refused the login since 03:12. 348 messages wait, none is lost. Next try in 0:42.",
+            sentence="`gmail` has refused the login since 03:12. 28 messages wait, none is lost. Next try in 0:42.",
             causes=(
                 "`mailgun` does not let news.example.org send. Verify the domain with the provider.",
                 "The limit of `old` is reached: 500 an hour. More may go at 03:48.",

@@ -342,7 +342,7 @@ class DemoOutbox:
         states = Counter(one.summary.state for one in self._details)
         if self.trouble:
             states.update(
-                {State.DEFERRED: 336, State.SCHEDULED: 11, State.SENT: 12_311, State.FAILED: 39, State.CANCELED: 6}
+                {State.DEFERRED: 24, State.SCHEDULED: 11, State.SENT: 12_311, State.FAILED: 39, State.CANCELED: 6}
             )
         waiting = sum(states[state] for state in (State.QUEUED, State.SENDING, State.DEFERRED))
         return Totals(dict(states), waiting, self.now() - 660 if waiting else None, states[State.SCHEDULED])
@@ -357,13 +357,12 @@ class DemoOutbox:
         age = self.started - at
         wave = 21 + 5 * math.sin(at / 700) + 3 * math.sin(at / 173) + 2 * math.sin(at / 61)
         scale = step / 60
+        failed = (int(41 * (at + step) / 3600) - int(41 * at / 3600)) * self.trouble
         if self.trouble and 600 < age < 720:
             # The first relay has failed, and the other carries its mail only after a while; then it catches up.
             sent = 3 if age > 660 else 1.8 * wave
-            return Minute(at, int(wave * scale), int(sent * scale), int(18 * scale * (age > 660)), int(0.7 * scale))
-        return Minute(
-            at, int(wave * scale), int(wave * 0.97 * scale), int(scale * (wave > 26)), int(0.7 * scale * self.trouble)
-        )
+            return Minute(at, int(wave * scale), int(sent * scale), int(18 * scale * (age > 660)), failed)
+        return Minute(at, int(wave * scale), int(wave * 0.97 * scale), int(scale * (wave > 26)), failed)
 
     async def latency(self, since: float) -> Latency:
         return Latency(0, None, None) if self.empty else Latency(1204, 0.12, 0.41)
