@@ -6,11 +6,13 @@ import pytest
 from msgspec.structs import replace
 
 from emailhub.core.delivery import Reason, State
+from emailhub.core.diversion import Diversion
 from emailhub.core.records import Detail, Event
 from emailhub.web.pages import diverted
 from tests.support.demo_hub import DemoHub
 from tests.support.demo_outbox import DemoOutbox, message_id
 from tests.support.factories import NOW
+from tests.support.web_hub import WebHub
 from tests.web.pages.reading import page, part, words_of
 
 DIVERTED, OUT, KEPT = message_id(12), message_id(13), message_id(14)
@@ -79,3 +81,13 @@ async def test_very_many_addresses_are_counted() -> None:
     found = diverted.mark(detail, ())
     assert found is not None
     assert "u3@example.org and 46 others, sent to" in found.text
+
+
+async def test_the_rules_of_the_hub_show_on_what_they_touched(hub: WebHub) -> None:
+    hub.faces.intake.diversion = Diversion("staging@example.com", ())
+    id = await hub.send(to="ann@example.org")
+    text = words_of(part(await page(hub, f"/messages/{id}"), "mark"))
+    assert "Diverted: meant for ann@example.org, sent to staging@example.com." in text
+    assert (await hub.client.get(f"/emails/{id}")).json()["diverted_from"] == ["ann@example.org"]
+    rows = (await page(hub, "/messages")).partition(f'id="m-{id}"')[2].partition("</tr>")[0]
+    assert "⇄ diverted" in words_of(rows)
