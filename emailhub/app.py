@@ -159,6 +159,7 @@ class Hub:
             diversion=wiring.diversion(settings),
             signer=wiring.signer(settings, now),
         )
+        self._intake = intake
         self._subscriber = Subscriber(intake, upkeep, limits=intake.limits, now=now)
         self._undertaker = Undertaker(upkeep, broker, now=now, jitter=self._random.uniform)
         desk = Desk(
@@ -277,7 +278,10 @@ class Hub:
 
     async def _adopt(self, settings: Settings) -> None:
         """Give the running parts what they can take over of `settings`."""
+        # First, because it is what may fail.
+        signer = wiring.signer(settings, self._now)
         self._settings = settings
+        self._intake.diversion, self._intake.signer = wiring.diversion(settings), signer
 
     def _asked_to_stop(self) -> None:
         if self._stop.is_set():

@@ -89,7 +89,11 @@ class Desk:
         return await self._done("cancel", id, actor, reason)
 
     async def send_for_real(self, id: str, actor: Actor, reason: str = "") -> Detail:
-        """Send a captured message over the real relay, as a linked message. Raises NotFound, WrongState."""
+        """Send a captured message over the real relay, as a linked message. Raises NotFound, WrongState.
+
+        It goes to everybody the captured one is addressed to, whatever rules kept it back: this is the one way in which
+        a person, and nothing else, decides that it shall.
+        """
         original = await self._history.find(id)
         if original.summary.reason is not Reason.CAPTURED or original.summary.relay == self._relay:
             raise WrongState("send for real: it was not captured, or no real relay is set up", id, "not captured")
