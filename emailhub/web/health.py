@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 from litestar import Response, Router, get
@@ -94,13 +95,20 @@ def _rabbitmq(status: RabbitStatus) -> Part:
 
 
 def _relay(relays: tuple[RelayStatus, ...]) -> Part:
-    troubled = [
-        f"{relay.name}: {relay.breaker.cause or relay.breaker.note or relay.breaker.phase}"
-        for relay in relays
-        if relay.breaker.mode is Mode.OPEN
-        or (relay.breaker.mode is Mode.AUTO and relay.breaker.phase is not Phase.CLOSED)
-    ]
+    troubled = [trouble for relay in relays for trouble in _troubles(relay)]
     return Part("degraded", "; ".join(troubled)) if troubled else Part("ok", "taking mail")
+
+
+def _troubles(relay: RelayStatus) -> Iterator[str]:
+    breaker = relay.breaker
+    stopped = breaker.mode is Mode.OPEN or (breaker.mode is Mode.AUTO and breaker.phase is not Phase.CLOSED)
+    if stopped:
+        yield f"{relay.name}: {breaker.cause or breaker.note or breaker.phase}"
+    if relay.covered_by:
+        why = "" if stopped or not relay.covered_why else f": {relay.covered_why}"
+        yield f"{', '.join(relay.covered_by)} carries the mail of {relay.name}{why}"
+    if relay.suspended:
+        yield f"{relay.name} does not let {', '.join(one.domain for one in relay.suspended)} send"
 
 
 def _without_details(parts: Parts) -> Parts:

@@ -8,6 +8,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from emailhub.core.status import Link, OutboxStatus, RabbitStatus
 from emailhub.engine.gate import Access
+from tests.support.demo_hub import DemoHub
+from tests.support.factories import NOW
 from tests.support.web_hub import WebHub, web_hub
 
 KEY = "eh_3c5f0d1e2b4a"
@@ -81,3 +83,14 @@ async def test_metrics_tell_what_happened_and_name_nobody(hub: WebHub) -> None:
     assert samples["emailhub_messages_waiting"] == 1
     for private in ("ada.lovelace", "example.org", "Secret", "r-secret", id):
         assert private not in response.text
+
+
+async def test_mail_on_the_fallback_and_suspended_senders_are_said() -> None:
+    demo = DemoHub(now=lambda: NOW)
+    answer = await demo.client.get("/health/ready")
+    relay = answer.json()["parts"]["relay"]
+    assert (answer.status_code, answer.json()["status"], relay["status"]) == (200, "degraded", "degraded")
+    assert relay["detail"] == (
+        "gmail: 535 5.7.8 Username and Password not accepted; ses carries the mail of gmail; "
+        "mailgun does not let news.example.org send"
+    )
