@@ -88,6 +88,7 @@ async def test_recipients_that_are_allowed_get_it_and_the_rest_is_kept_as_a_link
         assert kept.summary.relay == "capture"
         assert envelope(kept) == [("to", "ann@customer.org"), ("bcc", "secret@customer.org")]
         assert kept.diverted == ()
+        assert (real.summary.to_header, kept.summary.to_header) == ("me@team.test", "ann@customer.org")
         assert (await accepted_event(store, kept.summary.id))["companion"] == id
         assert await store.history.content(id) == await store.history.content(kept.summary.id)
         assert kept.message_id == real.message_id
