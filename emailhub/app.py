@@ -51,6 +51,7 @@ from emailhub.engine.undertaker import Undertaker
 from emailhub.engine.watch import Watch, watch_lag
 from emailhub.reload import Read, Reloader
 from emailhub.settings import Loaded, Settings
+from emailhub.settings.changes import AT_THE_DOOR
 from emailhub.web.faces import Faces
 from emailhub.web.server import Server
 from emailhub.web.site import create_app
@@ -92,7 +93,7 @@ class Hub:
 
     def __init__(self, settings: Settings, read: Read | None = None) -> None:
         self._settings = settings
-        self._reloader = Reloader(settings, read or partial(Loaded, settings, {}), self._adopt)
+        self._reloader = Reloader(settings, read or partial(Loaded, settings, {}), self._adopt, live=AT_THE_DOOR)
         self._now = time.time
         self._random = random.SystemRandom()
         self._live: Live | None = None
