@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from emailhub.adapters.sqlite import rows
+from emailhub.adapters.sqlite import many, rows
 from emailhub.adapters.sqlite.writer import Transaction
 from emailhub.core.delivery import OnUnknown, Standing
 from emailhub.core.records import Job, JobRecipient
@@ -19,16 +19,14 @@ _JOB_COLUMNS = "seq, id, relay, sender, smtputf8, on_unknown, expires_at, accept
 
 def claim(tx: Transaction, relay: str, limit: int, now: float, ids: Sequence[str], probe: bool) -> list[Job]:
     """See `SqliteOutbox.claim`."""
-    jobs: list[Job] = []
+    chosen: list[tuple[tuple[Any, ...], bool]] = []
     loaded = 0
     for row, fresh in _candidates(tx, relay, limit, now, ids, probe):
         loaded += row[10]
-        if jobs and loaded > CLAIM_BYTES:
+        if chosen and loaded > CLAIM_BYTES:
             break
-        job = _open(tx, row, now, fresh)
-        if job is not None:
-            jobs.append(job)
-    return jobs
+        chosen.append((row, fresh))
+    return _open(tx, chosen, now)
 
 
 def _candidates(
@@ -66,30 +64,35 @@ def _candidates(
     return found[:limit]
 
 
-def _open(tx: Transaction, row: tuple[Any, ...], now: float, fresh: bool) -> Job | None:
-    seq, id = row[0], row[1]
-    until = "" if fresh else "AND due_at <= ?2"
-    recipients = tx.execute(
-        "UPDATE recipient SET state = 'sending', due_at = NULL, changed_at = ?2 "  # noqa: S608
-        f"WHERE seq = ?1 AND state IN ({rows.CLAIMABLE_SQL}) {until} "
-        "RETURNING id, address, attempts, troubles, unknowns, troubled_at",
-        (seq, now),
-    ).fetchall()
-    if not recipients:
-        return None
-    attempt_id, number = tx.execute(
-        "INSERT INTO attempt (seq, number, relay, started_at) "
-        "SELECT ?1, coalesce(max(number), 0) + 1, ?2, ?3 FROM attempt WHERE seq = ?1 RETURNING id, number",
-        (seq, row[2], now),
-    ).fetchall()[0]
-    content = tx.execute("SELECT content FROM body WHERE seq = ?", (seq,)).fetchone()[0]
-    tx.execute(
-        "UPDATE message SET state = 'sending', due_at = NULL, changed_at = ?1, "
-        "waiting_since = coalesce(waiting_since, max(scheduled_at, accepted_at), ?1) WHERE seq = ?2",
-        (now, seq),
-    )
-    tx.tell("sending", now, {"state": "sending", "over": row[2], "number": number}, seq=seq, message=id)
-    return _job(row, content, attempt_id, number, recipients)
+_TAKE = "UPDATE recipient SET state = 'sending', due_at = NULL, changed_at = ?1 WHERE seq"
+_TAKEN = f"""AND state IN ({rows.CLAIMABLE_SQL}) {{}}
+    RETURNING seq, id, address, attempts, troubles, unknowns, troubled_at"""
+_CARRIED = "SELECT seq, max(number) FROM attempt WHERE seq"
+_ATTEMPT = "INSERT INTO attempt (id, seq, number, relay, started_at)"
+_SENDING = """UPDATE message SET state = 'sending', due_at = NULL, changed_at = ?1,
+    waiting_since = coalesce(waiting_since, max(scheduled_at, accepted_at), ?1) WHERE seq"""
+
+
+def _open(tx: Transaction, chosen: Sequence[tuple[tuple[Any, ...], bool]], now: float) -> list[Job]:
+    """Open an attempt for each chosen message of which a recipient may go; with `True` also before it is due."""
+    taken: dict[int, list[tuple[Any, ...]]] = {}
+    for early, until in ((True, ""), (False, "AND due_at <= ?1")):
+        seqs = [row[0] for row, fresh in chosen if fresh is early]
+        for seq, *recipient in many.among(tx, _TAKE, seqs, _TAKEN.format(until), given=(now,)):
+            taken.setdefault(seq, []).append(tuple(recipient))
+    opened = [row for row, _ in chosen if row[0] in taken]
+    seqs = [row[0] for row in opened]
+    numbers = dict(many.among(tx, _CARRIED, seqs, "GROUP BY seq"))
+    ids = dict(enumerate(opened, many.next_id(tx, "attempt", "id")))
+    many.insert(tx, _ATTEMPT, [(id, row[0], numbers.get(row[0], 0) + 1, row[2], now) for id, row in ids.items()])
+    many.among(tx, _SENDING, seqs, given=(now,))
+    contents = dict(many.among(tx, "SELECT seq, content FROM body WHERE seq", seqs))
+    jobs = []
+    for id, row in ids.items():
+        number = numbers.get(row[0], 0) + 1
+        tx.tell("sending", now, {"state": "sending", "over": row[2], "number": number}, seq=row[0], message=row[1])
+        jobs.append(_job(row, contents[row[0]], id, number, sorted(taken[row[0]])))
+    return jobs
 
 
 def _job(

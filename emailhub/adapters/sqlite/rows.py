@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
+from emailhub.adapters.sqlite import many
 from emailhub.adapters.sqlite.writer import Transaction
 from emailhub.core.delivery import CLAIMABLE, FINAL, Outcome, Reason, Standing, State, Verb, Wish, summarize, wished
 from emailhub.core.records import Scalar
@@ -44,25 +45,42 @@ class Change(NamedTuple):
     standing: Standing | None = None
 
 
+class Ending(NamedTuple):
+    """How an attempt ended for one recipient."""
+
+    sending: Sending
+    outcome: Outcome
+    text: str
+    now: float
+
+
 _APPLY = """
-UPDATE recipient SET state = ?1, reason = ?2, due_at = ?3, attempts = attempts + ?4, wish = NULL, changed_at = ?5,
-    last = ?6,
+UPDATE recipient SET state = v.column1, reason = v.column2, due_at = v.column3, attempts = attempts + v.column4,
+    wish = NULL, changed_at = v.column5, last = v.column6,
     -- Given back: as if it had not been claimed.
-    troubles    = CASE WHEN ?1 = 'queued' THEN troubles WHEN ?4 = 0 AND ?1 = 'deferred' THEN troubles + 1 ELSE 0 END,
-    troubled_at = CASE WHEN ?1 = 'queued' THEN troubled_at WHEN ?4 = 0 AND ?1 = 'deferred' THEN ?5 END,
+    troubles    = CASE WHEN v.column1 = 'queued' THEN troubles
+                       WHEN v.column4 = 0 AND v.column1 = 'deferred' THEN troubles + 1 ELSE 0 END,
+    troubled_at = CASE WHEN v.column1 = 'queued' THEN troubled_at
+                       WHEN v.column4 = 0 AND v.column1 = 'deferred' THEN v.column5 END,
     -- What used no attempt says nothing about the message: trouble between two unknown outcomes leaves them in a row.
-    unknowns    = CASE WHEN ?4 = 0 THEN unknowns WHEN ?2 IN ('unknown', 'rescued') THEN unknowns + 1 ELSE 0 END
-WHERE id = ?7 AND state = 'sending' RETURNING attempts, troubles
+    unknowns    = CASE WHEN v.column4 = 0 THEN unknowns
+                       WHEN v.column2 IN ('unknown', 'rescued') THEN unknowns + 1 ELSE 0 END
 """
 
 
-def end_attempt(tx: Transaction, sending: Sending, outcome: Outcome, text: str, now: float) -> Change:
-    """Move a SENDING recipient to where `outcome`, or a wish made meanwhile, says."""
-    final = wished(outcome, sending.wish)
-    row = tx.execute(
-        _APPLY, (final.to.value, final.reason.value, final.due_at, int(final.costs), now, text, sending.id)
-    ).fetchone()
-    return Change(sending.address, final, text, Standing(attempts=row[0], troubles=row[1]))
+def end_attempts(tx: Transaction, endings: Sequence[Ending]) -> list[Change]:
+    """Move SENDING recipients to where their outcome, or a wish made meanwhile, says; the changes, in order."""
+    finals = [wished(ending.outcome, ending.sending.wish) for ending in endings]
+    values = [
+        (final.to.value, final.reason.value, final.due_at, int(final.costs), one.now, one.text, one.sending.id)
+        for one, final in zip(endings, finals, strict=True)
+    ]
+    where = "recipient.id = v.column7 AND recipient.state = 'sending' RETURNING recipient.id, attempts, troubles"
+    standings = {id: Standing(attempts, troubles) for id, attempts, troubles in many.update(tx, _APPLY, values, where)}
+    return [
+        Change(one.sending.address, final, one.text, standings[one.sending.id])
+        for one, final in zip(endings, finals, strict=True)
+    ]
 
 
 def move(tx: Transaction, seq: int, sources: Iterable[State], outcome: Outcome, text: str, now: float) -> list[Change]:
@@ -92,6 +110,21 @@ def wish_for(tx: Transaction, seq: int, wish: Wish) -> int:
     ).rowcount
 
 
+class Settlement(NamedTuple):
+    """The changes of one message. `bury`: its failed recipients become dead letters.
+
+    `whole`: `changes` are all its recipients, with their standing, so that nothing has to be read again.
+    """
+
+    seq: int
+    message: str
+    changes: Sequence[Change]
+    now: float
+    facts: Mapping[str, Scalar]
+    bury: bool
+    whole: bool = False
+
+
 def settle(
     tx: Transaction,
     seq: int,
@@ -101,19 +134,29 @@ def settle(
     facts: Mapping[str, Scalar],
     *,
     bury: bool,
-    all_changed: bool = False,
 ) -> None:
-    """All that follows from `changes` of one message: its summary, the minute's counts, dead letters and events.
+    """All that follows from `changes` of one message: its summary, the minute's counts, dead letters and events."""
+    settle_all(tx, [Settlement(seq, message, changes, now, facts, bury)])
 
-    `all_changed`: `changes` are all its recipients, with their standing, so that nothing has to be read again.
-    """
-    summary = _summary_of(changes) if all_changed else _read_summary(tx, seq)
-    state = _summarize(tx, seq, summary, now)
-    for change in changes:
-        if (column := _MINUTE_COLUMN.get(change.outcome.to)) is not None:
-            tx.count(now, column)
+
+def settle_all(tx: Transaction, settled: Sequence[Settlement]) -> None:
+    """`settle` for many messages."""
+    summaries = [_summary_of(one.changes) if one.whole else _read_summary(tx, one.seq) for one in settled]
+    values = [_shown(one, summary) for one, summary in zip(settled, summaries, strict=True)]
+    many.update(tx, _SUMMARIZE, values, "message.seq = v.column9")
+    for one, summary in zip(settled, summaries, strict=True):
+        _tell(tx, one, summary.state)
+        for change in one.changes:
+            if (column := _MINUTE_COLUMN.get(change.outcome.to)) is not None:
+                tx.count(one.now, column)
+            if one.bury and change.outcome.to is State.FAILED:
+                _bury_recipient(tx, one.seq, one.message, change, one.now)
+
+
+def _tell(tx: Transaction, one: Settlement, state: State) -> None:
+    """One event for all recipients that came to the same state for the same reason."""
     groups: dict[tuple[State, Reason], list[Change]] = {}
-    for change in changes:
+    for change in one.changes:
         groups.setdefault((change.outcome.to, change.outcome.reason), []).append(change)
     for (to, reason), group in groups.items():
         told: dict[str, Scalar] = {
@@ -123,13 +166,9 @@ def settle(
             "recipients": len(group),
             "recipient": group[0].address,
             "due_at": group[0].outcome.due_at,
-            **facts,
+            **one.facts,
         }
-        tx.tell(EVENT_OF[to], now, told, seq=seq, message=message)
-    if bury:
-        for change in changes:
-            if change.outcome.to is State.FAILED:
-                _bury_recipient(tx, seq, message, change, now)
+        tx.tell(EVENT_OF[to], one.now, told, seq=one.seq, message=one.message)
 
 
 class _Summary(NamedTuple):
@@ -169,21 +208,20 @@ def _read_summary(tx: Transaction, seq: int) -> _Summary:
 
 
 _SUMMARIZE = """
-UPDATE message SET state = ?1, reason = ?2, due_at = ?3, attempts = ?4, troubles = ?5, last = ?6, changed_at = ?7,
-    final_at = CASE WHEN ?8 THEN coalesce(final_at, ?7) END,
-    waiting_since = CASE WHEN ?1 IN ('queued', 'sending', 'deferred') THEN coalesce(waiting_since, ?7) END
-WHERE seq = ?9
+UPDATE message SET state = v.column1, reason = v.column2, due_at = v.column3, attempts = v.column4,
+    troubles = v.column5, last = v.column6, changed_at = v.column7,
+    final_at = CASE WHEN v.column8 THEN coalesce(final_at, v.column7) END,
+    waiting_since = CASE WHEN v.column1 IN ('queued', 'sending', 'deferred') THEN coalesce(waiting_since, v.column7) END
 """
 
 
-def _summarize(tx: Transaction, seq: int, summary: _Summary, now: float) -> State:
-    """Rewrite what the message shows; returns its state."""
+def _shown(one: Settlement, summary: _Summary) -> tuple[Any, ...]:
+    """What the message shows from now on."""
     state = summary.state
     # A message has one attempt at a time: what else of it is due waits for that to end.
     due_at = None if state is State.SENDING else summary.due_at
     shown = (state.value, summary.reason, due_at, summary.attempts, summary.troubles, summary.last)
-    tx.execute(_SUMMARIZE, (*shown, now, state in FINAL, seq))
-    return state
+    return (*shown, one.now, state in FINAL, one.seq)
 
 
 def bury(

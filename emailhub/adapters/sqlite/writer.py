@@ -13,11 +13,12 @@ import aiosqlite
 import msgspec
 
 from emailhub import logs
-from emailhub.adapters.sqlite import faults
+from emailhub.adapters.sqlite import faults, many
 from emailhub.adapters.sqlite.thread import in_thread
 from emailhub.core.errors import OutboxError
 from emailhub.core.records import Event, Scalar
 
+I = TypeVar("I")  # noqa: E741 - an item
 T = TypeVar("T")
 
 GROUP_WEIGHT = 4 * 1024 * 1024
@@ -65,15 +66,28 @@ class Transaction:
         self.minutes[int(at // 60) * 60, column] += number
 
 
-class _Write:
-    __slots__ = ("done", "outcome", "transaction", "weight", "work")
+Batch = Callable[[Transaction, Sequence[I]], Sequence[T | Exception]]
+"""Does the same for many items, and tells what came of each or why it was not done."""
 
-    def __init__(self, work: Callable[[Transaction], Any], weight: int, done: asyncio.Future[Any]) -> None:
+
+class _Write:
+    __slots__ = ("done", "item", "outcome", "together", "weight", "work")
+
+    def __init__(
+        self,
+        work: Callable[..., Any],
+        weight: int,
+        done: asyncio.Future[Any],
+        *,
+        item: Any = None,
+        together: bool = False,
+    ) -> None:
         self.work = work
         self.weight = weight
         self.done = done
+        self.item = item
+        self.together = together
         self.outcome: Any = None
-        self.transaction: Transaction | None = None
 
 
 class Writer:
@@ -97,14 +111,23 @@ class Writer:
 
     async def submit(self, work: Callable[[Transaction], T], weight: int) -> T:
         """See `Database.write`."""
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._take(_Write(work, weight, done))
+        return await done
+
+    async def submit_one(self, work: Batch[I, T], item: I, weight: int) -> T:
+        """See `Database.write_one`."""
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._take(_Write(work, weight, done, item=item, together=True))
+        return await done
+
+    def _take(self, write: _Write) -> None:
         if self._closing:
             raise OutboxError("the outbox is closed")
         if self.broken.done():
             raise self.broken.result()
-        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Write(work, weight, done))
+        self._waiting.append(write)
         self._wake.set()
-        return await done
 
     async def finish(self) -> None:
         """Commit what was handed over; nothing is taken any more."""
@@ -189,23 +212,30 @@ class _OneFailed(Exception):
 def _run_group(connection: sqlite3.Connection, group: list[_Write], prove: bool) -> list[Event]:
     """Run and commit the group, returning its events. `prove`: write something even when the group does not."""
     with suppress(_OneFailed):
-        return _in_transaction(connection, group, _run_plainly, prove)
+        return _in_transaction(connection, _together(group), _run_plainly, prove)
     # Savepoints keep a copy of every page that changes inside them, which costs more than the writes themselves: they
     # are made only for the rare group in which something is refused.
-    return _in_transaction(connection, group, _run_apart, prove)
+    return _in_transaction(connection, [[write] for write in group], _run_apart, prove)
+
+
+def _together(group: list[_Write]) -> list[list[_Write]]:
+    """The writes in order, those of the same batch as one. None can need another: their callers wait for the commit."""
+    units: dict[Any, list[_Write]] = {}
+    for write in group:
+        units.setdefault(write.work if write.together else id(write), []).append(write)
+    return list(units.values())
 
 
 def _in_transaction(
     connection: sqlite3.Connection,
-    group: list[_Write],
-    run: Callable[[sqlite3.Connection, _Write], None],
+    units: list[list[_Write]],
+    run: Callable[[sqlite3.Connection, list[_Write]], Transaction | None],
     prove: bool,
 ) -> list[Event]:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        for write in group:
-            run(connection, write)
-        events = _store_told(connection, group)
+        done = [tx for unit in units if (tx := run(connection, unit)) is not None]
+        events = _store_told(connection, done)
         if prove:
             # A commit that changes nothing succeeds on a full disk too, and would tell that all is well.
             connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('proven', '')")
@@ -217,44 +247,53 @@ def _in_transaction(
     return events
 
 
-def _run_plainly(connection: sqlite3.Connection, write: _Write) -> None:
-    write.transaction = Transaction(connection)
+def _run(connection: sqlite3.Connection, unit: list[_Write]) -> Transaction:
+    tx, first = Transaction(connection), unit[0]
+    if first.together:
+        for write, outcome in zip(unit, first.work(tx, [write.item for write in unit]), strict=True):
+            write.outcome = outcome
+    else:
+        first.outcome = first.work(tx)
+    return tx
+
+
+def _run_plainly(connection: sqlite3.Connection, unit: list[_Write]) -> Transaction:
     try:
-        write.outcome = write.work(write.transaction)
+        return _run(connection, unit)
     except Exception as error:
         if faults.hurts_everyone(error):
             raise
         raise _OneFailed from error
 
 
-def _run_apart(connection: sqlite3.Connection, write: _Write) -> None:
+def _run_apart(connection: sqlite3.Connection, unit: list[_Write]) -> Transaction | None:
     connection.execute("SAVEPOINT one")
-    write.transaction = Transaction(connection)
+    tx: Transaction | None = None
     try:
-        write.outcome = write.work(write.transaction)
+        tx = _run(connection, unit)
     except Exception as error:
         if faults.hurts_everyone(error):
             raise
         connection.execute("ROLLBACK TO one")
-        write.outcome = error
-        write.transaction = None
+        unit[0].outcome = error
     connection.execute("RELEASE one")
+    return tx
 
 
-def _store_told(connection: sqlite3.Connection, group: list[_Write]) -> list[Event]:
+def _store_told(connection: sqlite3.Connection, done: Sequence[Transaction]) -> list[Event]:
     """Store the events and the minutes' counts of the whole group at once."""
-    done = [write.transaction for write in group if write.transaction is not None]
     _store_minutes(connection, sum((one.minutes for one in done), Counter()))
     told = [told for one in done for told in one.told]
     if not told:
         return []
     row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'event'").fetchone()
     first = (row[0] if row else 0) + 1
-    # The message may have been erased by a later write of the group: its event then belongs to none.
-    connection.executemany(
-        "INSERT INTO event (id, at, kind, seq, relay, data) "
-        "VALUES (?, ?, ?, (SELECT seq FROM message WHERE seq = ?), ?, ?)",
-        ((id, one.at, one.kind, one.seq, one.relay, _encode(one.data).decode()) for id, one in enumerate(told, first)),
+    many.insert(
+        connection,
+        "INSERT INTO event (id, at, kind, seq, relay, data)",
+        [(id, one.at, one.kind, one.seq, one.relay, _encode(one.data).decode()) for id, one in enumerate(told, first)],
+        # The message may have been erased by a later write of the group: its event then belongs to none.
+        row="(?, ?, ?, (SELECT seq FROM message WHERE seq = ?), ?, ?)",
     )
     return [Event(id, one.at, one.kind, one.message, one.relay, one.data) for id, one in enumerate(told, first)]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from emailhub.adapters.sqlite.writer import Transaction
-from emailhub.core.errors import OutboxError, OutboxFull
+from emailhub.core.errors import IdempotencyConflict, OutboxError, OutboxFull
 from emailhub.core.records import Event, Receipt
 from tests.support.factories import NOW, failing, opened, parcel
 
@@ -208,3 +208,31 @@ def test_the_log_is_synced_before_the_caller_is_answered(tmp_path: Path) -> None
     steps = re.findall(r"(pwrite64|fdatasync|fsync)\(\d+<[^>]*-wal|(answered)", trace.read_text())
     story = "".join("a" if answered else "w" if call == "pwrite64" else "s" for call, answered in steps)
     assert len(re.findall(r"w+s+(?=a)", story)) == 5, story
+
+
+async def test_a_group_of_any_size_is_stored_claimed_and_recorded_whole(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        many = [parcel(f"M{number:03}", to=(f"a{number}@x.test", f"b{number}@x.test")) for number in range(149)]
+        assert await store.outbox.add(many) == [Receipt(one.id) for one in many]
+        jobs = await store.outbox.claim("default", limit=149, now=NOW)
+        assert [(job.id, [r.address for r in job.recipients]) for job in jobs] == [(one.id, [*one.to]) for one in many]
+        assert await store.rows("SELECT count(*), count(DISTINCT seq), max(number) FROM attempt") == [(149, 149, 1)]
+        assert await store.rows("SELECT messages FROM tally WHERE state = 'sending'") == [(149,)]
+
+
+async def test_one_bad_write_of_a_group_leaves_the_others_stored(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        given = [
+            parcel("A", key="k", fingerprint=b"one"),
+            parcel("B", key="k", fingerprint=b"one"),
+            parcel("C", key="k", fingerprint=b"two"),
+            parcel("A"),
+            parcel("D"),
+        ]
+        first, same, other, twice, last = await store.outbox.add(given)
+        assert (first, same, last) == (Receipt("A"), Receipt("A", replayed=True), Receipt("D"))
+        assert isinstance(other, IdempotencyConflict)
+        assert isinstance(twice, sqlite3.IntegrityError)
+        assert await store.rows("SELECT id FROM message ORDER BY id") == [("A",), ("D",)]
+        assert await store.rows("SELECT id FROM idempotency_key") == [("A",)]
+        assert [event.message for event in store.events] == ["A", "D"]

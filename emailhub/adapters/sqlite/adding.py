@@ -1,0 +1,169 @@
+"""Accepting: what every message of a group commit needs, stored by a handful of statements."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from emailhub.adapters.sqlite import many
+from emailhub.adapters.sqlite.writer import Transaction
+from emailhub.core.delivery import Reason, State
+from emailhub.core.errors import IdempotencyConflict
+from emailhub.core.records import Parcel, Receipt, Scalar
+
+_encode = msgspec.json.Encoder().encode
+
+
+def add(tx: Transaction, parcels: Sequence[Parcel]) -> list[Receipt | Exception]:
+    """Store each parcel whose key is new; the receipts, or IdempotencyConflict, in order."""
+    answers = _by_key(tx, parcels)
+    fresh = [parcel for parcel, answer in zip(parcels, answers, strict=True) if answer is None]
+    if fresh:
+        _store(tx, fresh)
+    return [answer or Receipt(parcel.id) for parcel, answer in zip(parcels, answers, strict=True)]
+
+
+def weight(parcel: Parcel) -> int:
+    """Bytes of bodies the parcel stores."""
+    return len(parcel.content) * (1 if parcel.companion is None else 2)
+
+
+def _by_key(tx: Transaction, parcels: Sequence[Parcel]) -> list[Receipt | Exception | None]:
+    """What is known under the parcels' keys already; None: the key, if any, is this parcel's now."""
+    wanted = [parcel.key for parcel in parcels if parcel.key is not None]
+    select = "SELECT key, fingerprint, id, created_at FROM idempotency_key WHERE key"
+    held = {key: (fingerprint, id, at) for key, fingerprint, id, at in many.among(tx, select, wanted)}
+    taken: dict[str, Parcel] = {}
+    answers: list[Receipt | Exception | None] = []
+    for parcel in parcels:
+        known = _known(parcel, held)
+        answers.append(known)
+        if parcel.key is not None and known is None:
+            held[parcel.key] = (parcel.fingerprint, parcel.id, parcel.accepted_at)
+            taken[parcel.key] = parcel
+    rows = [(key, one.fingerprint, one.key_explicit, one.id, one.accepted_at) for key, one in taken.items()]
+    many.insert(tx, _KEEP_KEY, rows, then=_TAKE_KEY)
+    return answers
+
+
+_KEEP_KEY = "INSERT INTO idempotency_key (key, fingerprint, explicit, id, created_at)"
+_TAKE_KEY = (
+    "ON CONFLICT (key) DO UPDATE SET fingerprint = excluded.fingerprint, explicit = excluded.explicit, "
+    "id = excluded.id, created_at = excluded.created_at"
+)
+
+
+def _known(parcel: Parcel, held: dict[str, tuple[bytes, str, float]]) -> Receipt | Exception | None:
+    if parcel.key is None or parcel.key not in held:
+        return None
+    fingerprint, id, created_at = held[parcel.key]
+    if not parcel.key_matches or created_at < parcel.key_since:
+        return None
+    return Receipt(id, replayed=True) if fingerprint == parcel.fingerprint else IdempotencyConflict(parcel.key, id)
+
+
+def _store(tx: Transaction, parcels: Sequence[Parcel]) -> None:
+    first = many.next_id(tx, "message", "seq")
+    numbered = list(enumerate(_with_companions(parcels), first))
+    many.insert(tx, _MESSAGE, [_message(seq, parcel) for seq, parcel in numbered])
+    many.insert(tx, _BODY, [_body(seq, parcel) for seq, parcel in numbered])
+    many.insert(tx, _RECIPIENT, [row for seq, parcel in numbered for row in _recipients(seq, parcel)])
+    others = _others(parcels)
+    for seq, parcel in numbered:
+        tx.count(parcel.accepted_at, "accepted")
+        tx.tell("accepted", parcel.accepted_at, _facts(parcel, others.get(parcel.id)), seq=seq, message=parcel.id)
+
+
+def _with_companions(parcels: Sequence[Parcel]) -> Iterator[Parcel]:
+    """Each after its companion, so that the newest message of its request id is the one that goes out."""
+    for parcel in parcels:
+        if parcel.companion is not None:
+            yield parcel.companion
+        yield parcel
+
+
+def _others(parcels: Sequence[Parcel]) -> dict[str, str]:
+    """The id of each message's companion by its own, both ways."""
+    pairs = [(one.id, one.companion.id) for one in parcels if one.companion is not None]
+    return {**dict(pairs), **{companion: id for id, companion in pairs}}
+
+
+_MESSAGE = """INSERT INTO message (seq, id, message_id, relay, state, reason, due_at, priority, on_unknown, accepted_at,
+    scheduled_at, expires_at, changed_at, waiting_since, face, origin, correlation_id, request_id, sender, from_header,
+    to_header, recipients, subject, size, smtputf8, diverted)"""
+_BODY = "INSERT INTO body (seq, content, queue_body, snippet, tags, metadata)"
+_RECIPIENT = "INSERT INTO recipient (seq, address, kind, state, reason, due_at, changed_at)"
+_NOTHING = "[]"
+
+
+def _message(seq: int, parcel: Parcel) -> tuple[Any, ...]:
+    return (
+        seq,
+        parcel.id,
+        parcel.message_id,
+        parcel.relay,
+        _first_state(parcel).value,
+        Reason.ACCEPTED.value,
+        parcel.due_at,
+        int(parcel.priority),
+        parcel.on_unknown.value,
+        parcel.accepted_at,
+        parcel.scheduled_at,
+        parcel.expires_at,
+        parcel.accepted_at,
+        parcel.accepted_at if parcel.scheduled_at is None else None,
+        parcel.origin.face,
+        parcel.origin.detail,
+        parcel.origin.correlation_id,
+        parcel.request_id,
+        parcel.sender,
+        parcel.from_header,
+        parcel.to_header,
+        _count(parcel),
+        parcel.subject,
+        len(parcel.content),
+        int(parcel.smtputf8),
+        _encode(parcel.diverted).decode() if parcel.diverted else "",
+    )
+
+
+def _body(seq: int, parcel: Parcel) -> tuple[Any, ...]:
+    tags, metadata = (_pairs(pairs) for pairs in (parcel.tags, parcel.metadata))
+    return (seq, parcel.content, parcel.queue_body, parcel.snippet, tags, metadata)
+
+
+def _pairs(pairs: Iterable[tuple[str, str]]) -> str:
+    return _encode(pairs).decode() if pairs else _NOTHING
+
+
+def _recipients(seq: int, parcel: Parcel) -> Iterator[tuple[Any, ...]]:
+    state = _first_state(parcel).value
+    for kind, addresses in (("to", parcel.to), ("cc", parcel.cc), ("bcc", parcel.bcc)):
+        for address in addresses:
+            yield (seq, address, kind, state, Reason.ACCEPTED.value, parcel.due_at, parcel.accepted_at)
+
+
+def _facts(parcel: Parcel, companion: str | None) -> dict[str, Scalar]:
+    facts: dict[str, Scalar] = {
+        "state": _first_state(parcel).value,
+        "face": parcel.origin.face,
+        "detail": parcel.origin.detail,
+        "recipients": _count(parcel),
+    }
+    if companion is not None:
+        facts["companion"] = companion
+    if parcel.note:
+        facts["text"] = parcel.note
+    if parcel.diverted:
+        facts["diverted"] = len(parcel.diverted)
+    return facts
+
+
+def _first_state(parcel: Parcel) -> State:
+    return State.SCHEDULED if parcel.scheduled_at is not None else State.QUEUED
+
+
+def _count(parcel: Parcel) -> int:
+    return len(parcel.to) + len(parcel.cc) + len(parcel.bcc)

@@ -1,0 +1,87 @@
+"""Many rows by one statement.
+
+Running a statement lets go of the interpreter's lock, and getting it back from a busy event loop takes longer than the
+statement: what a whole group of writes needs is done by few of them.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from itertools import chain
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
+Row = Sequence[Any]
+MOST = 64
+"""Rows of one statement; SQLite takes 32,766 parameters."""
+
+
+class Executor(Protocol):
+    """A connection, or a transaction on it."""
+
+    @property
+    def execute(self) -> Callable[..., sqlite3.Cursor]: ...
+
+
+def insert(tx: Executor, into: str, rows: Sequence[Row], *, row: str = "", then: str = "") -> None:
+    """Insert `rows` by `into`, such as `INSERT INTO body (seq, content)`.
+
+    `row` says where the values of one go when they are not all there is to it; `then` is what follows the values.
+    """
+    if rows:
+        values = row or f"({', '.join('?' * len(rows[0]))})"
+        for some in _portions(rows):
+            tx.execute(_statement(f"{into} VALUES", values, len(some), then), _flat(some))
+
+
+def update(tx: Executor, change: str, rows: Sequence[Row], where: str) -> list[tuple[Any, ...]]:
+    """Run `change FROM (rows) AS v WHERE where`, in which the values of a row are `v.column1`, `v.column2` …
+
+    Returns what a RETURNING in `where` gives.
+    """
+    found: list[tuple[Any, ...]] = []
+    if rows:
+        values = f"({', '.join('?' * len(rows[0]))})"
+        for some in _portions(rows):
+            sql = _statement(f"{change} FROM (VALUES", values, len(some), f") AS v WHERE {where}")
+            found += tx.execute(sql, _flat(some)).fetchall()
+    return found
+
+
+def among(
+    tx: Executor, before: str, values: Sequence[Any], after: str = "", *, given: Row = ()
+) -> list[tuple[Any, ...]]:
+    """The rows of `before IN (values) after`; the parameters `given` belong to `before`.
+
+    Run in several portions, so neither an order nor a group may reach over all of them.
+    """
+    found: list[tuple[Any, ...]] = []
+    for some in _portions(values):
+        found += tx.execute(_statement(f"{before} IN (", "?", len(some), f") {after}"), (*given, *some)).fetchall()
+    return found
+
+
+def next_id(tx: Executor, table: str, column: str) -> int:
+    """The number the next row of `table` gets: what SQLite itself would choose."""
+    row = tx.execute(f"SELECT max({column}) FROM {table}").fetchone()  # noqa: S608 - our own names
+    return (row[0] or 0) + 1
+
+
+def _portions(rows: Sequence[T]) -> Iterable[Sequence[T]]:
+    """`rows` in runs of 64, 32, 16 …, so that few different statements are ever prepared."""
+    at = 0
+    while at < len(rows):
+        size = min(1 << (len(rows) - at).bit_length() - 1, MOST)
+        yield rows[at : at + size]
+        at += size
+
+
+def _flat(rows: Sequence[Row]) -> list[Any]:
+    return list(chain.from_iterable(rows))
+
+
+@lru_cache(maxsize=256)
+def _statement(before: str, values: str, count: int, after: str) -> str:
+    return f"{before} {', '.join([values] * count)} {after}"
