@@ -12,7 +12,9 @@ from pathlib import Path
 
 from bench.processes import ROOT
 
-PYTHON_PACKAGES = ("celery==5.7.0", "kombu==5.7.0", "amqp==5.4.2", "dramatiq==2.2.1", "pika==1.4.4")
+PYTHON_PACKAGES = (
+    "celery==5.7.0", "kombu==5.7.0", "amqp==5.4.2", "dramatiq==2.2.1", "pika==1.4.4", "py-spy==0.4.2",
+)  # fmt: skip
 NODE_PACKAGES = ("bullmq@6.7.0", "ioredis@6.0.0", "nodemailer@10.6.0")
 _VENV = ROOT / ".cache" / "bench" / "peers"
 _NODE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "emailhub-bench" / "node"
@@ -44,6 +46,11 @@ def python() -> Path:
         _run([str(_VENV / "bin" / "python"), "-m", "pip", "install", "-q", *PYTHON_PACKAGES])
         stamp.write_text(wanted)
     return _VENV / "bin" / "python"
+
+
+def py_spy() -> Path:
+    """The profiler, from the same environment. Raises Missing."""
+    return python().with_name("py-spy")
 
 
 @functools.cache
