@@ -306,6 +306,16 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
     confirmed_at: float | None = None
 
 
+class SuspensionRecord(Struct, frozen=True):
+    """A from-domain a relay does not let send, so that it survives a restart. `tries` counts the probes that failed."""
+
+    domain: str
+    since: float
+    reply: str
+    next_try: float
+    tries: int = 0
+
+
 class BreakerRecord(Struct, frozen=True, kw_only=True):
     """A breaker as stored, so that it survives a restart. See `breaker.Snapshot` for the meaning of the fields."""
 

@@ -209,7 +209,7 @@ class Courier:
         ids = [self._offers.popleft() for _ in range(min(room, len(self._offers)))]
         # Set before the claim: a `wake` that arrives while it runs must not be overwritten by its answer.
         self._next_due = None
-        jobs = await self._outbox.claim(self._relay.name, limit=room, now=self._now(), ids=ids)
+        jobs = (await self._outbox.claim(self._relay.name, limit=room, now=self._now(), ids=ids)).jobs
         self._begin(jobs, permit)
         if len(jobs) >= room:
             self._due_by(self._now())
@@ -226,7 +226,7 @@ class Courier:
 
     async def _probe(self, permit: Permit) -> bool:
         try:
-            jobs = await self._outbox.claim(self._relay.name, limit=1, now=self._now(), probe=True)
+            jobs = (await self._outbox.claim(self._relay.name, limit=1, now=self._now(), probe=True)).jobs
         except BaseException:
             self._fuse.release(permit)
             raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
+from emailhub.core.claiming import ANY, Claimed, Terms
 from emailhub.core.delivery import Reason, State
 from emailhub.core.records import (
     AttemptRecord,
@@ -132,11 +133,18 @@ class Outbox(Protocol):
         ...
 
     async def claim(
-        self, relay: str, *, limit: int, now: float, ids: Sequence[str] = (), probe: bool = False
-    ) -> list[Job]:
+        self,
+        relay: str,
+        *,
+        limit: int,
+        now: float,
+        ids: Sequence[str] = (),
+        probe: bool = False,
+        terms: Terms = ANY,
+    ) -> Claimed:
         """Open an attempt for up to `limit` due messages by priority then time; `ids` (fresh ones only) go first.
 
-        `probe`: exactly one, the due one that met the least relay trouble.
+        `probe`: the due one first that met the least relay trouble.
         """
         ...
 

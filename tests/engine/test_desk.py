@@ -44,7 +44,7 @@ class Office:
 async def done(store: Store, id: str, relay: str, outcome: Outcome) -> None:
     """A message that came to `outcome` over `relay`."""
     await store.outbox.add([parcel(id, relay=relay)])
-    (job,) = await store.outbox.claim(relay, limit=1, now=NOW)
+    (job,) = (await store.outbox.claim(relay, limit=1, now=NOW)).jobs
     await store.finish(job, outcome)
 
 

@@ -93,7 +93,7 @@ async def test_recipients_that_are_allowed_get_it_and_the_rest_is_kept_as_a_link
         assert await store.history.content(id) == await store.history.content(kept.summary.id)
         assert kept.message_id == real.message_id
         assert [job.id for job in await store.claim()] == [id]
-        (job,) = await store.outbox.claim("capture", limit=5, now=NOW)
+        (job,) = (await store.outbox.claim("capture", limit=5, now=NOW)).jobs
         await store.finish(job, CAPTURED)
         assert await store.history.states_of_request("r-1") == (State.SENDING,)
         assert door.room.waiting == 2

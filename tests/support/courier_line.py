@@ -10,6 +10,7 @@ from typing import Any
 
 from emailhub.adapters.sqlite import Database, SqliteOutbox
 from emailhub.core.breaker import Rules, Snapshot
+from emailhub.core.claiming import ANY, Claimed, Terms
 from emailhub.core.delivery import Policy, Reason, State
 from emailhub.core.errors import OutboxFull
 from emailhub.core.records import Detail, Job, Result
@@ -36,10 +37,17 @@ class WatchedOutbox(SqliteOutbox):
             raise OutboxFull("the disk is full")
 
     async def claim(
-        self, relay: str, *, limit: int, now: float, ids: Sequence[str] = (), probe: bool = False
-    ) -> list[Job]:
+        self,
+        relay: str,
+        *,
+        limit: int,
+        now: float,
+        ids: Sequence[str] = (),
+        probe: bool = False,
+        terms: Terms = ANY,
+    ) -> Claimed:
         self._called("claim")
-        return await super().claim(relay, limit=limit, now=now, ids=ids, probe=probe)
+        return await super().claim(relay, limit=limit, now=now, ids=ids, probe=probe, terms=terms)
 
     async def next_due(self, relay: str) -> float | None:
         self._called("next_due")

@@ -86,7 +86,7 @@ class Store(NamedTuple):
         self, now: float = NOW, *, limit: int = 100, ids: Sequence[str] = (), probe: bool = False
     ) -> list[Job]:
         """Claim from the relay `default`."""
-        return await self.outbox.claim("default", limit=limit, now=now, ids=ids, probe=probe)
+        return (await self.outbox.claim("default", limit=limit, now=now, ids=ids, probe=probe)).jobs
 
     async def finish(self, job: Job, outcome: Outcome, now: float = NOW, text: str = "said so") -> bool:
         """Record `outcome` for every recipient of `job`."""

@@ -12,6 +12,7 @@ from emailhub.adapters.sqlite.writer import Transaction
 from emailhub.core.delivery import Reason, State
 from emailhub.core.errors import IdempotencyConflict
 from emailhub.core.records import Parcel, Receipt, Scalar
+from emailhub.core.routing import domain_of
 
 _encode = msgspec.json.Encoder().encode
 
@@ -92,7 +93,7 @@ def _others(parcels: Sequence[Parcel]) -> dict[str, str]:
 
 _MESSAGE = """INSERT INTO message (seq, id, message_id, relay, state, reason, due_at, priority, on_unknown, accepted_at,
     scheduled_at, expires_at, changed_at, waiting_since, face, origin, correlation_id, request_id, sender, from_header,
-    to_header, recipients, subject, size, smtputf8, diverted)"""
+    to_header, recipients, subject, size, smtputf8, diverted, domain)"""
 _BODY = "INSERT INTO body (seq, content, queue_body, snippet, tags, metadata)"
 _RECIPIENT = "INSERT INTO recipient (seq, address, kind, state, reason, due_at, changed_at)"
 _NOTHING = "[]"
@@ -126,6 +127,7 @@ def _message(seq: int, parcel: Parcel) -> tuple[Any, ...]:
         len(parcel.content),
         int(parcel.smtputf8),
         _encode(parcel.diverted).decode() if parcel.diverted else "",
+        domain_of(parcel.sender),
     )
 
 

@@ -245,7 +245,7 @@ def _content(connection: sqlite3.Connection, id: str) -> bytes | None:
 
 def _attempts(connection: sqlite3.Connection, id: str) -> tuple[AttemptRecord, ...]:
     found = connection.execute(
-        "SELECT id, number, relay, started_at, body_at, finished_at, counted, results, transcript, session "
+        "SELECT id, number, relay, started_at, body_at, finished_at, counted, results, transcript, session, why "
         "FROM attempt WHERE seq = ? ORDER BY number",
         (_seq(connection, id),),
     )
@@ -262,6 +262,7 @@ def _attempts(connection: sqlite3.Connection, id: str) -> tuple[AttemptRecord, .
             results=msgspec.json.decode(row[7], type=tuple[AttemptResult, ...]),
             transcript=msgspec.json.decode(row[8], type=tuple[Line, ...]),
             session=msgspec.json.decode(row[9], type=Session),
+            why=row[10],
         )
         for row in found
     )

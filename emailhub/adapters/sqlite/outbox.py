@@ -9,6 +9,7 @@ from functools import partial
 
 from emailhub.adapters.sqlite import adding, claims, recording
 from emailhub.adapters.sqlite.database import Database
+from emailhub.core.claiming import ANY, Claimed, Terms
 from emailhub.core.delivery import Outcome, Reason, State, Verb
 from emailhub.core.records import Job, Parcel, Receipt, Result
 from emailhub.core.verdict import Report, Stage
@@ -35,11 +36,22 @@ class SqliteOutbox:
             return error
 
     async def claim(
-        self, relay: str, *, limit: int, now: float, ids: Sequence[str] = (), probe: bool = False
-    ) -> list[Job]:
-        """Open an attempt for up to `limit` messages that are due; `ids` (untouched ones only) go before the rest."""
+        self,
+        relay: str,
+        *,
+        limit: int,
+        now: float,
+        ids: Sequence[str] = (),
+        probe: bool = False,
+        terms: Terms = ANY,
+    ) -> Claimed:
+        """Open an attempt for up to `limit` messages that are due; `ids` (untouched ones only) go before the rest.
+
+        `probe`: of those due first the one that met the least relay trouble. What `terms` do not allow stays, is put
+        off or moved, in the same commit.
+        """
         return await self._database.write(
-            partial(claims.claim, relay=relay, limit=limit, now=now, ids=ids, probe=probe)
+            partial(claims.claim, relay=relay, limit=limit, now=now, ids=ids, probe=probe, terms=terms)
         )
 
     async def mark_body(self, job: Job, now: float) -> None:

@@ -12,9 +12,11 @@ from emailhub.adapters.sqlite import many, rows
 from emailhub.adapters.sqlite.writer import Transaction
 from emailhub.core.delivery import Wish
 from emailhub.core.records import AttemptResult, Job, Result, Scalar
-from emailhub.core.verdict import Report
+from emailhub.core.verdict import Kind, Report
 
 _encode = msgspec.json.Encoder().encode
+_TAKEN = (Kind.ACCEPTED.value, Kind.UNKNOWN.value)
+"""What a relay counts against its limits, as far as can be known."""
 
 
 class Ended(NamedTuple):
@@ -61,17 +63,18 @@ def record(tx: Transaction, group: Sequence[Ended]) -> list[tuple[Result, ...]]:
             continue
         known = one.known
         made, at = changes[at : at + len(known)], at + len(known)
-        closed.append(_closed(one.ended, known, made))
+        closed.append(_closed(tx, one.ended, known, made))
         settled.append(_settlement(one, made))
         pairs = zip(known, made, strict=True)
         answers.append(tuple(replace(result, outcome=change.outcome) for result, change in pairs))
-    many.update(tx, _CLOSE, closed, "attempt.id = v.column6")
+    many.update(tx, _CLOSE, closed, "attempt.id = v.column7")
     rows.settle_all(tx, settled)
     return answers
 
 
 _CLOSE = """UPDATE attempt SET finished_at = v.column1, counted = v.column2, results = v.column3,
-    transcript = v.column4, session = v.column5"""
+    transcript = v.column4, session = v.column5, recipients = v.column6"""
+_PIN = "UPDATE message SET pinned = 1, relay = ? WHERE seq = ?"
 _SENDING = """SELECT a.id, r.id, r.address, r.wish, m.recipients FROM attempt a
     JOIN message m ON m.seq = a.seq LEFT JOIN recipient r ON r.seq = a.seq AND r.state = 'sending'
     WHERE a.finished_at IS NULL AND a.id"""
@@ -92,7 +95,15 @@ def _still_open(tx: Transaction, group: Sequence[Ended]) -> list[_Open | None]:
     return opened
 
 
-def _closed(ended: Ended, results: Sequence[Result], changes: Sequence[rows.Change]) -> tuple[Any, ...]:
+def _closed(
+    tx: Transaction, ended: Ended, results: Sequence[Result], changes: Sequence[rows.Change]
+) -> tuple[Any, ...]:
+    taken = sum(result.kind in _TAKEN for result in results)
+    if taken:
+        tx.use(ended.now, ended.job.relay, taken)
+    if any(result.kind == Kind.UNKNOWN for result in results):
+        # Any other relay would send what this one may have delivered.
+        tx.execute(_PIN, (ended.job.relay, ended.job.seq))
     kept = [_kept(result, change) for result, change in zip(results, changes, strict=True)]
     return (
         ended.now,
@@ -100,6 +111,7 @@ def _closed(ended: Ended, results: Sequence[Result], changes: Sequence[rows.Chan
         _encode(kept).decode(),
         _encode(ended.report.transcript).decode(),
         _encode(ended.report.session).decode(),
+        taken,
         ended.job.attempt_id,
     )
 

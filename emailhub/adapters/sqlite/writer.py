@@ -41,12 +41,13 @@ class _Told(NamedTuple):
 class Transaction:
     """What a write works with: the connection's `execute`, and what goes to the disk at the end of its group."""
 
-    __slots__ = ("execute", "minutes", "told")
+    __slots__ = ("execute", "minutes", "told", "usage")
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.execute = connection.execute
         self.told: list[_Told] = []
         self.minutes: Counter[tuple[int, str]] = Counter()
+        self.usage: Counter[tuple[int, str]] = Counter()
 
     def tell(
         self,
@@ -64,6 +65,10 @@ class Transaction:
     def count(self, at: float, column: str, number: int = 1) -> None:
         """Count `number` in `column` of the minute `at` is in."""
         self.minutes[int(at // 60) * 60, column] += number
+
+    def use(self, at: float, relay: str, recipients: int) -> None:
+        """Count `recipients` that `relay` took in the minute `at` is in."""
+        self.usage[int(at // 60) * 60, relay] += recipients
 
 
 Batch = Callable[[Transaction, Sequence[I]], Sequence[T | Exception]]
@@ -283,6 +288,7 @@ def _run_apart(connection: sqlite3.Connection, unit: list[_Write]) -> Transactio
 def _store_told(connection: sqlite3.Connection, done: Sequence[Transaction]) -> list[Event]:
     """Store the events and the minutes' counts of the whole group at once."""
     _store_minutes(connection, sum((one.minutes for one in done), Counter()))
+    _store_usage(connection, sum((one.usage for one in done), Counter()))
     told = [told for one in done for told in one.told]
     if not told:
         return []
@@ -304,4 +310,13 @@ def _store_minutes(connection: sqlite3.Connection, minutes: Mapping[tuple[int, s
             f"INSERT INTO minute (at, {column}) VALUES (?, ?) "  # noqa: S608 - our own column names
             f"ON CONFLICT (at) DO UPDATE SET {column} = {column} + excluded.{column}",
             (at, number),
+        )
+
+
+def _store_usage(connection: sqlite3.Connection, usage: Mapping[tuple[int, str], int]) -> None:
+    for (at, relay), recipients in usage.items():
+        connection.execute(
+            "INSERT INTO usage (relay, at, recipients) VALUES (?, ?, ?) "
+            "ON CONFLICT (relay, at) DO UPDATE SET recipients = recipients + excluded.recipients",
+            (relay, at, recipients),
         )

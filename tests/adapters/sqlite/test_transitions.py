@@ -326,7 +326,7 @@ async def test_open_jobs_after_a_crash_say_whose_body_may_be_out(tmp_path: Path)
 async def test_a_copy_has_the_same_bytes_and_recipients_over_another_relay(tmp_path: Path) -> None:
     async with opened(tmp_path / "hub.db") as store:
         await store.outbox.add([parcel("A", relay="capture", cc=("cy@x.test",), tags=(("k", "v"),), request_id="r")])
-        (job,) = await store.outbox.claim("capture", limit=1, now=NOW)
+        (job,) = (await store.outbox.claim("capture", limit=1, now=NOW)).jobs
         await store.finish(job, SENT)
         await store.verbs.copy("A", new_id="B", relay="default", now=NOW + 9, expires_at=NOW + DAY, actor="op")
         found = await store.history.find("B")

@@ -214,7 +214,7 @@ async def test_a_group_of_any_size_is_stored_claimed_and_recorded_whole(tmp_path
     async with opened(tmp_path / "hub.db") as store:
         many = [parcel(f"M{number:03}", to=(f"a{number}@x.test", f"b{number}@x.test")) for number in range(149)]
         assert await store.outbox.add(many) == [Receipt(one.id) for one in many]
-        jobs = await store.outbox.claim("default", limit=149, now=NOW)
+        jobs = (await store.outbox.claim("default", limit=149, now=NOW)).jobs
         assert [(job.id, [r.address for r in job.recipients]) for job in jobs] == [(one.id, [*one.to]) for one in many]
         assert await store.rows("SELECT count(*), count(DISTINCT seq), max(number) FROM attempt") == [(149, 149, 1)]
         assert await store.rows("SELECT messages FROM tally WHERE state = 'sending'") == [(149,)]

@@ -1,0 +1,130 @@
+"""Taking turns at a recipients' domain: so many at a time, so many a second; who comes later is told when.
+
+A `Gate` knows what is under way to one domain; a `Turn` is what one claim may use of it, as plain numbers that can be
+handed to another thread; `Wait`s tell the gate whom that claim put off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from emailhub.core.limits import Limiter, Rate
+from emailhub.core.routing import domain_of, matches
+
+FIRST_GUESS = 1.0
+"""Seconds an attempt is thought to take until one has been seen."""
+_LEARN = 0.2
+
+
+class Spare(Struct, frozen=True, kw_only=True):
+    """What recipients of one `domain` (or `*.domain`) are spared: more than so many at a time, or a faster rate."""
+
+    domain: str
+    connections: int | None = None
+    rates: tuple[Rate, ...] = ()
+
+
+class Wait(NamedTuple):
+    """`recipient` (a row's id) was put off by the gate `domain` until `until`."""
+
+    domain: str
+    recipient: int
+    until: float
+
+
+class Turn:
+    """What one claim may use of a gate: `free` recipients now; the others queue up from `slot` on, `step` apart.
+
+    Whoever was put off before has its turn before newcomers: `line` holds their rows' ids.
+    """
+
+    __slots__ = ("domain", "free", "line", "slot", "step", "text")
+
+    def __init__(self, domain: str, free: int, slot: float, step: float, line: frozenset[int], text: str) -> None:
+        self.domain = domain
+        self.free = free
+        self.slot = slot
+        self.step = step
+        self.line = line
+        self.text = text
+
+    def copy(self) -> Turn:
+        """A turn of its own: a claim that is run again starts anew."""
+        return Turn(self.domain, self.free, self.slot, self.step, self.line, self.text)
+
+    def admits(self, recipient: int, now: float) -> bool:
+        """Whether the row may go now; uses up one of `free` when it does."""
+        if self.free <= 0 or (recipient not in self.line and self.slot > now and self.line):
+            return False
+        self.free -= 1
+        return True
+
+    def wait(self, recipient: int, now: float) -> Wait:
+        """The row's place in the line."""
+        # Whose turn has come and cannot be now is next, not last: others would overtake it for ever.
+        if recipient in self.line:
+            return Wait(self.domain, recipient, now + self.step)
+        until = max(self.slot, now + self.step)
+        self.slot = until + self.step
+        return Wait(self.domain, recipient, until)
+
+
+class Gate:
+    """One recipients' domain. Every method takes `now` (unix seconds) and none reads a clock."""
+
+    def __init__(self, spare: Spare, now: float) -> None:
+        self.spare = spare
+        self._limiter = Limiter(spare.rates, now=now)
+        self._busy = 0
+        self._slot = now
+        self._took = FIRST_GUESS
+        self._line: dict[int, float] = {}
+
+    def turn(self, now: float) -> Turn:
+        """What may be used now."""
+        self._line = {id: until for id, until in self._line.items() if until > now - 60.0} if self._line else {}
+        return Turn(self.spare.domain, self._free(now), self._slot, self._step(), frozenset(self._line), self._text())
+
+    def _free(self, now: float) -> int:
+        free = self._limiter.allowance(now) if self._limiter else 1_000_000
+        if self.spare.connections is not None:
+            free = min(free, self.spare.connections - self._busy)
+        return max(free, 0)
+
+    def _step(self) -> float:
+        steps = [rate.seconds / rate.limit for rate in self.spare.rates]
+        if self.spare.connections is not None:
+            steps.append(self._took / self.spare.connections)
+        return max(steps, default=0.0)
+
+    def _text(self) -> str:
+        return f"waits for its turn: mail to {self.spare.domain} is slowed down"
+
+    def queued(self, waits: Iterable[Wait]) -> None:
+        """Rows were put off."""
+        step = self._step()
+        for wait in waits:
+            self._line[wait.recipient] = wait.until
+            self._slot = max(self._slot, wait.until + step)
+
+    def begin(self, recipients: Sequence[int], now: float) -> None:
+        """The rows go now."""
+        self._busy += len(recipients)
+        self._limiter.begin(len(recipients), now)
+        for recipient in recipients:
+            self._line.pop(recipient, None)
+
+    def end(self, count: int, now: float, seconds: float) -> None:
+        """`count` of them ended after `seconds`."""
+        self._busy -= count
+        self._limiter.end(count, now, tried=count, taken=count)
+        self._took += _LEARN * (seconds - self._took)
+
+
+def turn_of(turns: Sequence[Turn], address: str) -> Turn | None:
+    """The first turn whose pattern the address' domain matches."""
+    domain = domain_of(address)
+    return next((turn for turn in turns if matches(turn.domain, domain)), None)

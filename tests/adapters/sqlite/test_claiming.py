@@ -1,0 +1,304 @@
+"""Claiming on terms: a budget, another relay's mail, suspended senders, turns; and all of it by index."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emailhub.adapters.sqlite.picking import LOOKED
+from emailhub.adapters.sqlite.relays import BATCH, SqliteRelays
+from emailhub.core.claiming import Claimed, Position, Stay, Terms
+from emailhub.core.delivery import Outcome, Reason, State, Verb
+from emailhub.core.limits import Used
+from emailhub.core.records import Job, Result, SuspensionRecord
+from emailhub.core.turns import Turn
+from emailhub.core.verdict import Kind, Report, Stage
+from tests.support.factories import DAY, NOW, SENT, Store, deferred, opened, parcel
+
+LATER = NOW + 600.0
+SCANS = tuple(f"SCAN {table}" for table in ("message", "recipient", "attempt", "body", "event", "a", "m", "r"))
+
+
+def numbered(count: int, prefix: str = "M", **given: Any) -> list[Any]:
+    return [parcel(f"{prefix}{number:04}", **given) for number in range(count)]
+
+
+async def claimed(
+    store: Store, relay: str = "default", *, limit: int = 100, now: float = NOW, probe: bool = False, **terms: Any
+) -> Claimed:
+    return await store.outbox.claim(relay, limit=limit, now=now, probe=probe, terms=Terms(**terms))
+
+
+def ids(jobs: Sequence[Job]) -> list[str]:
+    return [job.id for job in jobs]
+
+
+async def ended(store: Store, job: Job, kind: Kind, outcome: Outcome) -> None:
+    """Record the verdict `kind` for every recipient of `job`."""
+    found = [Result(r.id, outcome, kind.value, Stage.FINAL, kind.value) for r in job.recipients]
+    await store.outbox.record(job, found, Report(()), NOW)
+
+
+async def test_a_budget_counts_recipients_and_the_first_that_does_not_fit_is_not_overtaken(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        many = ("a@x.test", "b@x.test", "c@x.test")
+        await store.outbox.add([parcel("A"), parcel("B", to=many), parcel("C")])
+        first = await claimed(store, budget=3)
+        assert (ids(first.jobs), first.wanted) == (["A"], 3)
+        small = await claimed(store, budget=2)
+        assert (small.jobs, small.wanted) == ([], 3)
+        alone = await claimed(store, budget=0, largest=3)
+        assert (ids(alone.jobs), alone.wanted) == (["B"], 1)
+        assert ids((await claimed(store, budget=1)).jobs) == ["C"]
+
+
+async def test_a_budget_counts_only_the_recipients_that_are_due(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        await store.outbox.add([parcel("A", to=("a@x.test", "b@x.test", "c@x.test"))])
+        (job,) = (await claimed(store)).jobs
+        outcomes = (SENT, SENT, deferred(NOW + 1))
+        found = [Result(r.id, o, "accepted", Stage.FINAL, "") for r, o in zip(job.recipients, outcomes, strict=True)]
+        await store.outbox.record(job, found, Report(()), NOW)
+        assert ids((await claimed(store, now=NOW + 1, budget=1)).jobs) == ["A"]
+
+
+async def test_mail_of_another_relay_is_carried_with_a_reason_and_stays_that_relay_s(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        await store.outbox.add([parcel("A")])
+        why = "relay default is not sending since 03:12: login refused"
+        (job,) = (await claimed(store, "spare", home="default", why=why)).jobs
+        assert (job.relay, job.why, job.domain) == ("spare", why, "example.org")
+        await ended(store, job, Kind.TRANSIENT, deferred(LATER))
+        (attempt,) = await store.history.attempts("A")
+        assert (attempt.relay, attempt.why) == ("spare", why)
+        assert (await store.history.find("A")).summary.relay == "default"
+        assert ids((await claimed(store, now=LATER)).jobs) == ["A"]
+
+
+async def test_after_an_unknown_outcome_no_other_relay_carries_the_message(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        await store.outbox.add([parcel("A"), parcel("B")])
+        own, other = (await claimed(store, limit=1)).jobs + (await claimed(store, "spare", home="default")).jobs
+        for job in (own, other):
+            await ended(store, job, Kind.UNKNOWN, deferred(LATER, Reason.UNKNOWN))
+        assert (await claimed(store, "third", now=LATER, home="default")).jobs == []
+        assert (await claimed(store, "third", now=LATER, home="spare")).jobs == []
+        assert ids((await claimed(store, now=LATER)).jobs) == ["A"]
+        assert ids((await claimed(store, "spare", now=LATER)).jobs) == ["B"], "it is the relay's that had it"
+
+
+async def test_a_crash_leaves_the_attempt_with_the_relay_that_made_it(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        await store.outbox.add([parcel("A")])
+        await claimed(store, "spare", home="default", why="because")
+        ((job, may_be_out),) = await store.outbox.open_jobs()
+        assert (job.relay, job.why, may_be_out) == ("spare", "because", True)
+
+
+async def test_only_domains_that_fit_are_carried_and_a_long_line_is_looked_through_in_steps(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        await store.outbox.add(numbered(LOOKED + 50, "A", sender="hub@other.org"))
+        await store.outbox.add([parcel("Z", accepted_at=NOW)])
+        fits = "example.org".__eq__
+        first = await claimed(store, "spare", limit=50, home="default", fits=fits)
+        assert first.jobs == []
+        assert first.after is not None
+        second = await claimed(store, "spare", limit=50, home="default", fits=fits, after=first.after)
+        assert (ids(second.jobs), second.after) == (["Z"], None)
+        behind = Position(2, NOW, 0)
+        assert (await claimed(store, "spare", home="default", after=behind)).jobs == []
+
+
+async def test_a_suspended_sender_s_mail_waits_without_using_an_attempt_and_is_let_go_together(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        relays = SqliteRelays(store.database)
+        await store.outbox.add([*numbered(BATCH + 5, "S"), parcel("GOOD", sender="a@good.test")])
+        stays = {"example.org": Stay(LATER, "relay default does not let example.org send")}
+        found = await claimed(store, limit=20, stays=stays)
+        assert ids(found.jobs) == ["GOOD"]
+        detail = await store.history.find("S0000")
+        assert (detail.summary.state, detail.summary.reason) == (State.QUEUED, Reason.SENDER_TROUBLE)
+        assert detail.summary.due_at == detail.recipients[0].due_at == LATER
+        assert "does not let example.org send" in detail.summary.last
+        assert detail.recipients[0].attempts == 0
+        assert (await claimed(store, stays=stays)).jobs == [], "nobody is looked at twice"
+        await relays.resume("default", "example.org", NOW + 1, {"actor": "ann"})
+        assert len(await store.claim(NOW + 1, limit=1000)) == BATCH + 5
+        (event,) = [one for one in store.events if one.kind == "sender_resumed"]
+        assert (event.relay, event.data) == ("default", {"domain": "example.org", "actor": "ann"})
+
+
+async def test_one_message_of_a_suspended_sender_may_go_as_a_probe(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        await store.outbox.add(numbered(4))
+        stays = {"example.org": Stay(LATER, "no", probe=True)}
+        assert ids((await claimed(store, stays=stays)).jobs) == ["M0000"]
+        assert await store.rows("SELECT count(*) FROM message WHERE due_at = ?", LATER) == [(3,)]
+
+
+async def test_a_suspended_sender_s_mail_goes_to_another_relay_that_may_carry_it(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        await store.outbox.add([parcel("A"), parcel("PINNED")])
+        await store.database.write(lambda tx: tx.execute("UPDATE message SET pinned = 1 WHERE id = 'PINNED'").rowcount)
+        found = await claimed(store, stays={"example.org": Stay(LATER, "gmail carries it", to="gmail")})
+        assert (found.jobs, found.moved) == ([], {"gmail"})
+        assert ids((await claimed(store, "gmail")).jobs) == ["A"]
+        assert (await store.history.find("PINNED")).summary.due_at == LATER
+        told = [event.data["text"] for event in await store.history.events("A") if event.kind == "queued"]
+        assert told == ["gmail carries it"]
+
+
+async def test_a_probe_of_the_relay_leaves_suspended_senders_alone(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        await store.outbox.add([parcel("A"), parcel("B", sender="x@good.test"), parcel("C", sender="x@good.test")])
+        found = await claimed(store, probe=True, stays={"example.org": Stay(LATER, "no")})
+        assert ids(found.jobs) == ["B"]
+
+
+def turn(free: int, domain: str = "big.test", line: frozenset[int] = frozenset()) -> Turn:
+    return Turn(domain, free, NOW, 2.0, line, f"waits for its turn: mail to {domain} is slowed down")
+
+
+async def test_recipients_of_a_slow_domain_are_put_off_to_their_turns_and_the_others_go(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        await store.outbox.add([parcel("A", to=("a@big.test", "b@big.test", "c@small.test")), parcel("B")])
+        given = turn(1)
+        found = await claimed(store, turns=[given])
+        assert [[r.address for r in job.recipients] for job in found.jobs] == [
+            ["a@big.test", "c@small.test"],
+            ["b@example.com"],
+        ]
+        assert [wait.until for wait in found.waits] == [NOW + 2]
+        assert given.free == 1, "a claim that is run twice starts with the same turns"
+        await ended(store, found.jobs[0], Kind.ACCEPTED, SENT)
+        detail = await store.history.find("A")
+        assert detail.summary.due_at == NOW + 2
+        assert [r.state for r in detail.recipients] == [State.SENT, State.QUEUED, State.SENT]
+        assert "slowed down" in detail.recipients[1].last
+
+
+async def test_a_backlog_for_a_slow_domain_gets_one_turn_after_the_other_each_row_written_once(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        await store.outbox.add(numbered(6, to=("a@big.test",)))
+        found = await claimed(store, turns=[turn(2)])
+        assert ids(found.jobs) == ["M0000", "M0001"]
+        due = await store.rows("SELECT due_at FROM message WHERE due_at IS NOT NULL ORDER BY seq")
+        assert [at - NOW for (at,) in due] == [2.0, 4.0, 6.0, 8.0]
+        line = frozenset(wait.recipient for wait in found.waits)
+        second = await claimed(store, now=NOW + 2, turns=[turn(1, line=line)])
+        assert (ids(second.jobs), second.waits) == (["M0002"], [])
+
+
+async def test_a_handed_off_message_keeps_to_its_turns_too(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        await store.outbox.add([parcel("A", to=("a@big.test", "b@small.test"), due_at=NOW + 5)])
+        terms = Terms(turns=[turn(0)])
+        found = await store.outbox.claim("default", limit=9, now=NOW, ids=["A"], terms=terms)
+        assert [[r.address for r in job.recipients] for job in found.jobs] == [["b@small.test"]]
+
+
+async def test_mail_of_a_removed_relay_finds_another_home_or_is_held(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        relays = SqliteRelays(store.database)
+        await store.outbox.add(
+            [
+                *numbered(BATCH, "A", relay="gone"),
+                parcel("LOST", relay="gone", sender="x@nobody.test"),
+                parcel("PIN", relay="gone"),
+                parcel("OWN"),
+            ]
+        )
+        await store.database.write(lambda tx: tx.execute("UPDATE message SET pinned = 1 WHERE id = 'PIN'").rowcount)
+        homes = {"example.org": "default"}
+        first = await relays.rehome({"default"}, homes.get, NOW)
+        second = await relays.rehome({"default"}, homes.get, NOW)
+        assert (sum(first), sum(second)) == (BATCH, 2)
+        assert await relays.rehome({"default"}, homes.get, NOW) == (0, 0)
+        assert len(await store.claim(limit=1000)) == BATCH + 1
+        for id, text in (("LOST", "not set up any more"), ("PIN", "may have sent it")):
+            detail = await store.history.find(id)
+            assert (detail.summary.state, detail.summary.reason) == (State.HELD, Reason.NO_RELAY)
+            assert text in detail.summary.last
+
+
+async def test_what_a_relay_took_or_may_have_taken_is_counted_per_minute_and_kept(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        await store.outbox.add([parcel("A", to=("a@x.test", "b@x.test")), parcel("B"), parcel("C")])
+        a, b, c = (await claimed(store)).jobs
+        await ended(store, a, Kind.ACCEPTED, SENT)
+        await ended(store, b, Kind.UNKNOWN, deferred(LATER, Reason.UNKNOWN))
+        await ended(store, c, Kind.PERMANENT, Outcome(Verb.FAIL, State.FAILED, Reason.REFUSED))
+    async with opened(tmp_path / "hub.db") as store:
+        relays = SqliteRelays(store.database)
+        minute = NOW // 60 * 60
+        assert await relays.used("default", NOW - DAY) == [Used(minute + 60, 3)]
+        assert await relays.used("default", NOW + 3600) == []
+        assert await store.rows("SELECT recipients FROM attempt ORDER BY id") == [(2,), (1,), (0,)]
+
+
+async def test_usage_older_than_two_days_is_forgotten(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        for day in range(5):
+            await store.database.write(lambda tx, day=day: tx.use(NOW + day * DAY, "default", 1))
+        assert len(await store.rows("SELECT at FROM usage")) == 3
+
+
+async def test_suspensions_survive_a_restart(tmp_path: Path) -> None:
+    one = SuspensionRecord("example.org", NOW, "550 5.7.60 not allowed", LATER, 2)
+    async with opened(tmp_path / "hub.db") as store:
+        await SqliteRelays(store.database).suspend("default", one, NOW, "sender_suspended", {"domain": "example.org"})
+        assert [event.kind for event in store.events] == ["sender_suspended"]
+    async with opened(tmp_path / "hub.db") as store:
+        relays = SqliteRelays(store.database)
+        assert await relays.suspensions("default") == [one]
+        await relays.resume("default", "example.org", NOW, {})
+        assert await relays.suspensions("default") == []
+
+
+@pytest.mark.parametrize(
+    ("what", "terms"),
+    (
+        ("own", Terms()),
+        ("covering", Terms(home="other", why="x", fits=lambda _: True, after=Position(0, NOW, 3))),
+        ("stays", Terms(stays={"example.org": Stay(LATER, "no")})),
+        ("turns", Terms(budget=5, turns=[turn(1)])),
+    ),
+)
+@pytest.mark.parametrize("probe", (False, True))
+async def test_no_claim_reads_a_whole_table(tmp_path: Path, what: str, terms: Terms, probe: bool) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        relay = "spare" if what == "covering" else "default"
+        await store.outbox.add([*numbered(20), *numbered(20, "O", relay="other"), parcel("BIG", to=("a@big.test",))])
+        plans = await _plans(store, lambda: store.outbox.claim(relay, limit=9, now=NOW, probe=probe, terms=terms))
+        assert plans
+        assert not [plan for plan in plans if plan.startswith(SCANS)]
+
+
+async def test_finding_mail_another_home_and_letting_it_go_read_no_whole_table(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        relays = SqliteRelays(store.database)
+        await store.outbox.add(numbered(20, relay="gone"))
+        plans = await _plans(store, lambda: relays.rehome({"default"}, lambda _: "default", NOW))
+        plans += await _plans(store, lambda: relays.resume("default", "example.org", NOW, {}))
+        assert not [plan for plan in plans if plan.startswith(SCANS)]
+
+
+async def _plans(store: Store, work: Any) -> list[str]:
+    """How SQLite goes about every statement that `work` runs on the tables of mail."""
+    seen: list[str] = []
+    await store.database.write(lambda tx: _trace(tx, seen.append))
+    await work()
+    await store.database.write(lambda tx: _trace(tx, None))
+    statements = {one for one in seen if one.split(None, 1)[0] in ("SELECT", "UPDATE", "WITH") and "max(" not in one}
+
+    def explain(tx: Any) -> list[str]:
+        return [row[3] for one in statements for row in tx.execute(f"EXPLAIN QUERY PLAN {one}").fetchall()]
+
+    return await store.database.write(explain)
+
+
+def _trace(tx: Any, to: Any) -> None:
+    tx.execute.__self__.set_trace_callback(to)
