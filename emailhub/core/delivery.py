@@ -226,13 +226,17 @@ def decide(
     jitter: float,
     probe_at: float | None = None,
     captured: bool = False,
+    elsewhere: bool = False,
 ) -> Outcome:
     """What becomes of a recipient after `verdict`. Total: every verdict has an outcome.
 
-    `jitter` is a random number in [-1, 1]; `probe_at` the breaker's next probe, before which relay trouble waits.
+    `jitter` is a random number in [-1, 1]; `probe_at` the time before which trouble waits in any case, such as the
+    breaker's next probe. `elsewhere`: another relay may send for this sender, so that its trouble need not wait at all.
     """
     if verdict.kind is Kind.ACCEPTED:
         return Outcome(Verb.SENT, State.SENT, Reason.CAPTURED if captured else Reason.ACCEPTED)
+    if elsewhere and verdict.kind is Kind.SENDER:
+        return wished(Outcome(Verb.DEFER, State.DEFERRED, Reason.SENDER_TROUBLE, now, costs=False), standing.wish)
     return wished(_undelivered(standing, verdict, on_unknown, policy, now, jitter, probe_at), standing.wish)
 
 

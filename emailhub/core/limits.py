@@ -230,3 +230,11 @@ class _Span:
             self._reached = now
         elif left >= max(self.rate.limit // _RECOVERED, 1):
             self._reached = None
+
+
+_PER = {1.0: "a second", 60.0: "a minute", 3600.0: "an hour", 86400.0: "a day"}
+
+
+def words(limit: LimitStatus | Rate) -> str:
+    """A rate as people say it: `2,000 a day`."""
+    return f"{limit.limit:,} {_PER.get(limit.seconds) or f'in {limit.seconds:g} s'}"

@@ -6,8 +6,8 @@ handed to another thread; `Wait`s tell the gate whom that claim put off.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -17,6 +17,8 @@ from emailhub.core.routing import domain_of, matches
 FIRST_GUESS = 1.0
 """Seconds an attempt is thought to take until one has been seen."""
 _LEARN = 0.2
+SWEEP = 60.0
+"""Seconds after its turn in which a row that does not come is forgotten."""
 
 
 class Spare(Struct, frozen=True, kw_only=True):
@@ -43,7 +45,7 @@ class Turn:
 
     __slots__ = ("domain", "free", "line", "slot", "step", "text")
 
-    def __init__(self, domain: str, free: int, slot: float, step: float, line: frozenset[int], text: str) -> None:
+    def __init__(self, domain: str, free: int, slot: float, step: float, line: Collection[int], text: str) -> None:
         self.domain = domain
         self.free = free
         self.slot = slot
@@ -82,11 +84,20 @@ class Gate:
         self._slot = now
         self._took = FIRST_GUESS
         self._line: dict[int, float] = {}
+        self._swept = now
+
+    @property
+    def domain(self) -> str:
+        """The pattern of the domains it is about."""
+        return self.spare.domain
 
     def turn(self, now: float) -> Turn:
         """What may be used now."""
-        self._line = {id: until for id, until in self._line.items() if until > now - 60.0} if self._line else {}
-        return Turn(self.spare.domain, self._free(now), self._slot, self._step(), frozenset(self._line), self._text())
+        if self._line and now - self._swept > SWEEP:
+            # Whoever was canceled, or went over another way, would keep newcomers waiting.
+            self._swept = now
+            self._line = {id: until for id, until in self._line.items() if until > now - SWEEP}
+        return Turn(self.spare.domain, self._free(now), self._slot, self._step(), self._line.keys(), self._text())
 
     def _free(self, now: float) -> int:
         free = self._limiter.allowance(now) if self._limiter else 1_000_000
@@ -124,7 +135,17 @@ class Gate:
         self._took += _LEARN * (seconds - self._took)
 
 
-def turn_of(turns: Sequence[Turn], address: str) -> Turn | None:
-    """The first turn whose pattern the address' domain matches."""
+class OfDomain(Protocol):
+    """A gate, or a turn at one."""
+
+    @property
+    def domain(self) -> str: ...
+
+
+D = TypeVar("D", bound=OfDomain)
+
+
+def first_of(them: Sequence[D], address: str) -> D | None:
+    """The first whose pattern the address' domain matches."""
     domain = domain_of(address)
-    return next((turn for turn in turns if matches(turn.domain, domain)), None)
+    return next((one for one in them if matches(one.domain, domain)), None)

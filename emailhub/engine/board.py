@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
+from msgspec.structs import replace
+
 from emailhub.core.breaker import Mode, Phase
 from emailhub.core.delivery import State
 from emailhub.core.errors import NotFound
 from emailhub.core.records import Totals
 from emailhub.core.status import Flow, Link, OutboxStatus, RabbitStatus, RelayStatus
+from emailhub.engine.allowance import Allowance
 from emailhub.engine.chaos import behaviour_of
 from emailhub.engine.courier import Courier
 from emailhub.engine.fuse import Fuse
@@ -20,19 +23,22 @@ HOUR = 3600.0
 
 
 class Line:
-    """A relay with its courier and its breaker."""
+    """A relay with its courier, its breaker, and what its courier may take."""
 
-    __slots__ = ("courier", "fuse", "host", "relay")
+    __slots__ = ("allowance", "courier", "fuse", "host", "relay")
 
-    def __init__(self, relay: Relay, courier: Courier, fuse: Fuse, host: str) -> None:
+    def __init__(
+        self, relay: Relay, courier: Courier, fuse: Fuse, host: str, allowance: Allowance | None = None
+    ) -> None:
         self.relay = relay
         self.courier = courier
         self.fuse = fuse
         self.host = host
+        self.allowance = allowance
 
-    def status(self) -> RelayStatus:
-        """The relay as it stands now."""
-        return RelayStatus(
+    def status(self, now: float) -> RelayStatus:
+        """The relay as it stands `now`."""
+        status = RelayStatus(
             name=self.relay.name,
             host=self.host,
             captures=self.relay.captures,
@@ -43,6 +49,24 @@ class Line:
             pool=self.relay.facts(),
             last_sent_at=self.courier.last_well,
             chaos=behaviour_of(self.relay),
+        )
+        return status if self.allowance is None else self._allowed(status, self.allowance, now)
+
+    def _allowed(self, status: RelayStatus, allowance: Allowance, now: float) -> RelayStatus:
+        cover, name, route = allowance.cover, self.relay.name, allowance.route
+        covered = cover.covered(name) if cover is not None else None
+        return replace(
+            status,
+            domains=route.domains,
+            priority=route.priority,
+            weight=route.weight,
+            draining=route.draining,
+            limits=allowance.limiter.status(now),
+            suspended=allowance.suspensions.all() if allowance.suspensions is not None else (),
+            covers=cover.covers(name) if cover is not None else (),
+            covered_by=covered.by if covered else (),
+            covered_since=covered.since if covered else None,
+            covered_why=covered.cause if covered else "",
         )
 
 
@@ -73,14 +97,14 @@ class Board:
 
     def relays(self) -> tuple[RelayStatus, ...]:
         """The relays new mail goes to first, the capture relay last."""
-        found = (line.status() for line in self._lines.values())
+        found = (line.status(self._now()) for line in self._lines.values())
         return tuple(sorted(found, key=lambda relay: relay.captures))
 
     def relay(self, name: str) -> RelayStatus:
         """Raises NotFound."""
         if name not in self._lines:
             raise NotFound("relay", name)
-        return self._lines[name].status()
+        return self._lines[name].status(self._now())
 
     def rabbit(self) -> RabbitStatus:
         return self._broker.status()

@@ -23,8 +23,9 @@ def outcomes(
     probe_at: float | None,
     relay_well_at: float,
     captured: bool,
+    elsewhere: bool = False,
 ) -> tuple[Result, ...]:
-    """What becomes of each recipient of `job` after `report`."""
+    """What becomes of each recipient of `job` after `report`; `elsewhere`: another relay may send it too."""
     results = []
     # One for all: recipients that are put off together are due together, and go in one transaction again.
     moved = jitter()
@@ -39,6 +40,7 @@ def outcomes(
             jitter=moved,
             probe_at=probe_at,
             captured=captured,
+            elsewhere=elsewhere,
         )
         # The server's own words say more than our summary of them, and are what its support asks for.
         said = str(meant.reply) if meant.reply and meant.reply.code > 0 else meant.text

@@ -36,7 +36,7 @@ class Recorder:
         jitter: Callable[[], float],
         stop: asyncio.Event,
     ) -> None:
-        self._relay = relay
+        self.relay = relay
         self._outbox = outbox
         self._policy = policy
         self._meter = meter
@@ -50,10 +50,13 @@ class Recorder:
         """Results that wait for the outbox to be writable again."""
         return self._waiting
 
-    async def record(self, job: Job, report: Report, *, probe_at: float | None, well_at: float) -> float | None:
+    async def record(
+        self, job: Job, report: Report, *, probe_at: float | None, well_at: float, elsewhere: bool = False
+    ) -> float | None:
         """Write the outcome for every recipient; returns when the first of them is due again.
 
-        `well_at` is when the relay last answered as it should, `probe_at` the breaker's next probe.
+        `well_at` is when the relay last answered as it should, `probe_at` before when trouble is not tried again,
+        `elsewhere` that another relay may carry the message.
         """
         results = outcomes(
             job,
@@ -63,7 +66,8 @@ class Recorder:
             jitter=self._jitter,
             probe_at=probe_at,
             relay_well_at=well_at,
-            captured=self._relay.captures,
+            captured=self.relay.captures,
+            elsewhere=elsewhere,
         )
         applied = await self._persist(lambda: self._outbox.record(job, results, report, self._now()))
         self._tell(job, applied)
@@ -74,7 +78,7 @@ class Recorder:
         applied = await self._persist(lambda: self._outbox.release(job, reason, self._now()))
         wished = tuple(result for result in applied if result.outcome.to is not State.QUEUED)
         if len(wished) < len(applied):
-            log.info("given back", relay=self._relay.name, reason=reason.value)
+            log.info("given back", relay=self.relay.name, reason=reason.value)
         self._tell(job, wished)
 
     async def _persist(self, write: Callable[[], Awaitable[tuple[Result, ...]]]) -> tuple[Result, ...]:
@@ -87,7 +91,7 @@ class Recorder:
                     if not waiting:
                         waiting = True
                         self._waiting += 1
-                        log.error("result not recorded, sending stops", relay=self._relay.name, error=str(error))
+                        log.error("result not recorded, sending stops", relay=self.relay.name, error=str(error))
                     if self._stop.is_set():
                         # The row stays `sending`; the next start treats it as unknown, which is the truth.
                         return ()
@@ -97,13 +101,13 @@ class Recorder:
 
     def _tell(self, job: Job, results: Sequence[Result]) -> None:
         for result in results:
-            count(self._meter, self._relay.name, result)
+            count(self._meter, self.relay.name, result)
             if result.outcome.to is State.SENT:
                 self._meter.time_to_send(self._now() - job.accepted_at)
             calm = result.outcome.to in _CALM and result.outcome.reason is not Reason.SENDER_TROUBLE
             (log.info if calm else log.warning)(
                 result.outcome.to.value,
-                relay=self._relay.name,
+                relay=self.relay.name,
                 recipient=next(r.address for r in job.recipients if r.id == result.recipient_id),
                 attempt=job.number,
                 reason=result.outcome.reason.value,

@@ -10,7 +10,7 @@ from emailhub.adapters.sqlite import many, rows
 from emailhub.adapters.sqlite.writer import Transaction
 from emailhub.core.claiming import Claimed, Position, Stay, Terms
 from emailhub.core.delivery import Reason
-from emailhub.core.turns import Turn, Wait, turn_of
+from emailhub.core.turns import Turn, Wait, first_of
 
 LOOKED = 2000
 """Rows one claim looks at: other writes wait meanwhile."""
@@ -166,7 +166,7 @@ class Pick:
         ).fetchall()
         waits = []
         for id, address in found:
-            turn = turn_of(self._turns, address)
+            turn = first_of(self._turns, address)
             if turn is not None and not turn.admits(id, self._now):
                 waits.append((id, turn))
         return len(found) - len(waits), waits

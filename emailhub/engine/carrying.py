@@ -1,0 +1,249 @@
+"""Attempts under way over one relay: carried, noted at the breaker and the limits, written down, interrupted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from emailhub import logs
+from emailhub.core.breaker import Permit, Phase
+from emailhub.core.delivery import OnUnknown, Policy, Reason
+from emailhub.core.errors import OutboxError
+from emailhub.core.judge import judge_failure
+from emailhub.core.records import Job
+from emailhub.core.verdict import Envelope, Kind, Progress, Report
+from emailhub.engine.allowance import Allowance
+from emailhub.engine.findings import cut_short, signal_of
+from emailhub.engine.fuse import Fuse
+from emailhub.engine.meter import Meter
+from emailhub.engine.ports import Outbox, Relay
+from emailhub.engine.recorder import Recorder, finished
+
+_TROUBLES = (Kind.RELAY, Kind.SENDER)
+
+log = logs.get("courier")
+
+
+class Carry:
+    """An attempt under way over `relay`."""
+
+    __slots__ = ("job", "permit", "progress", "reason", "relay", "started", "task")
+
+    def __init__(self, job: Job, permit: Permit, relay: Relay) -> None:
+        self.job = job
+        self.permit = permit
+        self.relay = relay
+        self.progress = Progress()
+        self.reason: Reason | None = None
+        self.started = False
+        self.task: asyncio.Task[None] | None = None
+
+    @property
+    def harmless(self) -> bool:
+        """True while the whole message can be given back: nothing was delivered, and no answer would be forgotten."""
+        return self.progress.harmless
+
+    def interrupt(self, reason: Reason) -> None:
+        """End the attempt; what follows is recorded by its own task."""
+        self.reason = reason
+        # A task cancelled before its first step runs none of its lines: the message would stay claimed for ever.
+        if self.started and self.task is not None:
+            self.task.cancel()
+
+
+class Carrier:
+    """Makes the attempts of one courier. `on_end` is called after each, `on_due` with the time something is due again.
+
+    `relay` may be exchanged while it works: attempts that run end over the one they began with.
+    """
+
+    def __init__(
+        self,
+        relay: Relay,
+        outbox: Outbox,
+        fuse: Fuse,
+        allowance: Allowance,
+        *,
+        policy: Policy,
+        meter: Meter,
+        now: Callable[[], float],
+        jitter: Callable[[], float],
+        stop: asyncio.Event,
+        on_end: Callable[[], None],
+        on_due: Callable[[float], None],
+    ) -> None:
+        self.relay = relay
+        self.ramp = relay.capacity
+        self.last_well = 0.0
+        self._outbox = outbox
+        self._fuse = fuse
+        self._allowance = allowance
+        self._meter = meter
+        self._now = now
+        self._stop = stop
+        self._on_end = on_end
+        self._on_due = on_due
+        self._carries: set[Carry] = set()
+        self._errands: set[asyncio.Task[None]] = set()
+        self._recorder = Recorder(relay, outbox, policy=policy, meter=meter, now=now, jitter=jitter, stop=stop)
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._carries)
+
+    @property
+    def unrecorded(self) -> int:
+        """Results that wait for the outbox to be writable again."""
+        return self._recorder.waiting
+
+    @property
+    def room(self) -> int:
+        """How many more attempts may begin."""
+        if self._recorder.waiting:
+            return 0
+        return min(self.relay.capacity, self.ramp) - len(self._carries)
+
+    def begin(self, jobs: Iterable[Job], permit: Permit) -> None:
+        """Start the attempts; those whose permission ended while they were claimed only give their message back."""
+        for job in jobs:
+            carry = Carry(job, permit, self.relay)
+            if self._stop.is_set():
+                carry.reason = Reason.STOPPED
+            elif not self._fuse.holds(permit):
+                carry.reason = Reason.BREAKER_OPENED
+            self._carries.add(carry)
+            carry.task = asyncio.create_task(self._carry(carry), name=f"attempt {job.id}")
+            carry.task.add_done_callback(partial(self._done, carry))
+
+    def probe(self, permit: Permit) -> None:
+        """Ask the relay how it is, without a message."""
+        self.errand(self._probe(permit), f"probe {self.relay.name}")
+
+    async def _probe(self, permit: Permit) -> None:
+        try:
+            report = await self.relay.probe(progress=Progress())
+        except BaseException:
+            self._fuse.release(permit)
+            raise
+        verdict = report.verdicts[0]
+        self._note(permit, report)
+        log.info("probed", relay=self.relay.name, verdict=verdict.kind.value, text=verdict.text)
+
+    def errand(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Run `work` beside the attempts; cancelled when the courier stops."""
+        task = asyncio.create_task(work, name=name)
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
+
+    def interrupt(self, reason: Reason) -> None:
+        """Give back what can be given back without harm."""
+        current = asyncio.current_task()
+        for carry in list(self._carries):
+            if carry.task is not current and carry.harmless:
+                carry.interrupt(reason)
+
+    async def exchange(self, relay: Relay) -> None:
+        """Begin attempts over `relay` from now on; returns when those over the old one have ended and it is closed."""
+        old, self.relay = self.relay, relay
+        self.ramp = relay.capacity
+        self._recorder.relay = relay
+        tasks = [carry.task for carry in self._carries if carry.relay is old and carry.task is not None]
+        if tasks:
+            await asyncio.wait(tasks)
+        await old.close()
+
+    async def end(self, deadline: float) -> None:
+        """Let the attempts finish until `deadline` (the loop's time), then interrupt them; errands end at once."""
+        for errand in self._errands:
+            errand.cancel()
+        await self._end_carries(deadline)
+        await asyncio.gather(*self._errands, return_exceptions=True)
+        await self.relay.close()
+
+    async def _end_carries(self, deadline: float) -> None:
+        tasks = [carry.task for carry in self._carries if carry.task]
+        if not tasks:
+            return
+        await asyncio.wait(tasks, timeout=max(deadline - asyncio.get_running_loop().time(), 0.0))
+        for carry in list(self._carries):
+            carry.interrupt(Reason.STOPPED)
+        await asyncio.wait(tasks)
+
+    def _done(self, carry: Carry, task: asyncio.Task[None]) -> None:
+        self._carries.discard(carry)
+        self._on_end()
+        if not task.cancelled() and task.exception() is not None:
+            log.error("attempt broke", relay=self.relay.name, message_id=carry.job.id, exc=task.exception())
+
+    async def _carry(self, carry: Carry) -> None:
+        job, permit = carry.job, carry.permit
+        carry.started = True
+        with logs.bound(message_id=job.id, correlation_id=job.correlation_id, request_id=job.request_id):
+            report = None
+            if carry.reason is None:
+                # An OutboxError: the disk could not note that the body is about to go, so it did not go.
+                with suppress(asyncio.CancelledError, OutboxError):
+                    report = await self._attempt(carry, fresh=permit.probe)
+            if report is None:
+                self._fuse.release(permit)
+                await finished(self._interrupted(carry))
+                return
+            self._note(permit, report)
+            self._allowance.ended(job, report)
+            await finished(self._record(job, report))
+
+    async def _attempt(self, carry: Carry, *, fresh: bool) -> Report:
+        job, started = carry.job, self._now()
+        envelope = Envelope(job.id, job.sender, tuple(r.address for r in job.recipients), job.content, job.smtputf8)
+        cautious = job.on_unknown is not OnUnknown.RETRY
+        try:
+            report = await carry.relay.attempt(
+                envelope,
+                fresh=fresh,
+                progress=carry.progress,
+                before_body=partial(self._mark_body, job) if cautious else None,
+            )
+        except OutboxError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a fault of ours: what became of the message is known all the same
+            log.error("attempt failed inside", relay=self.relay.name, exc=error)
+            text = f"emailhub: {type(error).__name__}"
+            verdict = judge_failure(carry.progress.stage, text, body_sent=carry.progress.body_sent)
+            report = Report(carry.progress.verdicts(len(job.recipients), verdict))
+        for kind in {verdict.kind for verdict in report.verdicts}:
+            self._meter.attempt(self.relay.name, kind.value, self._now() - started)
+        return report
+
+    async def _mark_body(self, job: Job) -> None:
+        await self._outbox.mark_body(job, self._now())
+
+    def _note(self, permit: Permit, report: Report) -> None:
+        signal, cause = signal_of(report)
+        before = self._fuse.snapshot.phase
+        self._fuse.record(permit, signal, cause)
+        if self._fuse.snapshot.phase is Phase.CLOSED and before is Phase.CLOSED and cause == "":
+            self.last_well = self._now()
+            self.ramp = min(self.ramp + 1, self.relay.capacity)
+
+    async def _record(self, job: Job, report: Report) -> None:
+        probe_at, elsewhere = self._fuse.next_probe, False
+        if any(verdict.kind in _TROUBLES for verdict in report.verdicts):
+            probe_at = self._allowance.not_before(job, report, probe_at)
+            elsewhere = self._allowance.elsewhere(job) is not None
+        due = await self._recorder.record(job, report, probe_at=probe_at, well_at=self.last_well, elsewhere=elsewhere)
+        if due is not None:
+            self._on_due(due)
+
+    async def _interrupted(self, carry: Carry) -> None:
+        progress = carry.progress
+        if progress.body_sent or progress.settled:
+            report = cut_short(progress, len(carry.job.recipients))
+            self._allowance.ended(carry.job, report)
+            await self._record(carry.job, report)
+            return
+        self._allowance.ended(carry.job, None)
+        await self._recorder.give_back(carry.job, carry.reason or Reason.STOPPED)
+        self._on_due(0.0)
