@@ -26,8 +26,8 @@ _RATE = 200
 _FUNCTIONS = 25
 _WARM_UP = 200
 _FRAME = re.compile(r"(?P<function>.+) \((?P<file>[^()]+?)(?::(?P<line>\d+))?\)$")
-_WAITING = re.compile(r"= \w+\.get\(\)$")
-"""A thread that takes its next work from a queue, which py-spy cannot tell from one that works."""
+_WAITING = re.compile(r"= \w+\.get\(\)$|\b(sleep|wait)\(")
+"""The line of a thread that waits for work or for its time, which py-spy cannot always tell from one that works."""
 
 
 def record(case: Case, count: int, rabbit: Rabbit, folder: Path) -> list[str]:
