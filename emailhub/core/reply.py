@@ -29,4 +29,6 @@ class Reply(Struct, frozen=True):
         return cls(code, enhanced, " ".join(line.removeprefix(enhanced).strip() for line in lines).strip())
 
     def __str__(self) -> str:
-        return " ".join(part for part in (str(self.code), self.enhanced, self.text) if part)
+        if self.enhanced and self.text:
+            return f"{self.code} {self.enhanced} {self.text}"
+        return f"{self.code} {self.enhanced or self.text}".rstrip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 
 from msgspec import Struct
@@ -90,12 +91,41 @@ class Session(Struct, frozen=True):
     stages: tuple[tuple[str, float], ...] = ()
 
 
-class Report(Struct, frozen=True):
-    """All an attempt found out: a verdict per recipient in the envelope's order, the masked transcript, the session."""
+_NO_SESSION = Session()
 
-    verdicts: tuple[Verdict, ...]
-    transcript: tuple[Line, ...] = ()
-    session: Session = Session()
+
+class Report:
+    """All an attempt found out: a verdict per recipient in the envelope's order, the masked transcript, the session.
+
+    Transcript and session may be given as functions, which are called when the value is first read: a relay has better
+    things to do than to write for people.
+    """
+
+    __slots__ = ("_session", "_transcript", "verdicts")
+
+    def __init__(
+        self,
+        verdicts: tuple[Verdict, ...],
+        transcript: tuple[Line, ...] | Callable[[], tuple[Line, ...]] = (),
+        session: Session | Callable[[], Session] = _NO_SESSION,
+    ) -> None:
+        self.verdicts = verdicts
+        self._transcript = transcript
+        self._session = session
+
+    @property
+    def transcript(self) -> tuple[Line, ...]:
+        """The conversation, line by line."""
+        if callable(self._transcript):
+            self._transcript = self._transcript()
+        return self._transcript
+
+    @property
+    def session(self) -> Session:
+        """The connection that was used last."""
+        if callable(self._session):
+            self._session = self._session()
+        return self._session
 
 
 class Envelope(Struct, frozen=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from emailhub.adapters.smtp.chunking import Chunking
 from emailhub.adapters.smtp.connection import Connection
@@ -79,10 +80,12 @@ class Carried:
     def report(self, otherwise: Verdict | None = None) -> Report:
         """What was found out; `otherwise` is the verdict of those that have none."""
         found = [self._verdicts.get(index, otherwise) for index in range(len(self._envelope.recipients))]
-        return Report(tuple([v for v in found if v is not None]), self.log.lines(), self._session())
+        verdicts = tuple([verdict for verdict in found if verdict is not None])
+        used = self._connection
+        return Report(verdicts, self.log.lines, partial(_session, used, used.uses if used else 1, self.log))
 
-    def _session(self) -> Session:
-        used, stages = self._connection, self.log.stages()
-        if used is None:
-            return Session(stages=stages)
-        return Session(used.peer, used.tls, used.uses, used.id, stages)
+
+def _session(used: Connection | None, uses: int, log: Transcript) -> Session:
+    if used is None:
+        return Session(stages=log.stages())
+    return Session(used.peer, used.tls, uses, used.id, log.stages())

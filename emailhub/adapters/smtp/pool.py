@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from emailhub.adapters.smtp.connection import Connection
 from emailhub.adapters.smtp.dial import Trouble, trouble
@@ -52,7 +53,9 @@ class Pool:
         """A connection for one use, a new one if `fresh`; to be given back or discarded. Raises Trouble."""
         if self._stopped:
             raise trouble(Stage.CONNECT, "the hub is stopping")
-        kept = await self._slot(fresh)
+        kept = self._at_once() if not fresh else None
+        if kept is None:
+            kept = await self._slot(fresh)
         if kept is not None:
             self._reuses += 1
             log.note(f"reusing the connection to {kept.peer}, message {kept.uses + 1} on it")
@@ -77,10 +80,11 @@ class Pool:
             return
         self._busy.discard(connection)
         connection.idle_since = self._clock()
-        connection.wire.on_odd = lambda: self._went_odd(connection)
         self._idle.append(connection)
-        self._wake()
-        self._watch()
+        if self._waiters:
+            self._wake()
+        if self._sweeper is None:
+            self._watch()
 
     def discard(self, connection: Connection, cause: str, *, abort: bool = False) -> None:
         """Close it for `cause`; with `abort` at once, without a word."""
@@ -122,6 +126,13 @@ class Pool:
         )
 
     # Who gets what.
+
+    def _at_once(self) -> Connection | None:
+        """A kept connection when nobody stands in the queue before us."""
+        kept = self._warmest() if self._idle and not self._waiters else None
+        if kept is not None:
+            self._busy.add(kept)
+        return kept
 
     async def _slot(self, fresh: bool) -> Connection | None:
         waiter: Waiter = asyncio.get_running_loop().create_future()
@@ -171,7 +182,6 @@ class Pool:
             connection = self._idle.pop()
             cause = self._spent(connection) or self._expired(connection)
             if not cause:
-                connection.wire.on_odd = None
                 return connection
             self._close(connection, cause)
         return None
@@ -183,6 +193,7 @@ class Pool:
         self._opening -= 1
         self._opens += 1
         connection.answered_at = self._clock()
+        connection.wire.on_odd = partial(self._went_odd, connection)
         self._busy.add(connection)
         # Each one that opened makes room for two more: 1, 2, 4 … at a time.
         self._allowed = min(self._allowed + 2, self._options.connections)

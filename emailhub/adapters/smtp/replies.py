@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from functools import lru_cache
 
 from emailhub.core.reply import Reply
@@ -16,14 +15,13 @@ _CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class ReplyReader:
-    """Cuts what arrives into replies and hands each to `deliver`.
+    """Cuts what arrives into replies.
 
-    `garbled` is called with a reply of code -1 for what is none: after that nothing can be paired with its question.
+    One of code -1 stands for what is no reply; `garbled` is then True: nothing after it has a question it belongs to.
     """
 
-    def __init__(self, deliver: Callable[[Reply], None], garbled: Callable[[Reply], None]) -> None:
-        self._deliver = deliver
-        self._garbled = garbled
+    def __init__(self) -> None:
+        self.garbled = False
         self._rest = b""
         self._texts: list[bytes] = []
         self._code = b""
@@ -34,42 +32,41 @@ class ReplyReader:
         """True while a reply has begun and not ended."""
         return bool(self._rest or self._texts)
 
-    def feed(self, data: bytes) -> None:
-        """Take in what arrived."""
-        data, self._rest, start = self._rest + data, b"", 0
-        while (end := data.find(b"\n", start)) >= 0:
-            if not self._take_line(data[start:end].rstrip(b"\r")):
-                return
-            start = end + 1
-        self._rest = data[start:]
+    def feed(self, data: bytes) -> list[Reply]:
+        """Take in what arrived; the replies that are complete with it."""
+        *whole, self._rest = (self._rest + data).split(b"\n")
+        found = []
+        for line in whole:
+            reply = None if self._texts or len(line) > _LONGEST_COMMON else _alone(line)
+            reply = reply or self._take_line(line.rstrip(b"\r"))
+            if reply is not None:
+                found.append(reply)
+                if reply.code < 0:
+                    return found
         if self._size + len(self._rest) > _LONGEST_REPLY:
-            self._give_up(b"a reply longer than 64 KiB")
+            found.append(self._give_up(b"a reply longer than 64 KiB"))
+        return found
 
-    def _take_line(self, line: bytes) -> bool:
-        """False when it belongs to no reply."""
-        if not self._texts and len(line) < _LONGEST_COMMON and (reply := _alone(line)) is not None:
-            self._deliver(reply)
-            return True
+    def _take_line(self, line: bytes) -> Reply | None:
+        """The reply that ends with this line; None when more of it is to come."""
         found = _LINE.fullmatch(line)
         self._size += len(line)
         if found is None or self._size > _LONGEST_REPLY or self._code not in {b"", found[1]}:
-            self._give_up(line)
-            return False
+            return self._give_up(line)
         self._texts.append(found[3] or b"")
         self._code = found[1]
-        if found[2] != b"-":
-            self._finish(int(found[1]))
-        return True
+        return self._finish(int(found[1])) if found[2] != b"-" else None
 
-    def _finish(self, code: int) -> None:
+    def _finish(self, code: int) -> Reply:
         text = b"\n".join(self._texts)
         self._forget()
-        self._deliver(_reply(code, text))
+        return _reply(code, text)
 
-    def _give_up(self, line: bytes) -> None:
+    def _give_up(self, line: bytes) -> Reply:
+        self.garbled = True
         self._rest = b""
         self._forget()
-        self._garbled(Reply(-1, "", _CONTROLS.sub(" ", line[:200].decode("utf-8", "replace"))))
+        return Reply(-1, "", _CONTROLS.sub(" ", line[:200].decode("utf-8", "replace")))
 
     def _forget(self) -> None:
         self._texts.clear()
@@ -80,7 +77,7 @@ class ReplyReader:
 @lru_cache(maxsize=512)
 def _alone(line: bytes) -> Reply | None:
     """The reply that is this one line; None when it is not one. A server says the same few over and over."""
-    found = _LINE.fullmatch(line)
+    found = _LINE.fullmatch(line.rstrip(b"\r"))
     return None if found is None or found[2] == b"-" else _reply(int(found[1]), found[3] or b"")
 
 

@@ -142,8 +142,7 @@ class Transaction:
         else:
             self._wire.command(text, len(commands) - 1)
         self._begun = True
-        for line in commands[:-1]:
-            self._log.client(line)
+        self._log.commands(commands[:-1])
         if self._ahead:
             self._log_chunk(len(body))
 
@@ -157,16 +156,16 @@ class Transaction:
     async def _mail(self) -> None:
         if not self._pipelined:
             self._say(command.mail(self._envelope, self._offers))
-        reply = await self._answer(Stage.MAIL)
+        reply = await self._answer()
         if reply.code // 100 != 2:
             await self._refused(Stage.MAIL, reply, stale=reply.code == 421)
 
     async def _rcpt(self) -> None:
+        self._enter(Stage.RCPT)
         for index in self._open.copy():
-            self._enter(Stage.RCPT)
             if not self._pipelined:
                 self._say(command.rcpt(self._envelope.recipients[index]))
-            reply = await self._answer(Stage.RCPT)
+            reply = await self._answer()
             if reply.code // 100 != 2:
                 if _why_over(reply, Stage.RCPT):
                     await self._refused(Stage.RCPT, reply)
@@ -178,7 +177,7 @@ class Transaction:
         self._enter(Stage.DATA)
         if not self._pipelined:
             self._say("DATA")
-        reply = await self._answer(Stage.DATA)
+        reply = await self._answer()
         if reply.code != 354:
             await self._refused(Stage.DATA, reply)
 
@@ -249,10 +248,12 @@ class Transaction:
         verdict, close = self._first_verdict(), ""
         self._progress.settled.update(self._verdicts)
         if self._ahead:
-            reply = await self._answer(Stage.FINAL)
+            self._enter(Stage.FINAL)
+            reply = await self._answer()
             close = "out of step at final reply" if reply.code // 100 == 2 else _why_over(reply, Stage.FINAL)
         elif self._pipelined and not self._chunked:
-            reply = await self._answer(Stage.DATA)
+            self._enter(Stage.DATA)
+            reply = await self._answer()
             close = await self._lone_dot() if reply.code == 354 else _why_over(reply, Stage.DATA)
         raise _Ended(verdict, close)
 
@@ -321,9 +322,8 @@ class Transaction:
         self._begun = True
         self._log.client(line)
 
-    async def _answer(self, stage: Stage) -> Reply:
-        self._enter(stage)
-        reply = await self._wire.reply(self._timeouts.command)
+    async def _answer(self) -> Reply:
+        reply = self._wire.next() or await self._wire.reply(self._timeouts.command)
         self._log.server(reply)
         return reply
 

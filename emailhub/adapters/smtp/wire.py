@@ -38,7 +38,7 @@ class Wire(asyncio.Protocol):
     def __init__(self, on_odd: Callable[[], None] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._reader = ReplyReader(self._deliver, self._garbled)
+        self._reader = ReplyReader()
         self._replies: deque[Reply] = deque()
         self._awaited = 0
         self._waiter: asyncio.Future[bool] | None = None
@@ -59,7 +59,14 @@ class Wire(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        self._reader.feed(data)
+        found = self._reader.feed(data)
+        if self._reader.garbled:
+            self.odd = True
+        if len(self._replies) + len(found) > self._awaited:
+            found = self._asked_for(found)
+        if found:
+            self._replies += found
+            self._wake()
 
     def eof_received(self) -> bool:
         self._gone("the relay closed the connection")
@@ -106,15 +113,21 @@ class Wire(asyncio.Protocol):
             about_to_end()
         transport.write(data)
 
-    async def reply(self, timeout: float) -> Reply:
-        """The next reply; code -1 for what is none. Raises Lost, or Late after `timeout` seconds."""
+    def next(self) -> Reply | None:
+        """The next reply when it is there already."""
         if not self._replies:
-            if self._lost is None and not await self._wait(timeout):
-                self._late(f"no reply within {timeout:g} s")
-            if not self._replies:
-                raise Lost(self._lost or "the connection was closed")
+            return None
         self._awaited -= 1
         return self._replies.popleft()
+
+    async def reply(self, timeout: float) -> Reply:
+        """The next reply; code -1 for what is none. Raises Lost, or Late after `timeout` seconds."""
+        if not self._replies and self._lost is None and not await self._event(timeout):
+            self._late(f"no reply within {timeout:g} s")
+        reply = self.next()
+        if reply is None:
+            raise Lost(self._lost or "the connection was closed")
+        return reply
 
     async def body(self, data: bytes, grace: float, min_rate: float, about_to_end: Callable[[], None]) -> None:
         """Write `data`, which one reply will answer, no faster than it is taken.
@@ -124,6 +137,9 @@ class Wire(asyncio.Protocol):
         bytes a second and is `grace` seconds behind.
         """
         last = max(len(data) - 1, 0) // CHUNK * CHUNK
+        if not last:
+            self.command(data, 1, about_to_end)
+            return
         self._awaited += 1
         pace = Pace(grace, min_rate, self._loop.time())
         for start in range(0, last, CHUNK):
@@ -134,7 +150,7 @@ class Wire(asyncio.Protocol):
                 return
         transport = self._open_transport()
         about_to_end()
-        transport.write(data[last:] if last else data)
+        transport.write(data[last:])
 
     def quit(self) -> None:
         """Say QUIT without waiting for the answer, which would change nothing, and close."""
@@ -168,22 +184,19 @@ class Wire(asyncio.Protocol):
             left = pace.left(written - self._open_transport().get_write_buffer_size(), self._loop.time())
             if left <= 0:
                 self._late(f"the relay took the body slower than {pace.min_rate:g} bytes a second")
-            await self._wait(left)
+            await self._event(left)
 
     def _late(self, text: str) -> None:
         self.odd = True
         raise Late(text)
 
-    async def _wait(self, seconds: float) -> bool:
-        """Until something happens; False when it did not within `seconds`."""
+    def _event(self, seconds: float) -> asyncio.Future[bool]:
+        """Done when something happens; False when it did not within `seconds`."""
         self._deadline = self._loop.time() + seconds
         if self._alarm is None or self._alarm_at > self._deadline:
             self._set_alarm()
         self._waiter = self._loop.create_future()
-        try:
-            return await self._waiter
-        finally:
-            self._waiter = None
+        return self._waiter
 
     def _set_alarm(self) -> None:
         # One timer for a connection, that looks again when it is early: one for each reply would cost more than the
@@ -206,17 +219,12 @@ class Wire(asyncio.Protocol):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(True)
 
-    def _garbled(self, reply: Reply) -> None:
-        self.odd = True
-        self._deliver(reply)
-
-    def _deliver(self, reply: Reply) -> None:
-        if len(self._replies) >= self._awaited:
-            self.stray = self.stray or reply
-            self._turn_odd()
-            return
-        self._replies.append(reply)
-        self._wake()
+    def _asked_for(self, found: list[Reply]) -> list[Reply]:
+        """Those of `found` that answer something; what is left over makes the connection odd."""
+        asked = max(self._awaited - len(self._replies), 0)
+        self.stray = self.stray or found[asked]
+        self._turn_odd()
+        return found[:asked]
 
     def _gone(self, text: str) -> None:
         if self._lost is None:
