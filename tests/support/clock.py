@@ -29,7 +29,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self.elapsed = 0.0
         self.busy = 0
-        super().__init__(_Selector(self))
+        super().__init__(self.selector())
+
+    def selector(self) -> Selector:
+        return Selector(self)
 
     def time(self) -> float:
         return self.elapsed
@@ -38,7 +41,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return START + self.elapsed
 
 
-class _Selector(selectors.DefaultSelector):
+class Selector(selectors.DefaultSelector):
+    """Lets time jump where it would wait."""
+
     def __init__(self, loop: VirtualLoop) -> None:
         super().__init__()
         self._loop = loop
@@ -53,13 +58,21 @@ class _Selector(selectors.DefaultSelector):
             if not ready:
                 raise AssertionError(f"a thread has been at work for {STUCK} s")
             return ready
+        if ready := self.last_look():
+            return ready
         if timeout is None:
             raise AssertionError("nothing will ever happen: every task waits and no timer is set")
         loop.elapsed += timeout
         return []
 
+    def last_look(self) -> list[tuple[selectors.SelectorKey, int]]:
+        """What is ready after all, asked before time may jump."""
+        return []
 
-def virtual(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+
+def virtual(
+    test: Callable[P, Coroutine[Any, Any, None]], *, loop: Callable[[], VirtualLoop] = VirtualLoop
+) -> Callable[P, None]:
     """Run an async test in virtual time. Its fixtures must be synchronous."""
 
     @functools.wraps(test)
@@ -68,7 +81,7 @@ def virtual(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
             mock.patch.object(aiosqlite.Connection, "_execute", _counted(aiosqlite.Connection._execute)),
             mock.patch.object(aiosqlite.Connection, "_connect", _counted(aiosqlite.Connection._connect)),
             mock.patch.object(aiosqlite.Connection, "close", _counted(aiosqlite.Connection.close)),
-            asyncio.Runner(loop_factory=VirtualLoop) as runner,
+            asyncio.Runner(loop_factory=loop) as runner,
         ):
             runner.run(test(*args, **kwargs), context=Context())
 

@@ -296,6 +296,9 @@ class _Connection(asyncio.Protocol):
         self.work()
 
     def end(self, how: str) -> None:
+        # A server that has hung up does nothing more about what was written ahead.
+        self.blocked = True
+        self.buffer.clear()
         if how == "rst":
             sock = self.transport.get_extra_info("socket")
             if sock is not None and sock.fileno() >= 0:
@@ -379,7 +382,9 @@ class _Connection(asyncio.Protocol):
             effect()
 
     def drip(self, data: bytes, pause: float) -> None:
-        if data and not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if data:
             self.transport.write(data[:1])
             self.loop.call_later(pause, self.drip, data[1:], pause)
         else:
