@@ -98,10 +98,10 @@ class Store(NamedTuple):
 
 
 @asynccontextmanager
-async def opened(path: Path, *, dead_letters: bool = True) -> AsyncIterator[Store]:
+async def opened(path: Path, *, dead_letters: bool = True, gather: float = 0.0) -> AsyncIterator[Store]:
     """The outbox at `path`, closed afterwards."""
     events: list[Event] = []
-    database = await open_database(path, on_events=events.extend, lock_wait=0)
+    database = await open_database(path, on_events=events.extend, lock_wait=0, gather=gather)
     try:
         yield Store(
             database,

@@ -25,6 +25,8 @@ from emailhub.core.status import OutboxStatus
 
 LOCK_WAIT = 60.0
 """Seconds to wait for the process that holds the file: long enough for a rolling restart to hand over."""
+GATHER = 0.002
+"""Seconds a commit waits, under load, for as many writes as the one before had."""
 READERS = 2
 APPLICATION_ID = 0x656D6875
 """Marks a file as ours: other programs number their schemas too."""
@@ -117,7 +119,7 @@ class Database:
 
 
 async def open_database(
-    path: Path, *, on_events: Callable[[Sequence[Event]], None], lock_wait: float = LOCK_WAIT
+    path: Path, *, on_events: Callable[[Sequence[Event]], None], lock_wait: float = LOCK_WAIT, gather: float = GATHER
 ) -> Database:
     """Lock, check, migrate and open the outbox at `path`, making it when there is none.
 
@@ -134,7 +136,7 @@ async def open_database(
             readers = [await _reader(path, undo) for _ in range(READERS)]
         except sqlite3.Error as error:
             raise faults.translate(error, str(path)) from error
-        writer = Writer(connection, str(path), on_events)
+        writer = Writer(connection, str(path), on_events, gather)
         undo.pop_all()
     return Database(path, lock, writer, readers)
 

@@ -24,6 +24,8 @@ T = TypeVar("T")
 GROUP_WEIGHT = 4 * 1024 * 1024
 """Bytes of bodies in one commit: a larger one would keep every other write waiting for its sync."""
 GROUP_WRITES = 500
+GATHER_FROM = 4
+"""Writes of a commit from which the next one waits for company; a lone write never waits."""
 
 _encode = msgspec.json.Encoder().encode
 log = logs.get("outbox")
@@ -103,13 +105,16 @@ class Writer:
         connection: aiosqlite.Connection,
         path: str,
         on_events: Callable[[Sequence[Event]], None],
+        gather: float,
     ) -> None:
         self._connection = connection
         self._path = path
         self._on_events = on_events
+        self._gathering = gather
         self._waiting: deque[_Write] = deque()
         self._wake = asyncio.Event()
         self._closing = False
+        self._last_group = 0
         self.trouble = ""
         self.broken: asyncio.Future[OutboxError] = asyncio.get_running_loop().create_future()
         self._task = asyncio.create_task(self._run(), name="outbox writer")
@@ -149,9 +154,17 @@ class Writer:
             await self._wake.wait()
             self._wake.clear()
             while self._waiting:
+                await self._gather()
                 await self._commit(self._group())
             if self._closing:
                 return
+
+    async def _gather(self) -> None:
+        """Under load, wait for as many writes as came last time: a group costs little more than a single one."""
+        busy = GATHER_FROM <= self._last_group > len(self._waiting) and not self._closing
+        # Also a commit that waits for nobody takes with it what this turn of the event loop still hands over.
+        await asyncio.sleep(self._gathering if busy else 0)
+        self._last_group = len(self._waiting)
 
     def _group(self) -> list[_Write]:
         group: list[_Write] = []

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from emailhub.adapters.sqlite.writer import Transaction
+from emailhub.adapters.sqlite.writer import GATHER_FROM, Transaction
 from emailhub.core.errors import IdempotencyConflict, OutboxError, OutboxFull
 from emailhub.core.records import Event, Receipt
 from tests.support.factories import NOW, failing, opened, parcel
@@ -56,6 +56,21 @@ async def test_writes_handed_over_together_share_a_commit(tmp_path: Path) -> Non
         await store.outbox.add([parcel(f"M{number:03}") for number in range(300)])
         assert sum(commits) == 300
         assert len(commits) <= 2
+
+
+async def test_after_a_full_commit_the_next_waits_for_company(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db", gather=0.5) as store:
+        commits: list[int] = []
+        tell = store.database._writer._tell
+        store.database._writer._tell = lambda events: (commits.append(len(events)), tell(events))[1]  # type: ignore[method-assign]
+        await store.outbox.add([parcel(f"M{number}") for number in range(GATHER_FROM)])
+        first = asyncio.create_task(store.outbox.add([parcel("A")]))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        await asyncio.gather(first, store.outbox.add([parcel("B")]))
+        assert commits == [GATHER_FROM, 2]
+        await store.outbox.add([parcel("C")])
+        assert store.database._writer._last_group == 1
 
 
 async def test_bodies_beyond_4_mib_do_not_share_a_commit(tmp_path: Path) -> None:
