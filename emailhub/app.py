@@ -15,9 +15,8 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -28,35 +27,33 @@ from emailhub.adapters.http import Webhook
 from emailhub.adapters.rabbit import Delivery, Rabbit
 from emailhub.adapters.sqlite import Database, SqliteHistory, SqliteOutbox, open_database
 from emailhub.adapters.sqlite.behaviour import SqliteBehaviour
+from emailhub.adapters.sqlite.relays import SqliteRelays
 from emailhub.adapters.sqlite.upkeep import SqliteUpkeep
 from emailhub.adapters.sqlite.verbs import SqliteVerbs
-from emailhub.core.breaker import Snapshot
-from emailhub.core.errors import BadSettings, EmailhubError, OutboxBusy, OutboxUnusable
+from emailhub.core.errors import BadSettings, OutboxBusy, OutboxUnusable
 from emailhub.core.records import Event
 from emailhub.core.reloaded import Reloaded
-from emailhub.engine.board import Board, Line
+from emailhub.engine.board import Board
 from emailhub.engine.chaos import ChaosSwitch, Unruly
-from emailhub.engine.courier import Courier
 from emailhub.engine.desk import Actor, Desk
-from emailhub.engine.fuse import Fuse
+from emailhub.engine.fleet import Fleet, Rig
 from emailhub.engine.intake import Intake, Room
 from emailhub.engine.keeper import Keeper
 from emailhub.engine.live import Live
 from emailhub.engine.meter import Meter
-from emailhub.engine.ports import Relay
 from emailhub.engine.rescuer import rescue
 from emailhub.engine.solo import NoBroker
 from emailhub.engine.subscriber import Subscriber
 from emailhub.engine.undertaker import Undertaker
-from emailhub.engine.watch import Watch, watch_lag
+from emailhub.engine.watch import Watch
+from emailhub.parts import EXIT_FAILED, Parts, verdict
 from emailhub.reload import Read, Reloader
 from emailhub.settings import Loaded, Settings
-from emailhub.settings.changes import AT_THE_DOOR
+from emailhub.settings.changes import LIVE
 from emailhub.web.faces import Faces
 from emailhub.web.server import Server
 from emailhub.web.site import create_app
 
-EXIT_FAILED = 70
 EXIT_BUSY = 75
 EXIT_CONFIG = 78
 BURIALS = frozenset({"failed", "unreadable"})
@@ -93,12 +90,12 @@ class Hub:
 
     def __init__(self, settings: Settings, read: Read | None = None) -> None:
         self._settings = settings
-        self._reloader = Reloader(settings, read or partial(Loaded, settings, {}), self._adopt, live=AT_THE_DOOR)
+        self._reloader = Reloader(settings, read or partial(Loaded, settings, {}), self._adopt, live=LIVE)
         self._now = time.time
         self._random = random.SystemRandom()
         self._live: Live | None = None
         self._undertaker: Undertaker | None = None
-        self._couriers: dict[str, Courier] = {}
+        self._fleet: Fleet | None = None
         self._stop = asyncio.Event()
         self._reloads: set[asyncio.Task[None]] = set()
 
@@ -123,10 +120,6 @@ class Hub:
         if self._undertaker is not None and any(event.kind in BURIALS for event in events):
             self._undertaker.wake()
 
-    def _wake(self) -> None:
-        for courier in self._couriers.values():
-            courier.wake()
-
     def _jitter(self) -> float:
         return self._random.uniform(-1.0, 1.0)
 
@@ -139,18 +132,20 @@ class Hub:
         self._live = Live(history, clients=settings.sse_clients)
         await self._tidy(outbox, verbs, meter)
         broker = await self._broker(upkeep)
-        relays = list(wiring.relays(settings, self._random.random))
-        chaos = await self._chaos(relays, SqliteBehaviour(database))
-        lines = {relay.name: await self._line(relay, outbox, upkeep, meter) for relay in relays}
-        self._couriers = {name: line.courier for name, line in lines.items()}
-        if orphans := await verbs.hold_orphans(tuple(lines), now()):
-            log.warning("held: their relay is not set up any more", messages=orphans)
-        room = Room(settings.max_waiting, settings.disk_reserve, free_disk=database.status().free_disk)
         defaults = wiring.defaults(settings)
+        rig = self._rig(outbox, upkeep, SqliteRelays(database), meter)
+        self._fleet = fleet = Fleet(
+            rig,
+            failover_after=settings.failover_after,
+            sink=defaults.relay if settings.capture else None,
+            grace=settings.shutdown_grace,
+        )
+        chaos = await self._chaos(SqliteBehaviour(database))
+        room = Room(settings.max_waiting, settings.disk_reserve, free_disk=database.status().free_disk)
         intake = Intake(
             outbox,
             broker,
-            wake=self._wake,
+            wake=fleet.wake,
             room=room,
             limits=wiring.limits(settings),
             defaults=defaults,
@@ -159,6 +154,7 @@ class Hub:
             entropy=secrets.token_bytes,
             diversion=wiring.diversion(settings),
             signer=wiring.signer(settings, now),
+            home=fleet.home,
         )
         self._intake = intake
         self._subscriber = Subscriber(intake, upkeep, limits=intake.limits, now=now)
@@ -166,15 +162,17 @@ class Hub:
         desk = Desk(
             verbs,
             history,
-            {name: line.fuse for name, line in lines.items()},
+            fleet.fuses,
             relay=defaults.relay,
             expire_after=settings.expire_after,
-            wake=self._wake,
+            wake=fleet.wake,
             now=now,
             entropy=secrets.token_bytes,
             chaos=chaos,
+            home=fleet.home,
+            suspensions=fleet.suspensions,
         )
-        board = Board(lines, broker, history, room, capturing=settings.capture, now=now)
+        board = Board(fleet.lines, broker, history, room, capturing=settings.capture, now=now)
         hook = Webhook(settings.alert_url.reveal()) if settings.alert_url else None
         post = hook.post if hook else None
         watch = Watch(board, history, room, post, waiting_limit=settings.alert_waiting, now=now)
@@ -195,7 +193,7 @@ class Hub:
         server = Server(create_app(faces), header_timeout=settings.request_timeout)
         return Parts(
             broker=broker,
-            lines=lines,
+            fleet=fleet,
             room=room,
             board=board,
             watch=watch,
@@ -215,10 +213,13 @@ class Hub:
         if rescued:
             log.warning("rescued after a crash", attempts=rescued)
 
-    async def _chaos(self, relays: Sequence[Relay], store: SqliteBehaviour) -> ChaosSwitch | None:
-        for relay in relays:
-            if isinstance(relay, Unruly):
-                switch = ChaosSwitch(relay, store, configured=relay.behaviour, now=self._now)
+    async def _chaos(self, store: SqliteBehaviour) -> ChaosSwitch | None:
+        """Set the relays up, and make the one that makes trouble on purpose behave as it did last."""
+        assert self._fleet is not None
+        await self._set_up(self._settings)
+        for line in self._fleet.lines.values():
+            if isinstance(line.relay, Unruly):
+                switch = ChaosSwitch(line.relay, store, configured=line.relay.behaviour, now=self._now)
                 await switch.restore()
                 return switch
         if kept := await store.end_chaos(wiring.CHAOS_RELAY, wiring.CAPTURE_RELAY):
@@ -241,23 +242,21 @@ class Hub:
         return await self._subscriber.take(deliveries)
 
     def _offer(self, ids: Sequence[str]) -> None:
-        for courier in self._couriers.values():
-            courier.offer(ids)
+        if self._fleet is not None:
+            self._fleet.offer(ids)
 
-    async def _line(self, relay: Relay, outbox: SqliteOutbox, upkeep: SqliteUpkeep, meter: Meter) -> Line:
-        settings = self._settings
-        snapshot = await upkeep.load_breaker(relay.name) or Snapshot()
-        fuse = Fuse(relay.name, wiring.rules(settings), snapshot, upkeep, now=self._now, jitter=self._jitter)
-        courier = Courier(
-            relay,
-            outbox,
-            fuse,
-            policy=wiring.policy(settings),
+    def _rig(self, outbox: SqliteOutbox, upkeep: SqliteUpkeep, store: SqliteRelays, meter: Meter) -> Rig:
+        return Rig(
+            outbox=outbox,
+            breakers=upkeep,
+            store=store,
+            policy=wiring.policy(self._settings),
+            rules=wiring.rules(self._settings),
             meter=meter,
             now=self._now,
             jitter=self._jitter,
+            draw=self._random.random,
         )
-        return Line(relay, courier, fuse, wiring.places(settings).get(relay.name, ""))
 
     def _listen_for_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -281,8 +280,15 @@ class Hub:
         """Give the running parts what they can take over of `settings`."""
         # First, because it is what may fail.
         signer = wiring.signer(settings, self._now)
+        await self._set_up(settings)
         self._settings = settings
         self._intake.diversion, self._intake.signer = wiring.diversion(settings), signer
+        self._intake.defaults = wiring.defaults(settings)
+
+    async def _set_up(self, settings: Settings) -> None:
+        assert self._fleet is not None
+        specs = wiring.relays(settings, self._random.random)
+        await self._fleet.apply(specs, spares=wiring.spares(settings), failover_after=settings.failover_after)
 
     def _asked_to_stop(self) -> None:
         if self._stop.is_set():
@@ -297,7 +303,7 @@ class Hub:
         stop = asyncio.create_task(self._stop.wait(), name="stop")
         watched: list[asyncio.Future[Any]] = [*tasks, stop, database.broken]
         await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
-        code = _verdict(tasks, database)
+        code = verdict(tasks, database)
         log.info("stopping", grace=self._settings.shutdown_grace)
         await self._shut_down(parts, tasks)
         stop.cancel()
@@ -310,7 +316,7 @@ class Hub:
             await parts.broker.stop_intake()
         if self._live is not None:
             self._live.close()
-        await asyncio.gather(*(line.courier.stop(self._settings.shutdown_grace) for line in parts.lines.values()))
+        await parts.fleet.stop(self._settings.shutdown_grace)
         await parts.server.stop()
         if isinstance(parts.broker, Rabbit):
             await parts.broker.close()
@@ -319,47 +325,3 @@ class Hub:
         await asyncio.gather(*tasks, return_exceptions=True)
         if parts.hook:
             await parts.hook.close()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Parts:
-    """Everything that runs."""
-
-    broker: Rabbit | NoBroker
-    lines: dict[str, Line]
-    room: Room
-    board: Board
-    watch: Watch
-    keeper: Keeper
-    undertaker: Undertaker
-    hook: Webhook | None
-    server: Server
-
-    def running(self) -> list[tuple[str, Coroutine[Any, Any, None]]]:
-        """The supervised parts by name: none may end while emailhub runs."""
-        parts = [
-            ("keeper", self.keeper.run()),
-            ("watch", self.watch.run()),
-            ("alerts", self.watch.tell()),
-            ("lag", watch_lag(self.board)),
-        ]
-        for name, line in self.lines.items():
-            parts += [(f"courier {name}", line.courier.run()), (f"breaker {name}", line.fuse.run())]
-        if isinstance(self.broker, Rabbit):
-            parts += [("rabbitmq", self.broker.run()), ("undertaker", self.undertaker.run())]
-        return parts
-
-
-def _verdict(tasks: Sequence[asyncio.Task[None]], database: Database) -> int:
-    """Why work ended: 0 when somebody asked for it, 70 and a log line when a part died."""
-    if database.broken.done():
-        log.error("outbox broken", text=str(database.broken.result()))
-        return EXIT_FAILED
-    dead = [task for task in tasks if task.done()]
-    for task in dead:
-        error = None if task.cancelled() else task.exception()
-        if isinstance(error, EmailhubError):
-            log.error("part ended", part=task.get_name(), text=str(error))
-        else:
-            log.error("part ended", part=task.get_name(), exc=error)
-    return EXIT_FAILED if dead else 0

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
+
+from msgspec.structs import replace
 
 from emailhub.adapters.capture import CaptureRelay
 from emailhub.adapters.chaos import ChaosRelay
@@ -20,10 +22,11 @@ from emailhub.core.delivery import OnUnknown, Policy
 from emailhub.core.diversion import NO_RULES, Diversion
 from emailhub.core.message import Limits
 from emailhub.core.routing import Route
+from emailhub.core.turns import Spare
+from emailhub.engine.fleet import RelaySpec
 from emailhub.engine.gate import Access, Gate
 from emailhub.engine.intake import Defaults
 from emailhub.engine.keeper import Keeping
-from emailhub.engine.ports import Relay
 from emailhub.settings import OAuth2Settings, RelaySettings, Settings
 from emailhub.web.faces import WebOptions
 
@@ -34,28 +37,38 @@ ENCODED = 2
 """A body of n bytes of mail takes about this many times as much as JSON."""
 
 
-def relays(settings: Settings, draw: Callable[[], float]) -> Iterator[Relay]:
+def relays(settings: Settings, draw: Callable[[], float]) -> list[RelaySpec]:
     """The relays to run; `draw()` gives numbers in [0, 1). Capture is always there: what was captured before must not
     wait for nobody."""
-    for relay in settings.relays:
-        yield SmtpRelay(smtp_options(relay, settings), name=relay.name)
+    found = [_spec(relay, settings) for relay in settings.relays]
     if settings.capture and settings.chaos:
-        yield ChaosRelay(settings.chaos, random=draw, name=CHAOS_RELAY, capacity=CAPTURE_CONNECTIONS)
-    yield CaptureRelay(CAPTURE_RELAY, capacity=CAPTURE_CONNECTIONS)
+        chaos = partial(ChaosRelay, settings.chaos, random=draw, name=CHAOS_RELAY, capacity=CAPTURE_CONNECTIONS)
+        found.append(RelaySpec(route=Route(name=CHAOS_RELAY), build=chaos, sends=False))
+    capture = partial(CaptureRelay, CAPTURE_RELAY, capacity=CAPTURE_CONNECTIONS)
+    return [*found, RelaySpec(route=Route(name=CAPTURE_RELAY), build=capture, sends=False)]
 
 
-def routes(settings: Settings) -> tuple[Route, ...]:
-    """What each relay that sends may be asked for."""
-    return tuple(
-        Route(
+def _spec(relay: RelaySettings, settings: Settings) -> RelaySpec:
+    timeouts = _timeouts(settings)
+    return RelaySpec(
+        route=Route(
             name=relay.name,
             domains=relay.from_domains,
             priority=relay.priority,
             weight=relay.weight,
             draining=relay.drain,
-        )
-        for relay in settings.relays
+        ),
+        build=lambda: SmtpRelay(smtp_options(relay, settings), name=relay.name),
+        # What routing and the limits are about needs no new connections.
+        options=(replace(relay, from_domains=(), priority=0, weight=1, drain=False, rate=()), timeouts),
+        rates=relay.rate,
+        host=relay.place,
     )
+
+
+def spares(settings: Settings) -> list[Spare]:
+    """What the domains of recipients are spared."""
+    return [Spare(domain=one.domain, connections=one.connections, rates=one.rate) for one in settings.destinations]
 
 
 def smtp_options(relay: RelaySettings, settings: Settings) -> SmtpOptions:
@@ -75,13 +88,17 @@ def smtp_options(relay: RelaySettings, settings: Settings) -> SmtpOptions:
         pipelining=relay.pipelining,
         chunking=relay.chunking,
         token=_tokens(relay.oauth2) if relay.oauth2 else None,
-        timeouts=Timeouts(
-            connect=settings.smtp_connect_timeout,
-            greeting=settings.smtp_greeting_timeout,
-            command=settings.smtp_command_timeout,
-            final=settings.smtp_final_timeout,
-            min_rate=settings.smtp_min_rate,
-        ),
+        timeouts=_timeouts(settings),
+    )
+
+
+def _timeouts(settings: Settings) -> Timeouts:
+    return Timeouts(
+        connect=settings.smtp_connect_timeout,
+        greeting=settings.smtp_greeting_timeout,
+        command=settings.smtp_command_timeout,
+        final=settings.smtp_final_timeout,
+        min_rate=settings.smtp_min_rate,
     )
 
 
@@ -95,11 +112,6 @@ def _tokens(oauth2: OAuth2Settings) -> TokenSource:
         grant=oauth2.grant,
     )
     return TokenSource(options, jitter=partial(random.uniform, -1.0, 1.0))
-
-
-def places(settings: Settings) -> dict[str, str]:
-    """Where each relay that sends is, as `host:port`, by its name."""
-    return {relay.name: relay.place for relay in settings.relays}
 
 
 def rabbit_options(settings: Settings, outbox_id: str) -> RabbitOptions:
@@ -204,4 +216,4 @@ def greeting(settings: Settings, seconds: float) -> dict[str, object]:
 
 
 def _sending(settings: Settings) -> str:
-    return ", ".join(f"{name} at {place}" for name, place in places(settings).items())
+    return ", ".join(f"{name} at {place}" for name, place in ((relay.name, relay.place) for relay in settings.relays))

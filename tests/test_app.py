@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from emailhub import app
+from emailhub import app, parts
 from emailhub.core.errors import OutboxError
 from emailhub.engine.keeper import Keeper
 from emailhub.settings import load
@@ -26,7 +26,7 @@ async def test_a_part_that_dies_ends_the_process_with_its_reason(
         raise error
 
     monkeypatch.setattr(Keeper, "run", die)
-    assert await run_hub(tmp_path) == app.EXIT_FAILED
+    assert await run_hub(tmp_path) == parts.EXIT_FAILED
     ended = next(record for record in caplog.records if record.message == "part ended")
     fields = vars(ended)["emailhub_fields"]
     assert fields["part"] == "keeper"
@@ -38,4 +38,4 @@ async def test_a_part_that_just_returns_ends_the_process_too(tmp_path: Path, mon
         return
 
     monkeypatch.setattr(Keeper, "run", leave)
-    assert await run_hub(tmp_path) == app.EXIT_FAILED
+    assert await run_hub(tmp_path) == parts.EXIT_FAILED

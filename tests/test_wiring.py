@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from msgspec.structs import replace
 
 from emailhub import wiring
 from emailhub.adapters.oauth import TokenSource
 from emailhub.adapters.smtp import TlsMode
+from emailhub.core.limits import Rate
 from emailhub.core.routing import Route
 from emailhub.settings import Settings, load
+from emailhub.settings.secret import Secret
 
 MAIN = {"SMTP_HOST": "smtp.example.com", "EMAIL_FROM": "hub@example.com"}
 PEM = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
@@ -76,17 +79,29 @@ async def test_oauth2_becomes_a_source_of_tokens_instead_of_a_password(settings:
     await options.token.close()
 
 
-def test_routes_and_places_go_by_name(settings: Settings) -> None:
-    assert wiring.routes(settings)[1] == Route(
-        name="ses", domains=("example.com",), priority=2, weight=5, draining=True
-    )
-    assert wiring.places(settings) == {
-        "default": "smtp.example.com:587",
-        "ses": "email.example.com:465",
-        "gmail": "smtp.gmail.com:587",
-    }
+def test_relays_have_routes_rates_and_places_and_capture_sends_nothing(settings: Settings) -> None:
+    default, ses, gmail, capture = wiring.relays(settings, lambda: 0.0)
+    assert ses.route == Route(name="ses", domains=("example.com",), priority=2, weight=5, draining=True)
+    assert [spec.host for spec in (default, ses, gmail)] == [
+        "smtp.example.com:587",
+        "email.example.com:465",
+        "smtp.gmail.com:587",
+    ]
+    assert [spec.sends for spec in (default, ses, gmail, capture)] == [True, True, True, False]
+    assert (ses.build().name, capture.build().captures) == ("ses", True)
     told = wiring.greeting(settings, 0.1)["relay"]
     assert told == "default at smtp.example.com:587, ses at email.example.com:465, gmail at smtp.gmail.com:587"
+
+
+def test_only_what_needs_new_connections_makes_a_relay_another_one(settings: Settings) -> None:
+    (ses, *_) = settings.listed_relays
+
+    def options(**changed: object) -> object:
+        return wiring.relays(replace(settings, listed_relays=(replace(ses, **changed),)), lambda: 0.0)[1].options
+
+    assert options() == options(priority=9, weight=1, drain=False, rate=(Rate(1, 1.0),), from_domains=())
+    assert options() != options(host="other.example.com")
+    assert options() != options(password=Secret("other"))
 
 
 def test_keys_sign_and_none_is_none(settings: Settings, tmp_path: Path) -> None:

@@ -17,12 +17,13 @@ from emailhub.core.routing import domain_of, matches
 FIRST_GUESS = 1.0
 """Seconds an attempt is thought to take until one has been seen."""
 _LEARN = 0.2
+_PLENTY = 1_000_000
 SWEEP = 60.0
 """Seconds after its turn in which a row that does not come is forgotten."""
 
 
 class Spare(Struct, frozen=True, kw_only=True):
-    """What recipients of one `domain` (or `*.domain`) are spared: more than so many at a time, or a faster rate."""
+    """What one `domain` (or `*.domain`) of recipients is spared: more messages at a time, or a faster rate."""
 
     domain: str
     connections: int | None = None
@@ -38,15 +39,20 @@ class Wait(NamedTuple):
 
 
 class Turn:
-    """What one claim may use of a gate: `free` recipients now; the others queue up from `slot` on, `step` apart.
+    """What one claim may use of a gate: `places` more messages at a time with `free` recipients in all.
+
+    The others queue up from `slot` on, `step` apart.
 
     Whoever was put off before has its turn before newcomers: `line` holds their rows' ids.
     """
 
-    __slots__ = ("domain", "free", "line", "slot", "step", "text")
+    __slots__ = ("domain", "free", "line", "places", "slot", "step", "text")
 
-    def __init__(self, domain: str, free: int, slot: float, step: float, line: Collection[int], text: str) -> None:
+    def __init__(
+        self, domain: str, places: int, free: int, slot: float, step: float, line: Collection[int], text: str
+    ) -> None:
         self.domain = domain
+        self.places = places
         self.free = free
         self.slot = slot
         self.step = step
@@ -55,13 +61,15 @@ class Turn:
 
     def copy(self) -> Turn:
         """A turn of its own: a claim that is run again starts anew."""
-        return Turn(self.domain, self.free, self.slot, self.step, self.line, self.text)
+        return Turn(self.domain, self.places, self.free, self.slot, self.step, self.line, self.text)
 
-    def admits(self, recipient: int, now: float) -> bool:
-        """Whether the row may go now; uses up one of `free` when it does."""
-        if self.free <= 0 or (recipient not in self.line and self.slot > now and self.line):
+    def admits(self, recipient: int, now: float, *, along: bool) -> bool:
+        """Whether the row may go now, which uses up what there is; `along`: with another row of its message."""
+        newcomer = recipient not in self.line and self.slot > now and bool(self.line)
+        if self.free <= 0 or newcomer or (self.places <= 0 and not along):
             return False
         self.free -= 1
+        self.places -= not along
         return True
 
     def wait(self, recipient: int, now: float) -> Wait:
@@ -97,13 +105,9 @@ class Gate:
             # Whoever was canceled, or went over another way, would keep newcomers waiting.
             self._swept = now
             self._line = {id: until for id, until in self._line.items() if until > now - SWEEP}
-        return Turn(self.spare.domain, self._free(now), self._slot, self._step(), self._line.keys(), self._text())
-
-    def _free(self, now: float) -> int:
-        free = self._limiter.allowance(now) if self._limiter else 1_000_000
-        if self.spare.connections is not None:
-            free = min(free, self.spare.connections - self._busy)
-        return max(free, 0)
+        free = self._limiter.allowance(now) if self._limiter else _PLENTY
+        places = _PLENTY if self.spare.connections is None else max(self.spare.connections - self._busy, 0)
+        return Turn(self.spare.domain, places, free, self._slot, self._step(), self._line.keys(), self._text())
 
     def _step(self) -> float:
         steps = [rate.seconds / rate.limit for rate in self.spare.rates]
@@ -122,15 +126,15 @@ class Gate:
             self._slot = max(self._slot, wait.until + step)
 
     def begin(self, recipients: Sequence[int], now: float) -> None:
-        """The rows go now."""
-        self._busy += len(recipients)
+        """The rows of one message go now."""
+        self._busy += 1
         self._limiter.begin(len(recipients), now)
         for recipient in recipients:
             self._line.pop(recipient, None)
 
     def end(self, count: int, now: float, seconds: float) -> None:
-        """`count` of them ended after `seconds`."""
-        self._busy -= count
+        """A message with `count` rows ended after `seconds`."""
+        self._busy -= 1
         self._limiter.end(count, now, tried=count, taken=count)
         self._took += _LEARN * (seconds - self._took)
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
-from emailhub.core.breaker import Mode, Phase
 from emailhub.core.delivery import State
 from emailhub.core.errors import NotFound
 from emailhub.core.records import Totals
@@ -15,6 +13,7 @@ from emailhub.core.status import Flow, Link, OutboxStatus, RabbitStatus, RelaySt
 from emailhub.engine.allowance import Allowance
 from emailhub.engine.chaos import behaviour_of
 from emailhub.engine.courier import Courier
+from emailhub.engine.flow import counted, relay_flows, sentence_of, waiting
 from emailhub.engine.fuse import Fuse
 from emailhub.engine.intake import Room
 from emailhub.engine.ports import Broker, History, Relay
@@ -131,11 +130,11 @@ class Board:
 
     async def _calm(self, totals: Totals, now: float) -> Flow:
         sent = sum(minute.sent for minute in await self._history.minutes(now - HOUR, now, 60.0))
-        waiting = _waiting(totals)
+        waits = waiting(totals)
         if self.capturing:
-            sentence = f"{_n(sent, 'message')} captured in the last hour. Set SMTP_HOST to send for real."
+            sentence = f"{counted(sent, 'message')} captured in the last hour. Set SMTP_HOST to send for real."
             return Flow(level="info", headline=self._flows(), sentence=sentence)
-        return Flow(level="ok", headline=self._flows(), sentence=f"{sent:,} sent in the last hour. {waiting}")
+        return Flow(level="ok", headline=self._flows(), sentence=f"{sent:,} sent in the last hour. {waits}")
 
     def _flows(self) -> str:
         return "Mail is captured, not sent." if self.capturing else "All mail is flowing."
@@ -148,7 +147,7 @@ class Board:
                 Flow(
                     level="bad",
                     headline="The outbox cannot be written.",
-                    sentence=f"{_sentence(status.detail)} Nothing is lost.",
+                    sentence=f"{sentence_of(status.detail)} Nothing is lost.",
                 )
             )
         free, reserve = self._room.free_disk, self._room.disk_reserve
@@ -161,7 +160,7 @@ class Board:
         relays = self.relays()
         # Beside a relay that sends, the one that captures is no second way out: the relay is still "the relay".
         many = sum(not relay.captures for relay in relays) > 1
-        return [flow for relay in relays if (flow := relay_flow(relay, totals, now, many=many))]
+        return [flow for relay in relays for flow in relay_flows(relay, totals, now, many=many)]
 
     def _rabbit_trouble(self) -> list[Flow]:
         status = self.rabbit()
@@ -177,81 +176,18 @@ class Board:
             Link.REFUSED: "RabbitMQ refuses us.",
         }[status.link]
         return [
-            Flow(level=level, headline=headline, sentence=f"{_sentence(status.detail)} Mail over HTTP goes on.".strip())
+            Flow(
+                level=level, headline=headline, sentence=f"{sentence_of(status.detail)} Mail over HTTP goes on.".strip()
+            )
         ]
 
     def _held(self, totals: Totals) -> list[Flow]:
         held = totals.by_state.get(State.HELD, 0)
         if not held:
             return []
-        headline = f"{_n(held, 'message')} {'needs' if held == 1 else 'need'} you."
+        headline = f"{counted(held, 'message')} {'needs' if held == 1 else 'need'} you."
         action = ("See what is held", "/messages?state=held")
         return [Flow(level="info", headline=headline, sentence="Held until retried or canceled.", action=action)]
 
 
 _LEVELS = ("bad", "warn", "info", "ok")
-
-
-def relay_flow(relay: RelayStatus, totals: Totals, now: float, *, many: bool) -> Flow | None:
-    """What is to be said of a relay, None when it is well."""
-    breaker = relay.breaker
-    name = f"Relay {relay.name}" if many else "The relay"
-    action = (f"Open relay {relay.name}", f"/relays/{relay.name}")
-    waiting = _waiting(totals)
-    if breaker.mode is Mode.OPEN:
-        because = f": {breaker.note}" if breaker.note else ""
-        headline = f"Mail is stopped by {breaker.actor or 'an operator'}{because}."
-        return Flow(level="warn", headline=headline, sentence=waiting, action=action)
-    if breaker.mode is Mode.CLOSED and breaker.failures:
-        sentence = f"{_sentence(breaker.cause)} It is forced closed, so emailhub keeps trying."
-        return Flow(level="warn", headline=f"{name} is in trouble.", sentence=sentence, action=action)
-    if breaker.phase is Phase.CLOSED:
-        return _stumbling(relay, name, totals, action) if breaker.failures and totals.waiting else None
-    next_try = "One probe is under way."
-    if relay.next_probe is not None:
-        next_try = f"Next try in {_duration(max(relay.next_probe - now, 0))}."
-    return Flow(
-        level="bad" if totals.waiting else "warn",
-        headline=f"Mail is waiting: {_lower(name)} is not taking any." if totals.waiting else f"{name} takes no mail.",
-        sentence=" ".join(filter(None, (_sentence(breaker.cause), _last_sent(relay, now), waiting, next_try))),
-        action=action,
-    )
-
-
-def _stumbling(relay: RelayStatus, name: str, totals: Totals, action: tuple[str, str]) -> Flow:
-    """The breaker is still closed, but the latest tries failed: mail that waits on them does not flow."""
-    failed = "The last try" if relay.breaker.failures == 1 else f"The last {relay.breaker.failures:,} tries"
-    sentence = f"{_sentence(relay.breaker.cause)} {failed} failed. {_waiting(totals)}"
-    return Flow(level="warn", headline=f"{name} is in trouble.", sentence=sentence.strip(), action=action)
-
-
-def _last_sent(relay: RelayStatus, now: float) -> str:
-    if relay.last_sent_at is None:
-        return ""
-    at = datetime.fromtimestamp(relay.last_sent_at, UTC)
-    return f"It last took mail at {at:%H:%M} UTC{'' if now - relay.last_sent_at < 72_000 else f' on {at.day} {at:%b}'}."
-
-
-def _waiting(totals: Totals) -> str:
-    if not totals.waiting:
-        return "Nothing waits."
-    return f"{_n(totals.waiting, 'message')} {'waits' if totals.waiting == 1 else 'wait'}, none is lost."
-
-
-def _n(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def _sentence(text: str) -> str:
-    text = text.strip()
-    text = text[:1].upper() + text[1:]
-    return text if not text or text[-1] in ".!?" else f"{text}."
-
-
-def _lower(text: str) -> str:
-    return text[:1].lower() + text[1:]
-
-
-def _duration(seconds: float) -> str:
-    whole = round(seconds)
-    return f"{whole // 60}:{whole % 60:02}"

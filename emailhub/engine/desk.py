@@ -13,10 +13,12 @@ from emailhub.core.breaker import Mode, Snapshot
 from emailhub.core.delivery import Reason
 from emailhub.core.errors import NotFound, WrongState
 from emailhub.core.records import Detail
+from emailhub.core.routing import domain_of
 from emailhub.core.status import ChaosStatus
 from emailhub.engine.chaos import ChaosSwitch
 from emailhub.engine.fuse import Fuse
 from emailhub.engine.ports import History
+from emailhub.engine.suspensions import Suspensions
 
 log = logs.get("desk")
 
@@ -59,12 +61,15 @@ class Desk:
         now: Callable[[], float],
         entropy: Callable[[int], bytes],
         chaos: ChaosSwitch | None = None,
+        home: Callable[[str], str | None] | None = None,
+        suspensions: Mapping[str, Suspensions] | None = None,
     ) -> None:
         self._chaos = chaos
         self._verbs = verbs
         self._history = history
         self._fuses = fuses
-        self._relay = relay
+        self._home = home or (lambda _domain: relay)
+        self._suspensions = suspensions or {}
         self._expire_after = expire_after
         self._wake = wake
         self._now = now
@@ -74,7 +79,7 @@ class Desk:
         """Send again what is deferred, held, failed or canceled. Raises NotFound, WrongState."""
         now = self._now()
         until = now + self._expire_after
-        relays = (self._relay, *self._fuses)
+        relays = await self._relays_for(id)
         await self._verbs.retry(id, relays=relays, now=now, expires_at=until, actor=str(actor), note=reason)
         return await self._done("retry", id, actor, reason)
 
@@ -95,12 +100,13 @@ class Desk:
         a person, and nothing else, decides that it shall.
         """
         original = await self._history.find(id)
-        if original.summary.reason is not Reason.CAPTURED or original.summary.relay == self._relay:
+        relay = self._home(domain_of(original.sender))
+        if original.summary.reason is not Reason.CAPTURED or relay in (None, original.summary.relay):
             raise WrongState("send for real: it was not captured, or no real relay is set up", id, "not captured")
         now = self._now()
         new_id = mime.new_id(now, self._entropy(10))
         await self._verbs.copy(
-            id, new_id=new_id, relay=self._relay, now=now, expires_at=now + self._expire_after, actor=str(actor)
+            id, new_id=new_id, relay=relay or "", now=now, expires_at=now + self._expire_after, actor=str(actor)
         )
         return await self._done("send for real", new_id, actor, reason)
 
@@ -118,6 +124,22 @@ class Desk:
         if self._chaos is None:
             raise NotFound("relay", "chaos")
         return await self._chaos.set(status, str(actor))
+
+    async def resume_sender(self, relay: str, domain: str, actor: Actor) -> None:
+        """Let a suspended from-domain send again at once. Raises NotFound: no such relay, or it is not suspended."""
+        if relay not in self._fuses:
+            raise NotFound("relay", relay)
+        if relay not in self._suspensions:
+            raise NotFound("suspended sender", domain)
+        await self._suspensions[relay].resume(domain.lower(), str(actor))
+
+    async def _relays_for(self, id: str) -> tuple[str, ...]:
+        """The relays set up; first the one that takes the message over when its own is not among them."""
+        found = await self._history.find(id)
+        first = self._home(domain_of(found.sender))
+        if first is None and found.summary.relay not in self._fuses:
+            raise WrongState("retry: no relay may send for this sender", id, found.summary.state.value)
+        return (first, *self._fuses) if first is not None else tuple(self._fuses)
 
     async def _done(self, verb: str, id: str, actor: Actor, reason: str) -> Detail:
         self._wake()

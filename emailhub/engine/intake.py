@@ -94,7 +94,8 @@ Item = tuple[Submission, Origin, QueueFacts | None]
 class Intake:
     """Accepts messages. `wake` tells the couriers that fresh rows are due; `entropy(n)` gives n random bytes.
 
-    `diversion` says who gets mail, `signer` signs it; both may be replaced while it runs.
+    `home(domain)` names the relay a message of that sender's domain belongs to, None: no relay may send it.
+    `diversion` says who gets mail, `signer` signs it; these and `defaults` may be replaced while it runs.
     """
 
     def __init__(
@@ -111,16 +112,18 @@ class Intake:
         entropy: Callable[[int], bytes],
         diversion: Diversion = NO_RULES,
         signer: Signer | None = None,
+        home: Callable[[str], str | None] | None = None,
     ) -> None:
         self._outbox = outbox
         self._broker = broker
         self._wake = wake
         self._room = room
-        self._defaults = defaults
         self._meter = meter
         self._now = now
         self._entropy = entropy
         self.limits = limits
+        self.defaults = defaults
+        self._home = home or (lambda _domain: self.defaults.relay)
         self.diversion = diversion
         self.signer = signer
 
@@ -159,7 +162,7 @@ class Intake:
         submission = item[0]
         heavy = len(submission.text or "") + len(submission.html or "") > HEAVY
         if self.signer is not None and not heavy:
-            heavy = self.signer.costs(domain_of((submission.sender or self._defaults.sender).address))
+            heavy = self.signer.costs(domain_of((submission.sender or self.defaults.sender).address))
         try:
             return await asyncio.to_thread(self._build, *item) if heavy else self._build(*item)
         except InvalidMessage as invalid:
@@ -169,13 +172,14 @@ class Intake:
         now = self._now()
         random = self._entropy(20)
         id = mime.new_id(now, random[:10])
-        sender = submission.sender or self._defaults.sender
+        sender = submission.sender or self.defaults.sender
+        domain = domain_of(sender.address)
         message_id = mime.message_id(id, sender)
         content = mime.build(submission, sender=sender, message_id=message_id, date=now, boundary=random[10:].hex())
         self._check_size(submission, content)
         key, explicit, matches = _key(submission, queue)
         if self.signer is not None:
-            content = self.signer.sign(content, domain_of(sender.address))
+            content = self.signer.sign(content, domain)
         boxes = (submission.to, submission.cc, submission.bcc)
         named = Addressed(*(tuple(box.address for box in each) for each in boxes))
         course = self.diversion.course(named)
@@ -183,7 +187,7 @@ class Intake:
         parcel = Parcel(
             id=id,
             message_id=message_id,
-            relay=self._defaults.relay,
+            relay=self._relay_for(domain),
             origin=origin,
             sender=sender.address,
             from_header=header.display(sender),
@@ -204,11 +208,11 @@ class Intake:
             queue_body=queue.body if queue else None,
             tags=submission.tags,
             metadata=submission.metadata,
-            on_unknown=submission.on_unknown or self._defaults.on_unknown,
+            on_unknown=submission.on_unknown or self.defaults.on_unknown,
             priority=submission.priority if submission.priority is not None else Priority.NORMAL,
             accepted_at=now,
             scheduled_at=submission.scheduled_at,
-            expires_at=submission.expires_at or max(now, submission.scheduled_at or now) + self._defaults.expire_after,
+            expires_at=submission.expires_at or max(now, submission.scheduled_at or now) + self.defaults.expire_after,
             due_at=self._due_at(submission, now),
         )
         return self._sent_on(parcel, course) if course.note else parcel
@@ -245,6 +249,14 @@ class Intake:
             note=course.note,
             companion=companion,
         )
+
+    def _relay_for(self, domain: str) -> str:
+        relay = self._home(domain)
+        if relay is None:
+            raise InvalidMessage(
+                (Problem("from", f"is at {domain}, and no relay may send for it now (from_domains, drain)"),)
+            )
+        return relay
 
     def _due_at(self, submission: Submission, now: float) -> float:
         if submission.scheduled_at is not None:

@@ -119,6 +119,12 @@ class Watch:
             if relay.breaker.phase is not Phase.CLOSED:
                 why = relay.breaker.cause or relay.breaker.note or "forced open"
                 yield Alert("breaker_open", relay.name, f"Relay {relay.name} is not sending: {why}")
+            if relay.covered_by:
+                text = f"Mail of relay {relay.name} is carried by {', '.join(relay.covered_by)}: {relay.covered_why}"
+                yield Alert("relay_covered", relay.name, text)
+            for one in relay.suspended:
+                text = f"Relay {relay.name} does not let {one.domain} send: {one.reply}"
+                yield Alert("sender_suspended", f"{relay.name}/{one.domain}", text)
         if totals.oldest_waiting is not None and self._now() - totals.oldest_waiting > self._limit:
             minutes = int((self._now() - totals.oldest_waiting) // 60)
             text = f"Mail has been waiting for {minutes} min; messages that wait: {totals.waiting:,}"

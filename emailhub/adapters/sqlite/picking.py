@@ -164,11 +164,13 @@ class Pick:
             "AND due_at <= ?2 ORDER BY id",
             (row.seq, math.inf if fresh else self._now),
         ).fetchall()
-        waits = []
+        waits, entered = [], set[Turn]()
         for id, address in found:
             turn = first_of(self._turns, address)
-            if turn is not None and not turn.admits(id, self._now):
+            if turn is not None and not turn.admits(id, self._now, along=turn in entered):
                 waits.append((id, turn))
+            elif turn is not None:
+                entered.add(turn)
         return len(found) - len(waits), waits
 
     def _queue(self, row: Candidate, waits: Sequence[tuple[int, Turn]], fresh: bool, *, rest: int) -> bool:

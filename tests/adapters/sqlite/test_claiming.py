@@ -159,7 +159,7 @@ async def test_a_probe_of_the_relay_leaves_suspended_senders_alone(tmp_path: Pat
 
 
 def turn(free: int, domain: str = "big.test", line: frozenset[int] = frozenset()) -> Turn:
-    return Turn(domain, free, NOW, 2.0, line, f"waits for its turn: mail to {domain} is slowed down")
+    return Turn(domain, 9, free, NOW, 2.0, line, f"waits for its turn: mail to {domain} is slowed down")
 
 
 async def test_recipients_of_a_slow_domain_are_put_off_to_their_turns_and_the_others_go(tmp_path: Path) -> None:

@@ -1,0 +1,132 @@
+"""What is to be said of a relay: the sentences that tell whether its mail flows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from emailhub.core.breaker import Mode, Phase
+from emailhub.core.limits import PACED, words
+from emailhub.core.records import Totals
+from emailhub.core.status import Flow, LimitStatus, RelayStatus, Suspension
+
+
+def relay_flows(relay: RelayStatus, totals: Totals, now: float, *, many: bool) -> Iterator[Flow]:
+    """Everything to be said of a relay, nothing when it is well; `many`: there are several that send."""
+    action = (f"Open relay {relay.name}", f"/relays/{relay.name}")
+    if relay.covered_by:
+        yield _covered(relay, now, action)
+    else:
+        trouble = relay_flow(relay, totals, now, many=many)
+        if trouble is not None:
+            yield trouble
+        reached = [one for one in relay.limits if one.free_at is not None and one.seconds > PACED]
+        if reached:
+            yield _limited(relay, max(reached, key=lambda one: one.free_at or 0.0), totals, now, action)
+    for one in relay.suspended:
+        yield _suspended(relay, one, now, action)
+
+
+def _covered(relay: RelayStatus, now: float, action: tuple[str, str]) -> Flow:
+    since = _at(relay.covered_since or now, now)
+    headline = f"Mail of relay {relay.name} is carried by {' and '.join(relay.covered_by)} since {since}."
+    again = (
+        f"Relay {relay.name} is tried again in {_duration(max(relay.next_probe - now, 0))}." if relay.next_probe else ""
+    )
+    sentence = " ".join(filter(None, (sentence_of(relay.covered_why), again)))
+    return Flow(level="warn", headline=headline, sentence=sentence, action=action)
+
+
+def _limited(relay: RelayStatus, limit: LimitStatus, totals: Totals, now: float, action: tuple[str, str]) -> Flow:
+    more = f"More may go at {_at(limit.free_at or now, now)}."
+    return Flow(
+        level="warn" if totals.waiting else "info",
+        headline=f"Relay {relay.name} has used its {words(limit)}.",
+        sentence=f"{waiting(totals)} {more}",
+        action=action,
+    )
+
+
+def _suspended(relay: RelayStatus, one: Suspension, now: float, action: tuple[str, str]) -> Flow:
+    next_try = (
+        f"One message asks again at {_at(one.next_try, now)}." if one.next_try > now else "One message asks again."
+    )
+    return Flow(
+        level="warn",
+        headline=f"Relay {relay.name} does not let {one.domain} send.",
+        sentence=f"{sentence_of(one.reply)} Its mail waits or goes over another relay. {next_try}",
+        action=action,
+    )
+
+
+def _at(at: float, now: float) -> str:
+    moment = datetime.fromtimestamp(at, UTC)
+    return f"{moment:%H:%M} UTC{'' if abs(now - at) < 72_000 else f' on {moment.day} {moment:%b}'}"
+
+
+def relay_flow(relay: RelayStatus, totals: Totals, now: float, *, many: bool) -> Flow | None:
+    """What is to be said of a relay, None when it is well."""
+    breaker = relay.breaker
+    name = f"Relay {relay.name}" if many else "The relay"
+    action = (f"Open relay {relay.name}", f"/relays/{relay.name}")
+    waits = waiting(totals)
+    if breaker.mode is Mode.OPEN:
+        because = f": {breaker.note}" if breaker.note else ""
+        headline = f"Mail is stopped by {breaker.actor or 'an operator'}{because}."
+        return Flow(level="warn", headline=headline, sentence=waits, action=action)
+    if breaker.mode is Mode.CLOSED and breaker.failures:
+        sentence = f"{sentence_of(breaker.cause)} It is forced closed, so emailhub keeps trying."
+        return Flow(level="warn", headline=f"{name} is in trouble.", sentence=sentence, action=action)
+    if breaker.phase is Phase.CLOSED:
+        return _stumbling(relay, name, totals, action) if breaker.failures and totals.waiting else None
+    next_try = "One probe is under way."
+    if relay.next_probe is not None:
+        next_try = f"Next try in {_duration(max(relay.next_probe - now, 0))}."
+    return Flow(
+        level="bad" if totals.waiting else "warn",
+        headline=f"Mail is waiting: {_lower(name)} is not taking any." if totals.waiting else f"{name} takes no mail.",
+        sentence=" ".join(filter(None, (sentence_of(breaker.cause), _last_sent(relay, now), waits, next_try))),
+        action=action,
+    )
+
+
+def _stumbling(relay: RelayStatus, name: str, totals: Totals, action: tuple[str, str]) -> Flow:
+    """The breaker is still closed, but the latest tries failed: mail that waits on them does not flow."""
+    failed = "The last try" if relay.breaker.failures == 1 else f"The last {relay.breaker.failures:,} tries"
+    sentence = f"{sentence_of(relay.breaker.cause)} {failed} failed. {waiting(totals)}"
+    return Flow(level="warn", headline=f"{name} is in trouble.", sentence=sentence.strip(), action=action)
+
+
+def _last_sent(relay: RelayStatus, now: float) -> str:
+    if relay.last_sent_at is None:
+        return ""
+    at = datetime.fromtimestamp(relay.last_sent_at, UTC)
+    return f"It last took mail at {at:%H:%M} UTC{'' if now - relay.last_sent_at < 72_000 else f' on {at.day} {at:%b}'}."
+
+
+def waiting(totals: Totals) -> str:
+    """How much waits, in words."""
+    if not totals.waiting:
+        return "Nothing waits."
+    return f"{counted(totals.waiting, 'message')} {'waits' if totals.waiting == 1 else 'wait'}, none is lost."
+
+
+def counted(count: int, noun: str) -> str:
+    """`3 messages`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def sentence_of(text: str) -> str:
+    """`text` with a capital letter and a full stop."""
+    text = text.strip()
+    text = text[:1].upper() + text[1:]
+    return text if not text or text[-1] in ".!?" else f"{text}."
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _duration(seconds: float) -> str:
+    whole = round(seconds)
+    return f"{whole // 60}:{whole % 60:02}"

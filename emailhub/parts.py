@@ -1,0 +1,69 @@
+"""The parts of a running hub, and why it ended when one of them does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from emailhub import logs
+from emailhub.adapters.http import Webhook
+from emailhub.adapters.rabbit import Rabbit
+from emailhub.adapters.sqlite import Database
+from emailhub.core.errors import EmailhubError
+from emailhub.engine.board import Board
+from emailhub.engine.fleet import Fleet
+from emailhub.engine.intake import Room
+from emailhub.engine.keeper import Keeper
+from emailhub.engine.solo import NoBroker
+from emailhub.engine.undertaker import Undertaker
+from emailhub.engine.watch import Watch, watch_lag
+from emailhub.web.server import Server
+
+EXIT_FAILED = 70
+
+log = logs.get("app")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """Everything that runs."""
+
+    broker: Rabbit | NoBroker
+    fleet: Fleet
+    room: Room
+    board: Board
+    watch: Watch
+    keeper: Keeper
+    undertaker: Undertaker
+    hook: Webhook | None
+    server: Server
+
+    def running(self) -> list[tuple[str, Coroutine[Any, Any, None]]]:
+        """The supervised parts by name: none may end while emailhub runs."""
+        parts = [
+            ("fleet", self.fleet.run()),
+            ("keeper", self.keeper.run()),
+            ("watch", self.watch.run()),
+            ("alerts", self.watch.tell()),
+            ("lag", watch_lag(self.board)),
+        ]
+        if isinstance(self.broker, Rabbit):
+            parts += [("rabbitmq", self.broker.run()), ("undertaker", self.undertaker.run())]
+        return parts
+
+
+def verdict(tasks: Sequence[asyncio.Task[None]], database: Database) -> int:
+    """Why work ended: 0 when somebody asked for it, 70 and a log line when a part died."""
+    if database.broken.done():
+        log.error("outbox broken", text=str(database.broken.result()))
+        return EXIT_FAILED
+    dead = [task for task in tasks if task.done()]
+    for task in dead:
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, EmailhubError):
+            log.error("part ended", part=task.get_name(), text=str(error))
+        else:
+            log.error("part ended", part=task.get_name(), exc=error)
+    return EXIT_FAILED if dead else 0
