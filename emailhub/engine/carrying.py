@@ -30,7 +30,7 @@ log = logs.get("courier")
 class Carry:
     """An attempt under way over `relay`."""
 
-    __slots__ = ("job", "permit", "progress", "reason", "relay", "started", "task")
+    __slots__ = ("job", "landed", "permit", "progress", "reason", "relay", "started", "task")
 
     def __init__(self, job: Job, permit: Permit, relay: Relay) -> None:
         self.job = job
@@ -39,6 +39,7 @@ class Carry:
         self.progress = Progress()
         self.reason: Reason | None = None
         self.started = False
+        self.landed = False
         self.task: asyncio.Task[None] | None = None
 
     @property
@@ -87,6 +88,7 @@ class Carrier:
         self._on_end = on_end
         self._on_due = on_due
         self._carries: set[Carry] = set()
+        self._landed = 0
         self._errands: set[asyncio.Task[None]] = set()
         self._recorder = Recorder(relay, outbox, policy=policy, meter=meter, now=now, jitter=jitter, stop=stop)
 
@@ -104,7 +106,9 @@ class Carrier:
         """How many more attempts may begin."""
         if self._recorder.waiting:
             return 0
-        return min(self.relay.capacity, self.ramp) - len(self._carries)
+        # What has landed has given its connection back; bounded, as a crash would make all of it unknown.
+        landed = min(self._landed, self.relay.capacity)
+        return min(self.relay.capacity, self.ramp) + landed - len(self._carries)
 
     def begin(self, jobs: Iterable[Job], permit: Permit) -> None:
         """Start the attempts; those whose permission ended while they were claimed only give their message back."""
@@ -172,8 +176,15 @@ class Carrier:
             carry.interrupt(Reason.STOPPED)
         await asyncio.wait(tasks)
 
+    def _land(self, carry: Carry) -> None:
+        """The relay is done with the message; what remains is to write down what it said."""
+        carry.landed = True
+        self._landed += 1
+        self._on_end()
+
     def _done(self, carry: Carry, task: asyncio.Task[None]) -> None:
         self._carries.discard(carry)
+        self._landed -= carry.landed
         self._on_end()
         if not task.cancelled() and task.exception() is not None:
             log.error("attempt broke", relay=self.relay.name, message_id=carry.job.id, exc=task.exception())
@@ -193,6 +204,7 @@ class Carrier:
                 return
             self._note(permit, report)
             self._allowance.ended(job, report)
+            self._land(carry)
             await finished(self._record(job, report))
 
     async def _attempt(self, carry: Carry, *, fresh: bool) -> Report:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,6 +30,28 @@ async def test_a_message_goes_out_once_with_its_own_bytes_and_is_sent(tmp_path: 
         assert asked.envelope.recipients == ("ada@example.com", "bob@example.com")
         assert asked.envelope.sender == "hub@example.org"
         assert await at.told("A") == ["accepted", "sending", "sent"]
+
+
+@virtual
+async def test_a_connection_is_used_again_while_results_are_written_but_only_so_many_results_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with line(tmp_path, ScriptedRelay(capacity=2)) as at:
+        disk = asyncio.Event()
+        record = at.outbox.record
+
+        async def slow(*given: Any) -> Any:
+            await disk.wait()
+            return await record(*given)
+
+        monkeypatch.setattr(at.outbox, "record", slow)
+        await at.accept(*"ABCDEF")
+        await asyncio.sleep(60)
+        assert len(at.relay.asked) == 4
+        assert at.relay.most_busy <= 2
+        disk.set()
+        await at.carried()
+        assert len(at.relay.asked) == 6
 
 
 @virtual
