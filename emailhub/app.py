@@ -49,7 +49,6 @@ from emailhub.engine.watch import Watch
 from emailhub.parts import EXIT_FAILED, Parts, verdict
 from emailhub.reload import Read, Reloader
 from emailhub.settings import Loaded, Settings
-from emailhub.settings.changes import LIVE
 from emailhub.web.faces import Faces
 from emailhub.web.server import Server
 from emailhub.web.site import create_app
@@ -90,7 +89,7 @@ class Hub:
 
     def __init__(self, settings: Settings, read: Read | None = None) -> None:
         self._settings = settings
-        self._reloader = Reloader(settings, read or partial(Loaded, settings, {}), self._adopt, live=LIVE)
+        self._reloader = Reloader(settings, read or partial(Loaded, settings, {}), self._adopt)
         self._now = time.time
         self._random = random.SystemRandom()
         self._live: Live | None = None

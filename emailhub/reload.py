@@ -9,7 +9,7 @@ from emailhub import logs
 from emailhub.core.errors import BadSettings, EmailhubError, Problem
 from emailhub.core.reloaded import Reloaded
 from emailhub.settings import Loaded, Settings, SettingsError
-from emailhub.settings.changes import LIVE, compare, merged
+from emailhub.settings.changes import compare, merged
 
 log = logs.get("settings")
 
@@ -20,22 +20,14 @@ Read = Callable[[], Loaded]
 class Reloader:
     """Reloads `settings`, those the hub was built with, by `read`.
 
-    `adopt` gives the running parts other settings, of which they take over the attributes `live`. It raises OSError or
-    ValueError for what they cannot work with, and has then changed nothing.
+    `adopt` gives the running parts other settings. It raises OSError or ValueError for what they cannot work with, and
+    has then changed nothing.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        read: Read,
-        adopt: Callable[[Settings], Awaitable[None]],
-        *,
-        live: frozenset[str] = LIVE,
-    ) -> None:
+    def __init__(self, settings: Settings, read: Read, adopt: Callable[[Settings], Awaitable[None]]) -> None:
         self._settings = settings
         self._read = read
         self._adopt = adopt
-        self._live = live
         self._turn = asyncio.Lock()
 
     async def reload(self, actor: str) -> Reloaded:
@@ -54,9 +46,9 @@ class Reloader:
 
     async def _reloaded(self, actor: str) -> Reloaded:
         loaded = await self._loaded()
-        changes = compare(self._settings, loaded.settings, self._live)
+        changes = compare(self._settings, loaded.settings)
         if changes.live:
-            await self._take_over(merged(self._settings, loaded.settings, self._live))
+            await self._take_over(merged(self._settings, loaded.settings))
         applied, restart = [str(change) for change in changes.live], [str(change) for change in changes.restart]
         log.info("settings read again", by=actor, applied=applied, restart=restart)
         for warning in loaded.warnings:

@@ -382,6 +382,7 @@ def test_a_destination_is_spared_by_connections_or_rate(file: Path) -> None:
     assert (first.domain, first.connections, first.rate) == ("gmail.com", 5, (Rate(20, 1.0),))
     assert (second.connections, second.rate) == (None, (Rate(1, 60.0), Rate(100, 86400.0)))
     assert "without either the table says nothing" in the_problem(file, text)
+    assert settings(file, "[[destination]]\ndomain = '*.x.org'\nrate = '1/s'").destinations[0].domain == "*.x.org"
     twice = '[[destination]]\ndomain = "x.org"\nconnections = 1\n'
     assert 'destination[1] "x.org" is about it already' in the_problem(file, twice * 2)
 

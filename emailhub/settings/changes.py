@@ -20,8 +20,6 @@ _DEADLINES = frozenset(name for name in OF_RELAYS if name.endswith("_timeout")) 
 _RULES = frozenset({"failover_after", "divert_to", "allow_recipients", "email_from", "expire_after", "on_unknown"})
 _LISTS = frozenset({"listed_relays", "destinations", "listed_dkim"})
 
-AT_THE_DOOR = frozenset({*_OF_DKIM, "listed_dkim", "divert_to", "allow_recipients"})
-"""What is decided when a message is accepted."""
 LIVE = OF_RELAYS | _OF_DKIM | _RULES | _LISTS | {"use_real_smtp"}
 """The attributes of Settings that a running hub can take over."""
 _TOLD_ELSEWHERE = (OF_RELAYS - _DEADLINES) | _OF_DKIM
@@ -36,27 +34,22 @@ class Changes(NamedTuple):
     restart: tuple[Change, ...]
 
 
-def compare(old: Settings, new: Settings, live_names: frozenset[str] = LIVE) -> Changes:
-    """What differs, where the parts that run can take over the attributes `live_names`.
-
-    From capturing to sending or back nothing is live: the parts for it are built at the start.
-    """
+def compare(old: Settings, new: Settings) -> Changes:
+    """What differs. From capturing to sending or back nothing is live: the parts for it are built at the start."""
     flat = [name for name in fields() if _differ(old, new, name) and name not in _TOLD_ELSEWHERE | _OF_COMMANDS]
-    live, restart = list[Change](), list[Change]()
-    for name in flat:
-        (live if name in live_names else restart).append(_flat_change(name, old, new))
-    for name, tell in _TELLERS.items():
-        (live if name in live_names else restart).extend(tell(old, new))
+    live = [_flat_change(name, old, new) for name in flat if name in LIVE]
+    live += [*_relays(old, new), *_destinations(old, new), *_keys(old, new)]
+    restart = [_flat_change(name, old, new) for name in flat if name not in LIVE]
     if old.capture == new.capture:
         return Changes(tuple(live), tuple(restart))
     return Changes((), (_CAPTURED if new.capture else _SENT, *restart, *live))
 
 
-def merged(old: Settings, new: Settings, live_names: frozenset[str] = LIVE) -> Settings:
+def merged(old: Settings, new: Settings) -> Settings:
     """The settings in force once what is live of `new` is applied to a hub that runs with `old`."""
     if old.capture != new.capture:
         return old
-    return msgspec.structs.replace(old, **{name: getattr(new, name) for name in live_names})
+    return msgspec.structs.replace(old, **{name: getattr(new, name) for name in LIVE})
 
 
 _SENT = Change("mail", "captured -> sent")
@@ -94,9 +87,6 @@ def _destinations(old: Settings, new: Settings) -> Iterator[Change]:
 def _keys(old: Settings, new: Settings) -> Iterator[Change]:
     before, after = ({f"{one.selector} of {one.domain}": one for one in found.dkim} for found in (old, new))
     yield from _rows("DKIM key", before, after)
-
-
-_TELLERS = {"listed_relays": _relays, "destinations": _destinations, "listed_dkim": _keys}
 
 
 def _rows(kind: str, old: Mapping[str, msgspec.Struct], new: Mapping[str, msgspec.Struct]) -> Iterator[Change]:

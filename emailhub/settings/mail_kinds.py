@@ -167,6 +167,7 @@ def _is_loopback(host: str) -> bool:
 NAME = Kind("name", "a name such as ses or my-relay", scalar(_name))
 DOMAIN = Kind("domain", "a domain such as example.com", scalar(domain))
 DOMAINS = Kind("list of domains", "domains such as example.com or *.example.com", several(_pattern), ", ".join)
+PATTERN = Kind("domain", "a domain such as example.com, or *.example.com for its sub-domains", scalar(_pattern))
 ADDRESS = Kind("address", "one address such as staging@example.com", scalar(_address))
 RECIPIENTS = Kind(
     "list of addresses and domains",

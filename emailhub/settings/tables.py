@@ -129,7 +129,10 @@ class RelaySettings(msgspec.Struct, frozen=True, kw_only=True):
 class DestinationSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What one recipients' domain is spared: most `connections` at a time, and most recipients a span."""
 
-    domain: Annotated[str, _destination(mail_kinds.DOMAIN, "The domain of the recipients.", "needed")]
+    domain: Annotated[
+        str,
+        _destination(mail_kinds.PATTERN, "The domain of the recipients; `*.example.com`: its sub-domains.", "needed"),
+    ]
     connections: Annotated[
         int | None, _destination(kinds.integer(1, 1000, 5), "Most messages to it under way at a time.", "no limit")
     ] = None
