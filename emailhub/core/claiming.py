@@ -37,7 +37,7 @@ class Terms(Struct, frozen=True, kw_only=True):
     `budget`: so many recipients in all (None: no limit); the first message may have `largest` all the same. `home`:
     mail of that relay instead of the courier's own, for the reason `why`; only what no unknown outcome pins to its
     relay, from domains that satisfy `fits` (None: all), and what comes after `after` in the line. `stays` by sender's
-    domain, `turns` by pattern of the recipients' domain.
+    domain, `turns` by pattern of the recipients' domain. A probe takes nothing that met trouble `troubles` times.
     """
 
     budget: int | None = None
@@ -48,6 +48,7 @@ class Terms(Struct, frozen=True, kw_only=True):
     after: Position | None = None
     stays: Mapping[str, Stay] = field(default_factory=dict)
     turns: Sequence[Turn] = ()
+    troubles: int | None = None
 
 
 ANY = Terms()

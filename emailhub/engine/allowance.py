@@ -17,6 +17,8 @@ from emailhub.engine.cover import Cover, Duty, Standing
 from emailhub.engine.suspensions import Suspensions
 
 _TAKEN = (Kind.ACCEPTED, Kind.UNKNOWN)
+PROBED = 2
+"""A message that met so much trouble is no probe while another relay can carry it."""
 _NOBODY = nullcontext()
 
 
@@ -129,7 +131,9 @@ class Allowance:
         """What may be claimed now, of the own mail or of that the `duty` is about."""
         limited, spared = bool(self.limiter), bool(self._gates)
         suspended = duty is None and self.suspensions is not None and bool(self.suspensions)
-        if duty is None and not (limited or spared or suspended):
+        # Others carry its mail meanwhile: no message shall wait because every probe takes just that one.
+        covered = probe and self._cover is not None and self._cover.covered(self._relay) is not None
+        if duty is None and not (limited or spared or suspended or covered):
             return ANY
         now = self._now()
         return Terms(
@@ -142,6 +146,7 @@ class Allowance:
             stays=self.suspensions.stays(self._elsewhere, probe=not probe)
             if suspended and self.suspensions is not None
             else {},
+            troubles=PROBED if covered else None,
             turns=self._gates.turns() if spared else (),
         )
 

@@ -21,7 +21,7 @@ def claim(
     tx: Transaction, relay: str, limit: int, now: float, ids: Sequence[str], probe: bool, terms: Terms = ANY
 ) -> Claimed:
     """See `SqliteOutbox.claim`."""
-    found = _probes(tx, relay, now) if probe else _candidates(tx, relay, limit, now, ids, terms)
+    found = _probes(tx, relay, now, terms.troubles) if probe else _candidates(tx, relay, limit, now, ids, terms)
     pick = Pick(tx, now, terms) if terms is not ANY else Plain()
     chosen: list[tuple[Candidate, bool]] = []
     loaded = 0
@@ -55,11 +55,12 @@ def _candidates(
             yield row, False
 
 
-def _probes(tx: Transaction, relay: str, now: float) -> Iterator[tuple[Candidate, bool]]:
+def _probes(tx: Transaction, relay: str, now: float, most: int | None) -> Iterator[tuple[Candidate, bool]]:
     """What is due, the message first that met the least trouble, so that one poisonous message is not every probe."""
     found = [row for priority in PRIORITIES for row in tx.execute(_PROBES, (relay, priority, now)).fetchall()]
-    for *row, _ in sorted(found, key=lambda row: (row[-1], row[14], row[13])):
-        yield Candidate(*row), False
+    for *row, troubles in sorted(found, key=lambda row: (row[-1], row[14], row[13])):
+        if most is None or troubles < most:
+            yield Candidate(*row), False
 
 
 _PROBES = (
