@@ -8,7 +8,8 @@ from functools import partial
 from emailhub.adapters.smtp.chunking import Chunking
 from emailhub.adapters.smtp.connection import Connection
 from emailhub.adapters.smtp.options import SmtpOptions
-from emailhub.adapters.smtp.transaction import BeforeBody, Outcome, Transaction
+from emailhub.adapters.smtp.outcome import BeforeBody, Outcome
+from emailhub.adapters.smtp.transaction import Transaction
 from emailhub.adapters.smtp.transcript import Transcript
 from emailhub.core.judge import TOO_MANY_RECIPIENTS
 from emailhub.core.verdict import Envelope, Kind, Progress, Report, Session, Verdict
@@ -16,6 +17,10 @@ from emailhub.core.verdict import Envelope, Kind, Progress, Report, Session, Ver
 
 class Carried:
     """Collects the verdicts of one message over as many transactions as it takes."""
+
+    __slots__ = (
+        "_connection", "_due", "_verdicts", "before_body", "chunking", "envelope", "log", "options", "progress"
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -26,13 +31,12 @@ class Carried:
         before_body: BeforeBody,
         clock: Callable[[], float],
     ) -> None:
+        self.options = options
+        self.chunking = chunking
+        self.envelope = envelope
         self.progress = progress
+        self.before_body = before_body
         self.log = Transcript(clock)
-        self._options = options
-        self._chunking = chunking
-        self._envelope = envelope
-        self._before_body = before_body
-        self._clock = clock
         self._verdicts: dict[int, Verdict] = {}
         self._due = list(range(len(envelope.recipients)))
         self._connection: Connection | None = None
@@ -40,17 +44,7 @@ class Carried:
     def transaction(self, connection: Connection) -> Transaction:
         """The transaction for the recipients still due."""
         self._connection = connection
-        return Transaction(
-            connection,
-            self._envelope,
-            self._due,
-            options=self._options,
-            chunking=self._chunking,
-            progress=self.progress,
-            log=self.log,
-            before_body=self._before_body,
-            now=self._clock(),
-        )
+        return Transaction(connection, self, self._due)
 
     def starts_again(self, outcome: Outcome) -> None:
         """The server has not taken the message: whoever it did not refuse is due on another connection."""
@@ -79,7 +73,7 @@ class Carried:
 
     def report(self, otherwise: Verdict | None = None) -> Report:
         """What was found out; `otherwise` is the verdict of those that have none."""
-        found = [self._verdicts.get(index, otherwise) for index in range(len(self._envelope.recipients))]
+        found = [self._verdicts.get(index, otherwise) for index in range(len(self.envelope.recipients))]
         verdicts = tuple([verdict for verdict in found if verdict is not None])
         used = self._connection
         return Report(verdicts, self.log.lines, partial(_session, used, used.uses if used else 1, self.log))

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
+from emailhub.adapters.smtp.connection import Offers
 from emailhub.core.verdict import Envelope, Kind, Stage, Verdict
 
 _UNSAFE = re.compile(r"[\x00-\x20\x7f-\xa0<>\u2028\u2029\ud800-\udfff]")
-_UNSAFE_SENDER = "the sender's address has a character that no SMTP command may carry"
-_UNSAFE_RECIPIENT = "the address has a character that no SMTP command may carry"
-_MESSAGE_NEEDS_UTF8 = "the message needs SMTPUTF8 (RFC 6531), which the relay does not offer"
-_ADDRESS_NEEDS_UTF8 = "the address needs SMTPUTF8 (RFC 6531), which the relay does not offer"
 
 
-def mail(envelope: Envelope, offers: Mapping[str, str]) -> str:
+def mail(envelope: Envelope, offers: Offers) -> str:
     """MAIL with the parameters that the server offers and the message needs."""
     command = f"MAIL FROM:<{envelope.sender}>"
-    if "size" in offers:
+    if offers.size:
         command += f" SIZE={len(envelope.content)}"
-    if "smtputf8" in offers and _international(envelope):
+    if offers.smtputf8 and _international(envelope):
         command += " SMTPUTF8"
-    if "8bitmime" in offers and not envelope.content.isascii():
+    if offers.eight_bit and not envelope.content.isascii():
         command += " BODY=8BITMIME"
     return command
 
@@ -31,34 +28,43 @@ def rcpt(address: str) -> str:
     return f"RCPT TO:<{address}>"
 
 
-def impossible(envelope: Envelope, offers: Mapping[str, str]) -> Verdict | None:
-    """Why the message as a whole cannot go to a server with these `offers`; None when it can."""
+def obstacles(envelope: Envelope, due: Iterable[int], offers: Offers) -> dict[int, Verdict]:
+    """The recipients among `due` (indexes) who cannot be reached at a server with these `offers`, each with its reason.
+
+    All of them, for one reason, when it is the message that cannot go.
+    """
+    addresses = "".join((envelope.sender, *envelope.recipients))
+    fits = not 0 < offers.limit < len(envelope.content)
+    if fits and addresses.isascii() and not envelope.smtputf8 and _UNSAFE.search(addresses) is None:
+        return {}
+    refusal = _impossible(envelope, offers)
+    return dict.fromkeys(due, refusal) if refusal is not None else _unreachable(envelope, due, offers)
+
+
+def _impossible(envelope: Envelope, offers: Offers) -> Verdict | None:
+    size, utf8 = len(envelope.content), offers.smtputf8
     if _UNSAFE.search(envelope.sender):
-        return _refused(_UNSAFE_SENDER)
-    limit, size = offers.get("size", ""), len(envelope.content)
-    if limit.isdecimal() and 0 < int(limit) < size:
-        return _refused(f"the message has {size:,} bytes and the relay takes {int(limit):,} at most (SIZE)")
-    if "smtputf8" not in offers and not envelope.sender.isascii():
-        return _refused(_MESSAGE_NEEDS_UTF8)
-    if envelope.smtputf8 and "smtputf8" not in offers and not envelope.content.isascii():
-        return _refused(_MESSAGE_NEEDS_UTF8)
+        return _refused("the sender's address has a character that no SMTP command may carry")
+    if 0 < offers.limit < size:
+        return _refused(f"the message has {size:,} bytes and the relay takes {offers.limit:,} at most (SIZE)")
+    if not utf8 and not (envelope.sender.isascii() and (envelope.content.isascii() or not envelope.smtputf8)):
+        return _refused("the message needs SMTPUTF8 (RFC 6531), which the relay does not offer")
     return None
 
 
-def unreachable(envelope: Envelope, due: Iterable[int], offers: Mapping[str, str]) -> dict[int, Verdict]:
-    """The recipients among `due` (indexes) that no command may name, or none at this server, each with its reason."""
+def _unreachable(envelope: Envelope, due: Iterable[int], offers: Offers) -> dict[int, Verdict]:
     found = {}
     for index in due:
         address = envelope.recipients[index]
         if _UNSAFE.search(address):
-            found[index] = _refused(_UNSAFE_RECIPIENT)
-        elif not address.isascii() and "smtputf8" not in offers:
-            found[index] = _refused(_ADDRESS_NEEDS_UTF8)
+            found[index] = _refused("the address has a character that no SMTP command may carry")
+        elif not address.isascii() and not offers.smtputf8:
+            found[index] = _refused("the address needs SMTPUTF8 (RFC 6531), which the relay does not offer")
     return found
 
 
 def _international(envelope: Envelope) -> bool:
-    return envelope.smtputf8 or not envelope.sender.isascii() or not all(map(str.isascii, envelope.recipients))
+    return envelope.smtputf8 or not "".join((envelope.sender, *envelope.recipients)).isascii()
 
 
 def _refused(text: str) -> Verdict:

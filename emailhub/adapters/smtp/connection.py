@@ -10,18 +10,35 @@ from emailhub.adapters.smtp.wire import Wire
 _numbers = itertools.count(1)
 
 
-class Connection:
-    """What the server at `peer` offers, and how much the session was used.
+class Offers:
+    """What matters of the server's answer to EHLO. `limit` is the most bytes it takes, 0 when it does not say."""
 
-    `id` is its name among all connections of this process; `answered_at` when the server last answered.
+    __slots__ = ("chunking", "eight_bit", "limit", "pipelining", "size", "smtputf8")
+
+    def __init__(self, extensions: Mapping[str, str]) -> None:
+        limit = extensions.get("size", "")
+        self.size = "size" in extensions
+        self.limit = int(limit) if limit.isdecimal() else 0
+        self.pipelining = "pipelining" in extensions
+        self.chunking = "chunking" in extensions
+        self.smtputf8 = "smtputf8" in extensions
+        self.eight_bit = "8bitmime" in extensions
+
+
+class Connection:
+    """A session with the server at `peer`, and how much it was used.
+
+    `id` is its name among all connections of this process; `extensions` are EHLO's keywords in lower case with their
+    parameters; `answered_at` is when the server last answered.
     """
 
-    __slots__ = ("answered_at", "extensions", "id", "idle_since", "opened_at", "peer", "tls", "uses", "wire")
+    __slots__ = ("answered_at", "extensions", "id", "idle_since", "offers", "opened_at", "peer", "tls", "uses", "wire")
 
     def __init__(self, wire: Wire, extensions: Mapping[str, str], peer: str, tls: str, opened_at: float) -> None:
         self.id = f"c{next(_numbers)}"
         self.wire = wire
         self.extensions = extensions
+        self.offers = Offers(extensions)
         self.peer = peer
         self.tls = tls
         self.opened_at = opened_at

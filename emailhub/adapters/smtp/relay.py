@@ -10,9 +10,9 @@ from emailhub.adapters.smtp.chunking import Chunking
 from emailhub.adapters.smtp.connection import Connection
 from emailhub.adapters.smtp.dial import Trouble
 from emailhub.adapters.smtp.options import SmtpOptions
+from emailhub.adapters.smtp.outcome import Outcome
 from emailhub.adapters.smtp.pool import Pool
 from emailhub.adapters.smtp.session import SessionOpener
-from emailhub.adapters.smtp.transaction import Outcome
 from emailhub.adapters.smtp.transcript import Transcript
 from emailhub.core.status import PoolFacts
 from emailhub.core.verdict import Envelope, Kind, Progress, Report, Session, Stage, Verdict

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 
 from emailhub.core.reply import Reply
@@ -10,6 +11,8 @@ from emailhub.core.reply import Reply
 _LONGEST_REPLY = 64 * 1024
 _LONGEST_TEXT = 2000
 _LONGEST_COMMON = 200
+_PLAIN = re.compile(r"([2-5]\d\d) (?:([245]\.\d{1,3}\.\d{1,3}) +)?(\S(?:.*\S)?)\r?\n")
+"""A reply in one line, as nearly all are."""
 _LINE = re.compile(rb"([1-9]\d\d)(?:([ -])(.*))?", re.DOTALL)
 _CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -32,13 +35,14 @@ class ReplyReader:
         """True while a reply has begun and not ended."""
         return bool(self._rest or self._texts)
 
-    def feed(self, data: bytes) -> list[Reply]:
+    def feed(self, data: bytes) -> Sequence[Reply]:
         """Take in what arrived; the replies that are complete with it."""
+        if len(data) < _LONGEST_COMMON and not self._rest and not self._texts and (known := _plain(data)):
+            return known
         *whole, self._rest = (self._rest + data).split(b"\n")
         found = []
         for line in whole:
-            reply = None if self._texts or len(line) > _LONGEST_COMMON else _alone(line)
-            reply = reply or self._take_line(line.rstrip(b"\r"))
+            reply = self._take_line(line.rstrip(b"\r"))
             if reply is not None:
                 found.append(reply)
                 if reply.code < 0:
@@ -74,11 +78,28 @@ class ReplyReader:
         self._size = 0
 
 
-@lru_cache(maxsize=512)
+def _plain(data: bytes) -> Sequence[Reply]:
+    """The replies that `data` is, each in one plain line; none when it takes a closer look."""
+    if data.find(b"\n") == len(data) - 1:
+        reply = _alone(data)
+        return () if reply is None else (reply,)
+    return _together(data)
+
+
+@lru_cache(maxsize=256)
+def _together(data: bytes) -> Sequence[Reply]:
+    """What answers commands written together comes together, and is the same for message after message."""
+    *lines, rest = data.split(b"\n")
+    replies = [_alone(line + b"\n") for line in lines]
+    return () if rest or None in replies else [reply for reply in replies if reply is not None]
+
+
 def _alone(line: bytes) -> Reply | None:
-    """The reply that is this one line; None when it is not one. A server says the same few over and over."""
-    found = _LINE.fullmatch(line.rstrip(b"\r"))
-    return None if found is None or found[2] == b"-" else _reply(int(found[1]), found[3] or b"")
+    found = _PLAIN.fullmatch(line.decode()) if line.isascii() else None
+    # A dot in the second place: an enhanced code without text.
+    if found is None or not (text := found[3]).isprintable() or text[1:2] == ".":
+        return None
+    return Reply(int(found[1]), found[2] or "", text)
 
 
 def _reply(code: int, text: bytes) -> Reply:

@@ -11,6 +11,7 @@ from functools import partial
 import aiosmtplib
 from aiosmtplib import SMTPResponse
 
+from emailhub.adapters.smtp.batch import Batch
 from emailhub.adapters.smtp.connection import Connection
 from emailhub.adapters.smtp.dial import Dialer, Trouble, trouble
 from emailhub.adapters.smtp.login import (
@@ -42,6 +43,7 @@ class SessionOpener:
         self._dialer = Dialer(options.host, options.port, options.timeouts.connect, clock)
         self._context = options.tls_context()
         self._gate = LoginGate(options.login_pause, clock)
+        self._batch = Batch()
 
     async def open(self, progress: Progress, log: Transcript) -> Connection:
         """A session ready for MAIL. Raises Trouble."""
@@ -70,7 +72,7 @@ class SessionOpener:
         sock = await self._dialer.dial(log)
         handshake = _Handshake(self._options, self._context, self._gate, sock, progress, log)
         try:
-            return await handshake.run(self._clock())
+            return await handshake.run(self._clock(), self._batch)
         except BaseException:
             handshake.close()
             raise
@@ -108,7 +110,7 @@ class _Handshake:
             timeout=options.timeouts.command,
         )
 
-    async def run(self, now: float) -> Connection:
+    async def run(self, now: float, batch: Batch) -> Connection:
         peer = _peer(self._sock)
         self._log.note(f"connected to {peer}")
         await self._greet()
@@ -116,7 +118,7 @@ class _Handshake:
         await self._secure()
         if self._options.user:
             await self._log_in()
-        return self._handed_over(peer, now)
+        return self._handed_over(peer, now, batch)
 
     def close(self) -> None:
         self._client.close()
@@ -274,14 +276,14 @@ class _Handshake:
             trust = "" if context.verify_mode is ssl.CERT_REQUIRED else ", certificate not verified"
             self._log.note(f"encrypted: {cipher[1]}, {cipher[0]}{trust}" if cipher else f"encrypted{trust}")
 
-    def _handed_over(self, peer: str, now: float) -> Connection:
+    def _handed_over(self, peer: str, now: float, batch: Batch) -> Connection:
         """From here on the connection is ours alone and the library's object is not used any more."""
         tls = self._tls()
         extensions = dict(self._client.esmtp_extensions)
         transport = self._client.transport
         if transport is None:
             raise trouble(self._progress.stage, f"{self._options.host} closed the connection")
-        wire = Wire()
+        wire = Wire(batch)
         wire.connection_made(transport)
         transport.set_protocol(wire)
         return Connection(wire, extensions, peer, tls, now)

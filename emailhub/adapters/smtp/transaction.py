@@ -8,84 +8,44 @@ unknown; that is done only for messages that may be sent again, and on a connect
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-
-from msgspec import Struct
+from collections.abc import Sequence
 
 from emailhub.adapters.smtp import command
 from emailhub.adapters.smtp.body import chunk, lines, stuffed
-from emailhub.adapters.smtp.chunking import Chunking
 from emailhub.adapters.smtp.connection import Connection
-from emailhub.adapters.smtp.options import SmtpOptions
-from emailhub.adapters.smtp.transcript import Transcript
-from emailhub.adapters.smtp.wire import CHUNK, Late, WireError
+from emailhub.adapters.smtp.outcome import Ended, Outcome, Task, why_broken, why_over
+from emailhub.adapters.smtp.wire import CHUNK, WireError
 from emailhub.core.judge import judge, judge_failure
 from emailhub.core.reply import Reply
-from emailhub.core.verdict import Envelope, Progress, Stage, Verdict
+from emailhub.core.verdict import Stage, Verdict
 
 ANSWERED_LATELY = 5.0
 """Seconds after its last answer in which a connection is trusted to be alive without asking."""
 LARGEST_AHEAD = CHUNK
 """Bytes of a body that are worth risking for nothing before the recipients are accepted."""
-BeforeBody = Callable[[], Awaitable[None]] | None
-
-
-class Outcome(Struct, frozen=True):
-    """Verdicts by index in the envelope. `close`: why the connection must go, "" when it may be used again.
-
-    `stale`: the connection turned out to be dead or dismissed before the server took up this message. `unchunked`: the
-    server does not do the CHUNKING it offers and has not taken the message: recipients without a verdict are still due.
-    """
-
-    verdicts: dict[int, Verdict]
-    close: str = ""
-    stale: bool = False
-    unchunked: bool = False
-
-
-class _Ended(Exception):
-    """The transaction is over; every recipient without a verdict gets `verdict`."""
-
-    def __init__(self, verdict: Verdict, close: str = "", *, stale: bool = False) -> None:
-        super().__init__(verdict.text)
-        self.verdict = verdict
-        self.close = close
-        self.stale = stale
 
 
 class Transaction:
     """Carries `envelope` to the recipients `due` (indexes of some or all of its own) over `connection`. Use once."""
 
-    def __init__(
-        self,
-        connection: Connection,
-        envelope: Envelope,
-        due: Sequence[int],
-        *,
-        options: SmtpOptions,
-        chunking: Chunking,
-        progress: Progress,
-        log: Transcript,
-        before_body: BeforeBody,
-        now: float,
-    ) -> None:
+    __slots__ = (
+        "_ahead", "_before_body", "_begun", "_body_sent", "_chunked", "_chunking", "_connection", "_envelope", "_log",
+        "_offers", "_open", "_pipelined", "_progress", "_stage", "_timeouts", "_verdicts", "_wire",
+    )  # fmt: skip
+
+    def __init__(self, connection: Connection, task: Task, due: Sequence[int]) -> None:
+        self._connection = connection
         self._wire = connection.wire
-        self._offers = connection.extensions
-        self._envelope = envelope
+        self._offers = offers = connection.offers
+        self._envelope = task.envelope
         self._open = list(due)
-        self._timeouts = options.timeouts
-        self._chunking = chunking
-        self._progress = progress
-        self._log = log
-        self._before_body = before_body
-        self._pipelined = options.pipelining and "pipelining" in connection.extensions
-        self._chunked = chunking.usable and "chunking" in connection.extensions
-        self._may_run_ahead = (
-            self._pipelined
-            and self._chunked
-            and before_body is None
-            and now - connection.answered_at <= ANSWERED_LATELY
-        )
+        self._timeouts = task.options.timeouts
+        self._chunking = task.chunking
+        self._progress = task.progress
+        self._log = task.log
+        self._before_body = task.before_body
+        self._pipelined = offers.pipelining and task.options.pipelining
+        self._chunked = offers.chunking and task.chunking.usable
         self._verdicts: dict[int, Verdict] = {}
         self._ahead = False
         self._body_sent = False
@@ -103,7 +63,7 @@ class Transaction:
             return await self._final()
         except WireError as error:
             return await self._ended(self._broken(error))
-        except _Ended as end:
+        except Ended as end:
             return await self._ended(end)
 
     def _begin(self) -> None:
@@ -111,19 +71,17 @@ class Transaction:
         progress.body_sent = False
         for index in self._open:
             progress.settled.pop(index, None)
+        self._log.enter(Stage.MAIL)
         self._enter(Stage.MAIL)
         self._refuse_what_cannot_go()
         if self._pipelined:
             self._write_ahead()
 
     def _refuse_what_cannot_go(self) -> None:
-        refusal = command.impossible(self._envelope, self._offers)
-        if refusal is not None:
-            raise _Ended(refusal)
-        for index, verdict in command.unreachable(self._envelope, self._open, self._offers).items():
+        for index, verdict in command.obstacles(self._envelope, self._open, self._offers).items():
             self._settle(index, verdict)
         if not self._open:
-            raise _Ended(self._first_verdict())
+            raise Ended(self._first_verdict())
 
     # Written ahead.
 
@@ -133,18 +91,20 @@ class Transaction:
         commands += [command.rcpt(addresses[index]) for index in self._open]
         if not self._chunked:
             commands.append("DATA")
-        commands.append("")
-        text = "\r\n".join(commands).encode()
-        body = lines(self._envelope.content) if self._may_run_ahead else b""
+        text = "\r\n".join(commands)
+        body = lines(self._envelope.content) if self._chunked and self._may_run_ahead() else b""
         if 0 < len(body) <= LARGEST_AHEAD:
-            self._wire.command(text + chunk(body), len(commands), self._about_to_end)
+            self._wire.command(b"%b\r\n%b" % (text.encode(), chunk(body)), len(commands) + 1, self._about_to_end)
             self._ahead = True
+            text = f"{text}\r\n{told_chunk(len(body))}"
         else:
-            self._wire.command(text, len(commands) - 1)
+            self._wire.command(f"{text}\r\n".encode(), len(commands))
         self._begun = True
-        self._log.commands(commands[:-1])
-        if self._ahead:
-            self._log_chunk(len(body))
+        self._log.client(text)
+
+    def _may_run_ahead(self) -> bool:
+        quiet = self._log.now() - self._connection.answered_at
+        return self._before_body is None and quiet <= ANSWERED_LATELY
 
     def _about_to_end(self) -> None:
         self._body_sent = self._progress.body_sent = True
@@ -156,7 +116,7 @@ class Transaction:
     async def _mail(self) -> None:
         if not self._pipelined:
             self._say(command.mail(self._envelope, self._offers))
-        reply = await self._answer()
+        reply = self._heard() or await self._answer()
         if reply.code // 100 != 2:
             await self._refused(Stage.MAIL, reply, stale=reply.code == 421)
 
@@ -165,9 +125,9 @@ class Transaction:
         for index in self._open.copy():
             if not self._pipelined:
                 self._say(command.rcpt(self._envelope.recipients[index]))
-            reply = await self._answer()
+            reply = self._heard() or await self._answer()
             if reply.code // 100 != 2:
-                if _why_over(reply, Stage.RCPT):
+                if why_over(reply, Stage.RCPT):
                     await self._refused(Stage.RCPT, reply)
                 self._settle(index, judge(Stage.RCPT, reply))
         if not self._open:
@@ -177,7 +137,7 @@ class Transaction:
         self._enter(Stage.DATA)
         if not self._pipelined:
             self._say("DATA")
-        reply = await self._answer()
+        reply = self._heard() or await self._answer()
         if reply.code != 354:
             await self._refused(Stage.DATA, reply)
 
@@ -189,9 +149,12 @@ class Transaction:
         self._enter(Stage.BODY)
         content, times = self._envelope.content, self._timeouts
         data = chunk(lines(content)) if self._chunked else stuffed(content)
-        await self._wire.body(data, times.command, times.min_rate, self._about_to_end)
+        if len(data) <= CHUNK:
+            self._wire.command(data, 1, self._about_to_end)
+        else:
+            await self._wire.body(data, times.command, times.min_rate, self._about_to_end)
         if self._chunked:
-            self._log_chunk(len(data) - data.index(b"\n") - 1)
+            self._log.client(told_chunk(len(data) - data.index(b"\n") - 1))
         else:
             self._log.client(f"{len(content):,} bytes of message, then the dot")
 
@@ -205,7 +168,7 @@ class Transaction:
             return Outcome(self._verdicts, "BDAT refused", unchunked=True)
         self._settle_rest(self._final_verdict(reply))
         certain = self._body_sent and reply.code // 100 in {2, 4, 5} and reply.code != 421
-        return Outcome(self._verdicts, "" if certain else _why_over(reply, self._stage) or "refused during the body")
+        return Outcome(self._verdicts, "" if certain else why_over(reply, self._stage) or "refused during the body")
 
     def _final_verdict(self, reply: Reply) -> Verdict:
         stray = self._wire.stray
@@ -218,14 +181,14 @@ class Transaction:
     # Refusals.
 
     async def _refused(self, stage: Stage, reply: Reply, *, stale: bool = False) -> None:
-        close = _why_over(reply, stage)
+        close = why_over(reply, stage)
         # Out of step with the whole body handed over, the message may have been taken all the same.
         astray = self._body_sent and reply.code // 100 not in {4, 5}
         verdict = judge(Stage.FINAL if astray else stage, reply)
         if not close and stage is Stage.MAIL and self._pipelined:
             self._settle_rest(verdict)
             close = await self._answers_to_the_rest()
-        raise _Ended(verdict, close, stale=stale)
+        raise Ended(verdict, close, stale=stale)
 
     async def _answers_to_the_rest(self) -> str:
         """Read what answers the commands written ahead after a refused MAIL; "" when the conversation can go on."""
@@ -238,7 +201,7 @@ class Transaction:
                 taken = taken or last.code // 100 == 2
             if taken:
                 return "out of step after a refusal"
-            return await self._lone_dot() if last.code == 354 else _why_over(last, Stage.DATA)
+            return await self._lone_dot() if last.code == 354 else why_over(last, Stage.DATA)
         except WireError as error:
             self._log.note(str(error))
             return "lost after a refusal"
@@ -250,12 +213,12 @@ class Transaction:
         if self._ahead:
             self._enter(Stage.FINAL)
             reply = await self._answer()
-            close = "out of step at final reply" if reply.code // 100 == 2 else _why_over(reply, Stage.FINAL)
+            close = "out of step at final reply" if reply.code // 100 == 2 else why_over(reply, Stage.FINAL)
         elif self._pipelined and not self._chunked:
             self._enter(Stage.DATA)
             reply = await self._answer()
-            close = await self._lone_dot() if reply.code == 354 else _why_over(reply, Stage.DATA)
-        raise _Ended(verdict, close)
+            close = await self._lone_dot() if reply.code == 354 else why_over(reply, Stage.DATA)
+        raise Ended(verdict, close)
 
     async def _lone_dot(self) -> str:
         """End at once a body that nobody is to get (RFC 2920 §3.1); the answer means nothing, only that it came."""
@@ -264,7 +227,7 @@ class Transaction:
         reply = await self._wire.reply(self._timeouts.command)
         self._log.server(reply)
         self._begun = False
-        return _why_over(reply, Stage.DATA) if reply.code // 100 != 2 else ""
+        return why_over(reply, Stage.DATA) if reply.code // 100 != 2 else ""
 
     # CHUNKING that does not work.
 
@@ -285,7 +248,7 @@ class Transaction:
 
     # The end.
 
-    def _broken(self, error: WireError) -> _Ended:
+    def _broken(self, error: WireError) -> Ended:
         self._log.note(str(error))
         stage = self._stage
         if self._chunked and self._body_sent and self._open:
@@ -294,9 +257,9 @@ class Transaction:
             Stage.FINAL if self._body_sent else stage, f"{error} (at {stage.value})", body_sent=self._body_sent
         )
         stale = stage is Stage.MAIL and not self._body_sent
-        return _Ended(verdict, _why_broken(error, stage.value), stale=stale)
+        return Ended(verdict, why_broken(error, stage.value), stale=stale)
 
-    async def _ended(self, end: _Ended) -> Outcome:
+    async def _ended(self, end: Ended) -> Outcome:
         if end.stale:
             self._progress.body_sent = False
             return Outcome(dict.fromkeys(self._open, end.verdict) | self._verdicts, end.close, stale=True)
@@ -311,7 +274,7 @@ class Transaction:
             reply = await self._wire.reply(self._timeouts.reset)
         except WireError as error:
             self._log.note(str(error))
-            return _why_broken(error, "RSET")
+            return why_broken(error, "RSET")
         self._log.server(reply)
         return "" if reply.code == 250 else "refused at RSET"
 
@@ -322,14 +285,20 @@ class Transaction:
         self._begun = True
         self._log.client(line)
 
+    def _heard(self) -> Reply | None:
+        """The next reply when it is there already: answers to what was written together come together."""
+        reply = self._wire.next()
+        if reply is not None:
+            self._log.server(reply)
+        return reply
+
     async def _answer(self) -> Reply:
-        reply = self._wire.next() or await self._wire.reply(self._timeouts.command)
+        reply = await self._wire.reply(self._timeouts.command)
         self._log.server(reply)
         return reply
 
     def _enter(self, stage: Stage) -> None:
-        self._stage = stage
-        self._log.enter(stage)
+        self._stage = self._log.stage = stage
         if not self._body_sent:
             self._progress.stage = stage
 
@@ -348,21 +317,6 @@ class Transaction:
     def _first_verdict(self) -> Verdict:
         return next(iter(self._verdicts.values()))
 
-    def _log_chunk(self, size: int) -> None:
-        self._log.client(f"BDAT {size} LAST ({size:,} bytes of message)")
 
-
-def _why_broken(error: WireError, where: str) -> str:
-    return f"{'late' if isinstance(error, Late) else 'lost'} at {where}"
-
-
-def _why_over(reply: Reply, stage: Stage) -> str:
-    """Why the conversation cannot go on after this reply; "" when it can.
-
-    After a success where none fits, the next reply would be paired with the wrong command, perhaps with the body.
-    """
-    if reply.code == 421:
-        return f"421 at {stage.value}"
-    if reply.code // 100 in {4, 5}:
-        return ""
-    return f"{'garbage' if reply.code < 0 else 'out of step'} at {stage.value}"
+def told_chunk(size: int) -> str:
+    return f"BDAT {size} LAST ({size:,} bytes of message)"

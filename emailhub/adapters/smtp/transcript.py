@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 
 from emailhub.core.reply import Reply
 from emailhub.core.verdict import Line, Stage
@@ -12,57 +12,63 @@ _MOST_LINES = 400
 
 
 class Transcript:
-    """Collects lines, each with its milliseconds since the transcript began, and the stages gone through."""
+    """Collects what happens, each with its time; it is made readable only when somebody asks.
+
+    `stage` is where the conversation stands: what is collected belongs to it.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._began = clock()
-        self._lines: list[tuple[float, str, str | Reply]] = []
-        self._stages: list[tuple[Stage, float]] = []
+        self._entries: list[tuple[float, str, str | Reply, Stage | None]] = []
+        self.stage: Stage | None = None
+
+    def now(self) -> float:
+        """The time by its clock."""
+        return self._clock()
 
     def client(self, text: str) -> None:
-        """What we said. Never pass a secret or a body."""
-        self._lines.append((self._clock(), "client", text))
-
-    def commands(self, lines: Iterable[str]) -> None:
-        """What we said in one breath."""
-        at = self._clock()
-        self._lines += [(at, "client", line) for line in lines]
+        """What we said, lines said in one breath parted by CRLF. Never pass a secret or a body."""
+        self._entries.append((self._clock(), "client", text, self.stage))
 
     def server(self, reply: Reply) -> None:
         """What the server answered."""
-        self._lines.append((self._clock(), "server", reply))
+        self._entries.append((self._clock(), "server", reply, self.stage))
 
     def note(self, text: str) -> None:
         """What happened without words: connected, encrypted, lost."""
-        self._lines.append((self._clock(), "note", text))
+        self._entries.append((self._clock(), "note", text, self.stage))
 
     def enter(self, stage: Stage) -> None:
-        """Another stage begins, and the one before ends."""
-        stages = self._stages
-        if not stages or stages[-1][0] is not stage:
-            stages.append((stage, self._clock()))
+        """A stage begins now; the time since the last line belongs to none."""
+        self.stage = stage
+        self._entries.append((self._clock(), "", "", None))
 
     def lines(self) -> tuple[Line, ...]:
-        """The first 400 lines so far, in order."""
-        began = self._began
+        """The first 400 lines so far, in order, each with its milliseconds since the transcript began."""
         return tuple(
             [
-                Line(_milliseconds(at - began), side, str(text)[:_LONGEST_LINE])
-                for at, side, text in self._lines[:_MOST_LINES]
-            ]
+                Line(_milliseconds(at - self._began), side, line[:_LONGEST_LINE])
+                for at, side, text, _ in self._entries[:_MOST_LINES]
+                if side
+                for line in str(text).split("\r\n")
+            ][:_MOST_LINES]
         )
 
     def stages(self) -> tuple[tuple[str, float], ...]:
-        """The stages so far, in order, each with the milliseconds it took."""
-        ends = [at for _, at in self._stages[1:]]
-        ends += [at for at, _, _ in self._lines[-1:]]
-        return tuple(
-            [
-                (str(stage), _milliseconds(end - at))
-                for (stage, at), end in zip(self._stages[:_MOST_LINES], ends, strict=False)
-            ]
-        )
+        """The stages gone through, in order, each with the milliseconds until the last line of it."""
+        return tuple([(str(stage), _milliseconds(took)) for stage, took in self._durations()][:_MOST_LINES])
+
+    def _durations(self) -> Iterator[tuple[Stage, float]]:
+        current, since, last = None, self._began, self._began
+        for at, _, _, stage in self._entries:
+            if stage is not current:
+                if current is not None:
+                    yield current, last - since
+                current, since = stage, last
+            last = at
+        if current is not None:
+            yield current, last - since
 
 
 def _milliseconds(seconds: float) -> float:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import cast
 
+from emailhub.adapters.smtp.batch import Batch
 from emailhub.adapters.smtp.pace import Pace
 from emailhub.adapters.smtp.replies import ReplyReader
 from emailhub.core.reply import Reply
@@ -32,11 +33,12 @@ class Wire(asyncio.Protocol):
     """Reads and writes one connection. Replies that nobody asked for make it `odd`: it must not be used again.
 
     `on_odd` is called when that, or the loss of the connection, happens while no reply is awaited; `stray` is the first
-    such reply.
+    such reply. Commands and small bodies are written with those of the other connections that share `batch`.
     """
 
-    def __init__(self, on_odd: Callable[[], None] | None = None) -> None:
+    def __init__(self, batch: Batch | None = None, on_odd: Callable[[], None] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
+        self._batch = batch or Batch()
         self._transport: asyncio.Transport | None = None
         self._reader = ReplyReader()
         self._replies: deque[Reply] = deque()
@@ -105,13 +107,13 @@ class Wire(asyncio.Protocol):
     def command(self, data: bytes, replies: int = 1, about_to_end: Callable[[], None] | None = None) -> None:
         """Write whole commands that `replies` replies will answer. Raises Lost when the connection is gone.
 
-        `about_to_end` is called right before the bytes go to the transport, and never when they do not.
+        `about_to_end` is called right before the bytes are handed over, and never when they are not.
         """
         transport = self._open_transport()
         self._awaited += replies
         if about_to_end is not None:
             about_to_end()
-        transport.write(data)
+        self._batch.write(transport, data)
 
     def next(self) -> Reply | None:
         """The next reply when it is there already."""
@@ -130,16 +132,14 @@ class Wire(asyncio.Protocol):
         return reply
 
     async def body(self, data: bytes, grace: float, min_rate: float, about_to_end: Callable[[], None]) -> None:
-        """Write `data`, which one reply will answer, no faster than it is taken.
+        """Write `data` of any size, which one reply will answer, no faster than it is taken.
 
         Stops early when the server answers before the end. Calls `about_to_end` right before the last byte goes to the
         transport, and never when it does not. Raises Lost, or Late when the server takes it slower than `min_rate`
         bytes a second and is `grace` seconds behind.
         """
         last = max(len(data) - 1, 0) // CHUNK * CHUNK
-        if not last:
-            self.command(data, 1, about_to_end)
-            return
+        self._batch.flush()
         self._awaited += 1
         pace = Pace(grace, min_rate, self._loop.time())
         for start in range(0, last, CHUNK):
@@ -157,6 +157,7 @@ class Wire(asyncio.Protocol):
         if self._transport is None or self._transport.is_closing():
             return
         self.on_odd = None
+        self._batch.flush()
         if self._lost is None:
             self._transport.write(b"QUIT\r\n")
         self._transport.close()
@@ -219,7 +220,7 @@ class Wire(asyncio.Protocol):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(True)
 
-    def _asked_for(self, found: list[Reply]) -> list[Reply]:
+    def _asked_for(self, found: Sequence[Reply]) -> Sequence[Reply]:
         """Those of `found` that answer something; what is left over makes the connection odd."""
         asked = max(self._awaited - len(self._replies), 0)
         self.stray = self.stray or found[asked]
