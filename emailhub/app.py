@@ -154,6 +154,7 @@ class Hub:
             diversion=wiring.diversion(settings),
             signer=wiring.signer(settings, now),
             home=fleet.home,
+            seat=fleet.seat,
         )
         self._intake = intake
         self._subscriber = Subscriber(intake, upkeep, limits=intake.limits, now=now)

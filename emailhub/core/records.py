@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from msgspec import Struct
 
 from emailhub.core.delivery import OnUnknown, Outcome, Reason, Standing, State, Wish
@@ -30,7 +32,8 @@ class Parcel(Struct, frozen=True, kw_only=True):
 
     An explicit `key` conflicts with other content. `key_matches` False: a message stored under the key before is not
     this one, and this one takes the key over (the body hash of a queue message that was not redelivered); the same for
-    one stored before `key_since`.
+    one stored before `key_since`. With `go` it is stored as being sent, its first attempt open, and `go` is called with
+    it after the commit.
 
     `diverted` are the recipients its sender named and it does not go to, `note` says why in one line; `companion` is
     the part of it that is kept back, stored in the same commit under an id of its own.
@@ -65,6 +68,7 @@ class Parcel(Struct, frozen=True, kw_only=True):
     scheduled_at: float | None = None
     expires_at: float
     due_at: float
+    go: Callable[[Job], None] | None = None
     diverted: tuple[str, ...] = ()
     note: str = ""
     companion: Parcel | None = None

@@ -118,6 +118,11 @@ class Allowance:
         now = self._now()
         return self.limiter.fits(self._wanted, now) if self._wanted else self.limiter.allowance(now) > 0
 
+    @property
+    def free(self) -> bool:
+        """Whether no limit, no suspension and no domain's turn has to be asked for the relay's own mail."""
+        return not (self.limiter or self._gates or self.suspensions)
+
     def opens_at(self) -> float | None:
         """When the limits let something go; None when that depends on what is under way."""
         now = self._now()

@@ -10,6 +10,7 @@ from typing import Any
 
 from emailhub import logs
 from emailhub.core.breaker import Permit, Phase
+from emailhub.core.claiming import Claimed
 from emailhub.core.delivery import OnUnknown, Policy, Reason
 from emailhub.core.errors import OutboxError
 from emailhub.core.judge import judge_failure
@@ -55,6 +56,24 @@ class Carry:
             self.task.cancel()
 
 
+class Seat:
+    """A place kept for a message that is about to be stored. Whoever got it calls `leave` in the end in any case."""
+
+    __slots__ = ("_carrier", "_permit")
+
+    def __init__(self, carrier: Carrier, permit: Permit) -> None:
+        self._carrier = carrier
+        self._permit = permit
+
+    def take(self, job: Job) -> None:
+        """The message is stored, its attempt open: carry it."""
+        self._carrier.seated(self, job, self._permit)
+
+    def leave(self) -> None:
+        """Give the place back, if it was not taken."""
+        self._carrier.left(self, self._permit)
+
+
 class Carrier:
     """Makes the attempts of one courier. `on_end` is called after each, `on_due` with the time something is due again.
 
@@ -89,6 +108,8 @@ class Carrier:
         self._on_due = on_due
         self._carries: set[Carry] = set()
         self._landed = 0
+        self._seats: set[Seat] = set()
+        self._all_left = asyncio.Event()
         self._errands: set[asyncio.Task[None]] = set()
         self._recorder = Recorder(relay, outbox, policy=policy, meter=meter, now=now, jitter=jitter, stop=stop)
 
@@ -108,7 +129,7 @@ class Carrier:
             return 0
         # What has landed has given its connection back; bounded, as a crash would make all of it unknown.
         landed = min(self._landed, self.relay.capacity)
-        return min(self.relay.capacity, self.ramp) + landed - len(self._carries)
+        return min(self.relay.capacity, self.ramp) + landed - len(self._carries) - len(self._seats)
 
     def begin(self, jobs: Iterable[Job], permit: Permit) -> None:
         """Start the attempts; those whose permission ended while they were claimed only give their message back."""
@@ -121,6 +142,27 @@ class Carrier:
             self._carries.add(carry)
             carry.task = asyncio.create_task(self._carry(carry), name=f"attempt {job.id}")
             carry.task.add_done_callback(partial(self._done, carry))
+
+    def seat(self, permit: Permit) -> Seat:
+        """Keep a place for a message that is being accepted."""
+        seat = Seat(self, permit)
+        self._seats.add(seat)
+        return seat
+
+    def seated(self, seat: Seat, job: Job, permit: Permit) -> None:
+        """Start the attempt of a message that was stored for `seat`."""
+        self._seats.discard(seat)
+        self._allowance.claimed(Claimed(jobs=[job]))
+        self.begin([job], permit)
+
+    def left(self, seat: Seat, permit: Permit) -> None:
+        """The seat is free again, if it was not taken."""
+        if seat in self._seats:
+            self._seats.discard(seat)
+            self._fuse.release(permit)
+            self._on_end()
+        if not self._seats:
+            self._all_left.set()
 
     def probe(self, permit: Permit) -> None:
         """Ask the relay how it is, without a message."""
@@ -163,9 +205,18 @@ class Carrier:
         """Let the attempts finish until `deadline` (the loop's time), then interrupt them; errands end at once."""
         for errand in self._errands:
             errand.cancel()
+        await self._end_seats(deadline)
         await self._end_carries(deadline)
         await asyncio.gather(*self._errands, return_exceptions=True)
         await self.relay.close()
+
+    async def _end_seats(self, deadline: float) -> None:
+        """Wait for what is being stored: what sets out then is to be given back before the outbox is closed."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(deadline):
+                while self._seats:
+                    self._all_left.clear()
+                    await self._all_left.wait()
 
     async def _end_carries(self, deadline: float) -> None:
         tasks = [carry.task for carry in self._carries if carry.task]

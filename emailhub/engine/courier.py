@@ -17,7 +17,7 @@ from emailhub.core.claiming import Claimed, Position
 from emailhub.core.delivery import Policy, Reason
 from emailhub.core.errors import OutboxError
 from emailhub.engine.allowance import Allowance
-from emailhub.engine.carrying import Carrier
+from emailhub.engine.carrying import Carrier, Seat
 from emailhub.engine.cover import Duty
 from emailhub.engine.fuse import Fuse
 from emailhub.engine.meter import Meter
@@ -102,6 +102,13 @@ class Courier:
         self._next_due = 0.0
         self._look_at = 0.0
         self._signal.set()
+
+    def seat(self) -> Seat | None:
+        """A place for a message that is being accepted, when it would go at once anyhow; None: it waits in line."""
+        if self._stop.is_set() or self._turn.locked() or self._anything_due() or not self._allowance.free:
+            return None
+        permit = self._fuse.permit() if self._carrier.room > 0 else None
+        return self._carrier.seat(permit) if permit is not None else None
 
     async def exchange(self, relay: Relay) -> None:
         """Carry over `relay`, of the same name, from now on; returns when the old one is closed."""

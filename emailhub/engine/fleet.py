@@ -21,7 +21,7 @@ from emailhub.engine.courier import Courier
 from emailhub.engine.cover import Cover, CoverStore, Standing
 from emailhub.engine.fuse import BreakerStore, Fuse
 from emailhub.engine.meter import Meter
-from emailhub.engine.ports import Outbox, Relay
+from emailhub.engine.ports import Outbox, Relay, Seat
 from emailhub.engine.suspensions import Suspensions, SuspensionStore
 
 REMEMBERED = 86400.0
@@ -122,6 +122,11 @@ class Fleet:
         """Where a new message of the sender's `domain` belongs; None when no relay may send for it."""
         router = self._cover.router
         return router.home(domain, self._rig.draw()) if router.routes else self._sink
+
+    def seat(self, name: str) -> Seat | None:
+        """A place for a message that is being accepted and would go over relay `name` at once."""
+        line = self.lines.get(name)
+        return line.courier.seat() if line is not None else None
 
     def wake(self, names: Iterable[str] | None = None) -> None:
         """Something may be due, at the relays `names` or anywhere: look."""

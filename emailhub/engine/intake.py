@@ -19,7 +19,7 @@ from emailhub.core.message import Limits, Mailbox, Priority, Submission
 from emailhub.core.records import Origin, Parcel, Receipt
 from emailhub.core.routing import domain_of
 from emailhub.engine.meter import Meter
-from emailhub.engine.ports import Broker, Outbox, Signer
+from emailhub.engine.ports import Broker, Outbox, Seat, Signer
 
 OWN_WAKE = 5.0
 """Seconds after which a fresh message is due by itself when a hand-off was published: a lost one delays it so long."""
@@ -95,6 +95,7 @@ class Intake:
     """Accepts messages. `wake` tells the couriers that fresh rows are due; `entropy(n)` gives n random bytes.
 
     `home(domain)` names the relay a message of that sender's domain belongs to, None: no relay may send it.
+    `seat(relay)` keeps a place for a message that would go over that relay at once: it is stored as being sent already.
     `diversion` says who gets mail, `signer` signs it; these and `defaults` may be replaced while it runs.
     """
 
@@ -113,6 +114,7 @@ class Intake:
         diversion: Diversion = NO_RULES,
         signer: Signer | None = None,
         home: Callable[[str], str | None] | None = None,
+        seat: Callable[[str], Seat | None] = lambda _: None,
     ) -> None:
         self._outbox = outbox
         self._broker = broker
@@ -124,6 +126,7 @@ class Intake:
         self.limits = limits
         self.defaults = defaults
         self._home = home or (lambda _domain: self.defaults.relay)
+        self._seat = seat
         self.diversion = diversion
         self.signer = signer
 
@@ -147,10 +150,28 @@ class Intake:
         built = await self._all_built(items)
         parcels = [parcel for parcel in built if isinstance(parcel, Parcel)]
         self._room.spend(sum(len(parcel.content) for one in parcels for parcel in _with_companion(one)))
-        stored = await self._outbox.add(parcels) if parcels else []
-        self._after(list(zip(parcels, stored, strict=True)))
+        stored = await self._store(parcels) if parcels else []
         answers = iter(stored)
         return [next(answers) if isinstance(one, Parcel) else one for one in built]
+
+    async def _store(self, parcels: Sequence[Parcel]) -> list[Receipt | Exception]:
+        seats = [self._seat_for(parcel) for parcel in parcels]
+        parcels = [
+            parcel if seat is None else replace(parcel, go=seat.take)
+            for parcel, seat in zip(parcels, seats, strict=True)
+        ]
+        try:
+            stored = await self._outbox.add(parcels)
+        finally:
+            for seat in seats:
+                if seat is not None:
+                    seat.leave()
+        self._after(list(zip(parcels, stored, strict=True)))
+        return stored
+
+    def _seat_for(self, parcel: Parcel) -> Seat | None:
+        # Where RabbitMQ hands work out, it decides who carries what.
+        return None if parcel.scheduled_at is not None or self._broker.can_hand_off else self._seat(parcel.relay)
 
     async def _all_built(self, items: Sequence[Item]) -> list[Parcel | Exception]:
         if self.signer is None:
@@ -285,7 +306,8 @@ class Intake:
         handed = [parcel.id for parcel in fresh if parcel.scheduled_at is None]
         if handed and self._broker.can_hand_off:
             self._broker.hand_off(handed)
-        self._wake()
+        if any(parcel.go is None or parcel.companion is not None for parcel in fresh):
+            self._wake()
 
 
 def _with_companion(parcel: Parcel) -> tuple[Parcel, ...]:

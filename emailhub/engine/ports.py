@@ -67,6 +67,18 @@ class Signer(Protocol):
         ...
 
 
+class Seat(Protocol):
+    """A place kept for a message that is about to be stored."""
+
+    def take(self, job: Job) -> None:
+        """The message is stored, its attempt open: carry it. Works also after `leave`."""
+        ...
+
+    def leave(self) -> None:
+        """Give the place back, if it was not taken. Whoever got the seat calls it in the end in any case."""
+        ...
+
+
 class Broker(Protocol):
     """RabbitMQ as the engine uses it."""
 

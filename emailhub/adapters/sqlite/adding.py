@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from itertools import count
 from typing import Any
 
 import msgspec
 
 from emailhub.adapters.sqlite import many
 from emailhub.adapters.sqlite.writer import Transaction
-from emailhub.core.delivery import Reason, State
+from emailhub.core.delivery import Reason, Standing, State
 from emailhub.core.errors import IdempotencyConflict
-from emailhub.core.records import Parcel, Receipt, Scalar
+from emailhub.core.records import Job, JobRecipient, Parcel, Receipt, Scalar
 from emailhub.core.routing import domain_of
 
 _encode = msgspec.json.Encoder().encode
@@ -70,11 +72,50 @@ def _store(tx: Transaction, parcels: Sequence[Parcel]) -> None:
     numbered = list(enumerate(_with_companions(parcels), first))
     many.insert(tx, _MESSAGE, [_message(seq, parcel) for seq, parcel in numbered])
     many.insert(tx, _BODY, [_body(seq, parcel) for seq, parcel in numbered])
-    many.insert(tx, _RECIPIENT, [row for seq, parcel in numbered for row in _recipients(seq, parcel)])
+    ids = count(many.next_id(tx, "recipient", "id"))
+    recipients = [(next(ids), *row) for seq, parcel in numbered for row in _recipients(seq, parcel)]
+    many.insert(tx, _RECIPIENT, recipients)
     others = _others(parcels)
     for seq, parcel in numbered:
         tx.count(parcel.accepted_at, "accepted")
         tx.tell("accepted", parcel.accepted_at, _facts(parcel, others.get(parcel.id)), seq=seq, message=parcel.id)
+    _set_out(tx, [(seq, parcel) for seq, parcel in numbered if parcel.go is not None], recipients)
+
+
+def _set_out(tx: Transaction, going: Sequence[tuple[int, Parcel]], recipients: Sequence[tuple[Any, ...]]) -> None:
+    """Open the first attempt of what goes at once."""
+    if not going:
+        return
+    addressed: dict[int, list[JobRecipient]] = {}
+    for id, seq, address, *_ in recipients:
+        addressed.setdefault(seq, []).append(JobRecipient(id, address, Standing()))
+    numbered = list(enumerate(going, many.next_id(tx, "attempt", "id")))
+    many.insert(tx, _ATTEMPT, [(id, seq, 1, parcel.relay, parcel.accepted_at) for id, (seq, parcel) in numbered])
+    for id, (seq, parcel) in numbered:
+        facts: dict[str, Scalar] = {"state": State.SENDING.value, "over": parcel.relay, "number": 1}
+        tx.tell("sending", parcel.accepted_at, facts, seq=seq, message=parcel.id)
+        if parcel.go is not None:
+            tx.after.append(partial(parcel.go, _job(id, seq, parcel, addressed[seq])))
+
+
+def _job(attempt_id: int, seq: int, parcel: Parcel, recipients: Sequence[JobRecipient]) -> Job:
+    return Job(
+        parcel.id,
+        seq,
+        attempt_id,
+        1,
+        parcel.relay,
+        parcel.sender,
+        parcel.content,
+        parcel.smtputf8,
+        parcel.on_unknown,
+        parcel.expires_at,
+        parcel.accepted_at,
+        parcel.request_id,
+        parcel.origin.correlation_id,
+        tuple(recipients),
+        domain_of(parcel.sender),
+    )
 
 
 def _with_companions(parcels: Sequence[Parcel]) -> Iterator[Parcel]:
@@ -95,7 +136,8 @@ _MESSAGE = """INSERT INTO message (seq, id, message_id, relay, state, reason, du
     scheduled_at, expires_at, changed_at, waiting_since, face, origin, correlation_id, request_id, sender, from_header,
     to_header, recipients, subject, size, smtputf8, diverted, domain)"""
 _BODY = "INSERT INTO body (seq, content, queue_body, snippet, tags, metadata)"
-_RECIPIENT = "INSERT INTO recipient (seq, address, kind, state, reason, due_at, changed_at)"
+_RECIPIENT = "INSERT INTO recipient (id, seq, address, kind, state, reason, due_at, changed_at)"
+_ATTEMPT = "INSERT INTO attempt (id, seq, number, relay, started_at)"
 _NOTHING = "[]"
 
 
@@ -105,9 +147,9 @@ def _message(seq: int, parcel: Parcel) -> tuple[Any, ...]:
         parcel.id,
         parcel.message_id,
         parcel.relay,
-        _first_state(parcel).value,
+        _stored_state(parcel).value,
         Reason.ACCEPTED.value,
-        parcel.due_at,
+        None if parcel.go is not None else parcel.due_at,
         int(parcel.priority),
         parcel.on_unknown.value,
         parcel.accepted_at,
@@ -141,10 +183,10 @@ def _pairs(pairs: Iterable[tuple[str, str]]) -> str:
 
 
 def _recipients(seq: int, parcel: Parcel) -> Iterator[tuple[Any, ...]]:
-    state = _first_state(parcel).value
+    state, due_at = _stored_state(parcel).value, None if parcel.go is not None else parcel.due_at
     for kind, addresses in (("to", parcel.to), ("cc", parcel.cc), ("bcc", parcel.bcc)):
         for address in addresses:
-            yield (seq, address, kind, state, Reason.ACCEPTED.value, parcel.due_at, parcel.accepted_at)
+            yield (seq, address, kind, state, Reason.ACCEPTED.value, due_at, parcel.accepted_at)
 
 
 def _facts(parcel: Parcel, companion: str | None) -> dict[str, Scalar]:
@@ -165,6 +207,10 @@ def _facts(parcel: Parcel, companion: str | None) -> dict[str, Scalar]:
 
 def _first_state(parcel: Parcel) -> State:
     return State.SCHEDULED if parcel.scheduled_at is not None else State.QUEUED
+
+
+def _stored_state(parcel: Parcel) -> State:
+    return State.SENDING if parcel.go is not None else _first_state(parcel)
 
 
 def _count(parcel: Parcel) -> int:

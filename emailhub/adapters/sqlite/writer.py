@@ -7,6 +7,7 @@ import sqlite3
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import aiosqlite
@@ -43,11 +44,13 @@ class _Told(NamedTuple):
 class Transaction:
     """What a write works with: the connection's `execute`, and what goes to the disk at the end of its group."""
 
-    __slots__ = ("execute", "minutes", "told", "usage")
+    __slots__ = ("after", "execute", "minutes", "told", "usage")
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.execute = connection.execute
         self.told: list[_Told] = []
+        self.after: list[Callable[[], None]] = []
+        """Called in the event loop after the commit, whether or not the caller of the write still waits."""
         self.minutes: Counter[tuple[int, str]] = Counter()
         self.usage: Counter[tuple[int, str]] = Counter()
 
@@ -180,23 +183,22 @@ class Writer:
         try:
             if self.broken.done():
                 raise self.broken.result()
-            events = await in_thread(self._connection, _run_group, group, bool(self.trouble))
+            events, after = await in_thread(self._connection, _run_group, group, bool(self.trouble))
         except Exception as error:  # noqa: BLE001 - whatever it was: nobody may wait for ever, and nothing is stored
             self._give_up(group, error)
             return
         self.trouble = ""
         # Told before the callers resume: whoever reads after its own write must not be told about it later.
         self._tell(events)
+        for call in after:
+            _call(call)
         for write in group:
             if not write.done.done():
                 _answer(write)
 
     def _tell(self, events: Sequence[Event]) -> None:
-        try:
-            if events:
-                self._on_events(events)
-        except Exception as error:  # noqa: BLE001 - what is stored is stored, whatever a listener does
-            log.error("listener failed", exc=error)
+        if events:
+            _call(partial(self._on_events, events))
 
     def _give_up(self, group: list[_Write], error: Exception) -> None:
         ours = _as_ours(error, self._path)
@@ -206,6 +208,13 @@ class Writer:
                 write.done.set_exception(ours)
         if not self.broken.done() and (faults.fatal(error) or not isinstance(error, sqlite3.Error)):
             self.broken.set_result(ours)
+
+
+def _call(listener: Callable[[], None]) -> None:
+    try:
+        listener()
+    except Exception as error:  # noqa: BLE001 - what is stored is stored, whatever a listener does
+        log.error("listener failed", exc=error)
 
 
 def _as_ours(error: Exception, path: str) -> OutboxError:
@@ -227,8 +236,12 @@ class _OneFailed(Exception):
     """A write of the group raised: the group is run again, each write on its own."""
 
 
-def _run_group(connection: sqlite3.Connection, group: list[_Write], prove: bool) -> list[Event]:
-    """Run and commit the group, returning its events. `prove`: write something even when the group does not."""
+_Done = tuple[list[Event], list[Callable[[], None]]]
+"""The events of a commit, and what is to be called after it."""
+
+
+def _run_group(connection: sqlite3.Connection, group: list[_Write], prove: bool) -> _Done:
+    """Run and commit the group. `prove`: write something even when the group does not."""
     with suppress(_OneFailed):
         return _in_transaction(connection, _together(group), _run_plainly, prove)
     # Savepoints keep a copy of every page that changes inside them, which costs more than the writes themselves: they
@@ -249,7 +262,7 @@ def _in_transaction(
     units: list[list[_Write]],
     run: Callable[[sqlite3.Connection, list[_Write]], Transaction | None],
     prove: bool,
-) -> list[Event]:
+) -> _Done:
     connection.execute("BEGIN IMMEDIATE")
     try:
         done = [tx for unit in units if (tx := run(connection, unit)) is not None]
@@ -262,7 +275,7 @@ def _in_transaction(
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-    return events
+    return events, [call for tx in done for call in tx.after]
 
 
 def _run(connection: sqlite3.Connection, unit: list[_Write]) -> Transaction:
