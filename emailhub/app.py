@@ -172,7 +172,7 @@ class Hub:
             home=fleet.home,
             suspensions=fleet.suspensions,
         )
-        board = Board(fleet.lines, broker, history, room, capturing=settings.capture, now=now)
+        board = Board(fleet.lines, broker, history, room, capturing=settings.capture, now=now, news=fleet.news)
         hook = Webhook(settings.alert_url.reveal()) if settings.alert_url else None
         post = hook.post if hook else None
         watch = Watch(board, history, room, post, waiting_limit=settings.alert_waiting, now=now)

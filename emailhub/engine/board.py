@@ -70,7 +70,7 @@ class Line:
 
 
 class Board:
-    """Reads the parts. `loop_lag` (seconds) is kept by the lag watch."""
+    """Reads the parts. `loop_lag` (seconds) is kept by the lag watch; `news()` gives sentences about what is over."""
 
     def __init__(
         self,
@@ -81,12 +81,14 @@ class Board:
         *,
         capturing: bool,
         now: Callable[[], float],
+        news: Callable[[], tuple[str, ...]] = tuple,
     ) -> None:
         self._lines = lines
         self._broker = broker
         self._history = history
         self._room = room
         self._now = now
+        self._news = news
         self.capturing = capturing
         self.loop_lag = 0.0
 
@@ -117,6 +119,7 @@ class Board:
         totals = await self._history.totals()
         findings = [*self._outbox_trouble(), *self._relay_trouble(totals, now), *self._rabbit_trouble()]
         findings += self._held(totals)
+        findings += [Flow(level="info", headline=sentence_of(text), sentence="") for text in self._news()]
         if findings:
             first, *others = sorted(findings, key=lambda flow: _LEVELS.index(flow.level))
             return Flow(

@@ -17,6 +17,8 @@ from emailhub.core.routing import Router
 
 LOOK = 1.0
 """Seconds between two looks at how the relays stand; a breaker's change is looked at at once."""
+NEWS = 600.0
+"""Seconds for which it is said that a relay is back."""
 UNSTORED_WAIT = 1.0
 
 log = logs.get("cover")
@@ -127,6 +129,7 @@ class Cover:
         self._duties: dict[str, tuple[Duty, ...]] = {}
         self._key: object = None
         self._covered: dict[str, Covered] = {}
+        self._news: dict[str, tuple[float, str]] = {}
         self._untold: deque[tuple[str, str, dict[str, Scalar]]] = deque()
         self._changed = asyncio.Event()
 
@@ -141,6 +144,11 @@ class Cover:
     def covered(self, home: str) -> Covered | None:
         """Who carries the mail of `home`, None when it does so itself."""
         return self._covered.get(home)
+
+    def news(self) -> tuple[str, ...]:
+        """What was over in the last minutes: which relays carry their own mail again."""
+        now = self._now()
+        return tuple(text for at, text in self._news.values() if now - at < NEWS)
 
     def covers(self, name: str) -> tuple[str, ...]:
         """Whose mail relay `name` carries now."""
@@ -191,7 +199,8 @@ class Cover:
     def _returned(self, home: str, covered: Covered) -> None:
         by = ", ".join(covered.by)
         log.info("relay returned", relay=home, by=by)
-        text = f"{home} carries its own mail again; {by} did since {clock(covered.since)} UTC"
+        text = f"relay {home} carries its own mail again; {by} did since {clock(covered.since)} UTC"
+        self._news[home] = (self._now(), text)
         self._tell("relay_returned", home, {"by": by, "text": text, "since": covered.since})
 
     def _tell(self, kind: str, relay: str, data: dict[str, Scalar]) -> None:

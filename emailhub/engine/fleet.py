@@ -128,6 +128,10 @@ class Fleet:
         line = self.lines.get(name)
         return line.courier.seat() if line is not None else None
 
+    def news(self) -> tuple[str, ...]:
+        """Sentences about what is over, for a while."""
+        return self._cover.news()
+
     def wake(self, names: Iterable[str] | None = None) -> None:
         """Something may be due, at the relays `names` or anywhere: look."""
         for name in self.lines if names is None else names:

@@ -232,3 +232,15 @@ async def test_attempts_over_a_relay_that_stands_in_are_its_own_load(tmp_path: P
         assert gmail.most_busy == 3
         order = [one.envelope.id[0] for one in gmail.asked if one.envelope.id[0] in "OA"]
         assert order[3:13].count("O") >= 7, "its own mail goes first"
+
+
+@virtual
+async def test_the_first_page_says_for_a_while_that_a_relay_is_back(tmp_path: Path) -> None:
+    ses, gmail = ScriptedRelay(name="ses"), ScriptedRelay(name="gmail")
+    async with fleet_line(tmp_path, spec(ses), spec(gmail, priority=1), failover_after=0.0) as at:
+        broken(at)
+        await at.accept("A")
+        await asyncio.sleep(60)
+        assert at.fleet.news() == ("relay ses carries its own mail again; gmail did since 08:00 UTC",)
+        await asyncio.sleep(700)
+        assert at.fleet.news() == ()

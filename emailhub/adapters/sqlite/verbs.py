@@ -62,10 +62,6 @@ class SqliteVerbs:
         """After a restored backup: hold everything unfinished, since it may have been sent since; returns how many."""
         return await self._database.write(partial(_hold_restored, now=now))
 
-    async def hold_orphans(self, relays: Sequence[str], now: float) -> int:
-        """Hold what waits for a relay that is not set up any more; returns how many messages."""
-        return await self._database.write(partial(_hold_orphans, relays=relays, now=now))
-
     async def next_expiry(self) -> float | None:
         """When the next message expires, None when none is unfinished."""
 
@@ -166,19 +162,6 @@ def _hold_restored(tx: Transaction, now: float) -> int:
         if changes:
             rows.settle(tx, seq, id, changes, now, {}, bury=False)
     tx.execute("DELETE FROM meta WHERE key = 'restored'")
-    return len(found)
-
-
-def _hold_orphans(tx: Transaction, relays: Sequence[str], now: float) -> int:
-    known = ", ".join("?" * len(relays))
-    found = tx.execute(
-        f"SELECT seq, id, relay FROM message WHERE due_at IS NOT NULL AND relay NOT IN ({known})",  # noqa: S608
-        tuple(relays),
-    ).fetchall()
-    outcome = Outcome(Verb.HOLD, State.HELD, Reason.NO_RELAY)
-    for seq, id, relay in found:
-        text = f"held: relay {relay} is not set up any more; retry sends it over the one that is"
-        rows.settle(tx, seq, id, rows.move(tx, seq, sources(Verb.HOLD), outcome, text, now), now, {}, bury=False)
     return len(found)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from emailhub.adapters.sqlite.relays import SqliteRelays
 from emailhub.core.delivery import OnUnknown, Reason, State, Wish
 from emailhub.core.errors import NotFound, OutboxError, WrongState
 from emailhub.core.records import Result
@@ -101,7 +102,7 @@ async def test_only_what_had_ended_gets_a_new_allowance_and_more_time(tmp_path: 
 async def test_a_retry_sends_over_a_relay_that_is_set_up_whatever_happened_before(tmp_path: Path) -> None:
     async with opened(tmp_path / "hub.db") as store:
         await store.outbox.add([parcel("A", relay="gone"), parcel("B", relay="gone")])
-        assert await store.verbs.hold_orphans(["default", "capture"], NOW) == 2
+        assert await SqliteRelays(store.database).rehome({"default", "capture"}, lambda _: None, NOW) == (0, 2)
         await retry(store, "A", relays=("default", "capture"))
         await store.verbs.cancel("B", **BY)  # type: ignore[arg-type]
         await retry(store, "B", relays=("default", "capture"))

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from emailhub.adapters.sqlite.relays import SqliteRelays
 from emailhub.adapters.sqlite.upkeep import backup
 from emailhub.core.breaker import Mode, Phase, Snapshot
 from emailhub.core.delivery import Reason, State
@@ -190,6 +191,6 @@ async def test_what_waits_for_a_relay_that_is_gone_is_held(tmp_path: Path) -> No
         )
         (job,) = await store.claim(limit=1)
         await store.finish(job, deferred(NOW + 60))
-        assert await store.verbs.hold_orphans(["default"], NOW) == 2
+        assert await SqliteRelays(store.database).rehome({"default"}, lambda _: None, NOW) == (0, 2)
         assert [await store.states(id) for id in "ABC"] == [[State.HELD], [State.DEFERRED], [State.HELD]]
         assert (await store.history.find("A")).summary.reason is Reason.NO_RELAY

@@ -23,6 +23,9 @@ UPDATE message SET pinned = 1 WHERE final_at IS NULL AND (
 -- What waits because its From may not be sent over its relay: found again when that is over.
 CREATE INDEX message_suspended ON message (relay, domain) WHERE due_at IS NOT NULL AND reason = 'sender trouble';
 
+-- The list of one relay's messages: a spare one may have carried ten of a million.
+CREATE INDEX message_relay ON message (relay, seq);
+
 -- Recipients each relay took, per minute: a start must not give a used up day away again.
 CREATE TABLE usage (
     relay      TEXT NOT NULL,
