@@ -12,7 +12,7 @@ from emailhub.core.breaker import Mode, Phase, Rules, Snapshot
 from emailhub.core.delivery import State
 from emailhub.core.errors import HookFailed, NotFound
 from emailhub.core.records import Minute, Totals
-from emailhub.core.status import Flow, Link, OutboxStatus, RabbitStatus
+from emailhub.core.status import Flow, Link, OutboxStatus, RabbitStatus, Suspension
 from emailhub.engine.board import Board, Line
 from emailhub.engine.fuse import Fuse
 from emailhub.engine.intake import Room
@@ -303,6 +303,19 @@ async def test_what_needs_a_human_is_an_alert(situation: Any, alerts: list[str])
     situation(at)
     found = tuple(watch(at, None, lambda: NOW).conditions(await at.history.totals()))
     assert [alert.name for alert in found] == alerts
+
+
+async def test_a_covered_relay_and_a_suspended_sender_are_alerts_with_a_subject_each() -> None:
+    at = Stage()
+    one = Suspension(domain="example.org", since=NOW, reply="550 no", next_try=NOW + 600)
+    (status,) = at.board.relays()
+    shown = replace(status, covered_by=("gmail",), covered_why="login refused", suspended=(one,))
+    at.board.relays = lambda: (shown,)  # type: ignore[method-assign]
+    found = watch(at, None, lambda: NOW).conditions(await at.history.totals())
+    assert [(alert.name, alert.subject, alert.text) for alert in found] == [
+        ("relay_covered", "default", "Mail of relay default is carried by gmail: login refused"),
+        ("sender_suspended", "default/example.org", "Relay default does not let example.org send: 550 no"),
+    ]
 
 
 async def test_without_a_receiver_nothing_piles_up() -> None:

@@ -100,3 +100,27 @@ async def test_a_forced_breaker_is_stored_with_its_reason_before_the_answer(tmp_
         ]
         with pytest.raises(NotFound):
             await office.desk.force("other", Mode.OPEN, actor=OP, note="", until=None)
+
+
+async def test_only_a_suspended_sender_of_a_known_relay_can_be_let_send_again(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        desk = Office(store).desk
+        for relay in ("nowhere", "default"):
+            with pytest.raises(NotFound):
+                await desk.resume_sender(relay, "example.org", OP)
+
+
+async def test_a_message_of_a_relay_that_is_gone_is_retried_over_the_one_that_may_send_for_its_sender(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        office = Office(store)
+        homes = {"example.org": "default"}
+        office.desk._home = homes.get
+        for id, sender in (("A", "a@example.org"), ("B", "b@nobody.test")):
+            await store.outbox.add([parcel(id, relay="gone", sender=sender)])
+            await office.desk.hold(id, OP)
+        await office.desk.retry("A", OP)
+        assert (await store.history.find("A")).summary.relay == "default"
+        with pytest.raises(WrongState, match="no relay may send for this sender"):
+            await office.desk.retry("B", OP)

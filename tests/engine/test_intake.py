@@ -223,3 +223,19 @@ async def test_a_large_body_is_built_outside_the_loop_with_the_same_result(tmp_p
         content = await store.history.content(receipt.id)
         assert content is not None
         assert content.count(b"line\r\n") == 100_000
+
+
+async def test_a_message_belongs_to_the_relay_its_sender_s_domain_has_and_without_one_is_refused(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        door = Door(store)
+        door.intake._home = {"example.org": "ses"}.get
+        receipt = await door.intake.accept(submission(), ORIGIN)
+        assert (await store.history.find(receipt.id)).summary.relay == "ses"
+        assert await store.rows("SELECT domain FROM message") == [("example.org",)]
+        with pytest.raises(InvalidMessage) as caught:
+            await door.intake.accept(submission(sender=Mailbox("a@nobody.test")), ORIGIN)
+        (problem,) = caught.value.problems
+        assert problem.field == "from"
+        assert "nobody.test, and no relay may send for it" in problem.message
