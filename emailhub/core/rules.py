@@ -31,6 +31,7 @@ _USED_UP = "the relay's sending quota is used up"
 _BLOCKS = "the relay blocks our address"
 _NOT_THIS_FROM = "the relay does not let this From send"
 _OTHER_LOGIN = "the relay wants another login"
+_NOT_FOR_US = "the relay does not carry mail for us"
 _PUT_OFF = "the relay put the message off"
 _REFUSED = "the relay refused the message"
 
@@ -220,6 +221,11 @@ RULES: tuple[Rule, ...] = (
         code="4..", enhanced=r"4\.[12]\.[1-9]\d*",
     ),
     rule(
+        # What Postfix says on a submission port to whoever has not logged in.
+        _RCPT, _K.RELAY, _NOT_FOR_US, "554 5.7.1 <ann@example.com>: Recipient address rejected: Access denied",
+        code="554", enhanced=r"5\.7\.1", text=r"recipient address rejected: access denied$",
+    ),
+    rule(
         _AFTER_MAIL, _K.PERMANENT, "this recipient does not take our mail",
         "550 5.7.1 RESOLVER.RST.AuthRequired; authentication required", "550 5.4.1 Recipient address rejected: Access "
         "denied.", "550 5.7.1 <ann@example.com>: Recipient address rejected: your server is blocked by its policy",
@@ -269,7 +275,7 @@ RULES: tuple[Rule, ...] = (
         "the sending IP address.", text=phrases.BLOCKED,
     ),
     rule(
-        _OF_MESSAGE, _K.RELAY, "the relay does not carry mail for us",
+        _OF_MESSAGE, _K.RELAY, _NOT_FOR_US,
         "554 5.7.1 <ann@example.com>: Relay access denied", "550 5.7.1 Unable to relay", "550 relay not permitted",
         "550 5.7.0 Mail relay denied [192.0.2.1]. Invalid credentials for relay for one of the domains in: example.com",
         "550 5.7.64 TenantAttribution; Relay Access Denied", "550 5.7.1 Relaying denied",

@@ -92,7 +92,7 @@ def test_what_well_known_servers_say(stage: Stage, text: str, kind: Kind) -> Non
         "550 5.7.1 RESOLVER.RST.NotAuthorized; not authorized",
         "550 5.7.1 RESOLVER.RST.AuthRequired; authentication required",
         "550 5.7.133 Sender not authenticated for group; authentication required",
-        "554 5.7.1 <ann@x.test>: Recipient address rejected: Access denied",
+        "554 5.7.1 <ann@x.test>: Recipient address rejected: Access denied by its owner",
         "554 5.7.1 Service unavailable; Recipient address [ann@x.test] blocked using rhsbl.test",
         "550 5.7.1 Message content rejected, domain in body is blocked using dbl.spamhaus.org",
         "550 5.7.1 This message violates example.com email policy.",

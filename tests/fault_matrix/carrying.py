@@ -216,6 +216,14 @@ ROWS = (
     Row("a farewell at the content", at_content("421 4.7.0 later", close="fin"), broken),
     Row("a connection lost at the content", at_content(SILENCE, close="rst"), after_a_body),
     Row(
+        "a refusal right after the go-ahead", at("DATA", b"354 go ahead\r\n550 5.7.1 not this\r\n"),
+        lambda cell: sent(cell) if cell.chunked else all_of("refused", kept=False)(cell),
+    ),
+    Row(
+        "a farewell right after the go-ahead", at("DATA", b"354 go ahead\r\n421 4.3.2 going down\r\n"),
+        lambda cell: sent(cell) if cell.chunked else broken(cell),
+    ),
+    Row(
         "a refusal in the middle of the content", at("BODY", "552 5.3.4 enough", after=1000),
         all_of("refused", kept=False), message=BIG,
     ),

@@ -250,7 +250,11 @@ class Transaction:
 
     def _broken(self, error: WireError) -> Ended:
         self._log.note(str(error))
-        stage = self._stage
+        stage, unasked = self._stage, self._wire.stray
+        if stage is Stage.BODY and unasked is not None and unasked.code // 100 in {4, 5}:
+            # Said right after the go-ahead, before the first byte: the body stayed here, so this is about the message.
+            self._log.server(unasked)
+            return Ended(judge(stage, unasked), "refused during the body")
         if self._chunked and self._body_sent and self._open:
             self._chunk_broke(str(error))
         verdict = judge_failure(
