@@ -31,6 +31,10 @@ _ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\x80-\U0010ffff-]"
 _LOCAL = re.compile(rf"{_ATEXT}+(?:\.{_ATEXT}+)*")
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+# What nearly all addresses look like, and nothing that any rule below would change or refuse.
+_COMMON = re.compile(
+    rf"(?=.{{3,254}}\Z)(?=[^@]{{1,64}}@)[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*@(?:{_LABEL}\.)+[a-z]{{2,63}}"
+)
 _SPECIAL = re.compile(r"[()<>,;]")
 _PHRASE = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^"\\()<>\[\]:;@,])*')
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
@@ -84,6 +88,8 @@ def needs_smtputf8(addresses: Sequence[str]) -> bool:
 
 
 def _mailbox(value: str, allow_local: bool) -> Mailbox:
+    if _COMMON.fullmatch(value) and "xn--" not in value:
+        return Mailbox(value)
     if len(value) > LONGEST:
         raise _BadAddressError(f"is {len(value)} characters long; an address with its name has at most {LONGEST}")
     flaw = unsafe(value)

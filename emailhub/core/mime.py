@@ -33,6 +33,7 @@ _BETWEEN_WORDS = re.compile(r"(?<=\?=)\s+(?==\?)")
 # The standard library encodes white space at the end of a line without counting it: 77 characters (RFC 2045: 76).
 _TOO_LONG = re.compile(rb"(?<=\n)([^\r\n]{74})(=20|=09)(?=\r\n)")
 _SNIPPET = 140
+_GLANCE = 240
 _UNSEEN = frozenset({"style", "script", "head", "title"})
 
 
@@ -154,10 +155,16 @@ def _date(unix: int) -> str:
 
 def snippet(text: str | None, html: str | None) -> str:
     """The first 140 characters or so a reader would see, on one line."""
-    words = " ".join((text[:800] if text else _visible(html or "")).split())
-    if not words.isprintable():
-        words = "".join(char for char in words if char.isprintable())
+    # The beginning is nearly always enough, and the rest would take longer than building the message.
+    words = _words(text[:_GLANCE]) if text else _words(_visible(html or ""))
+    if text and len(words) <= _SNIPPET and len(text) > _GLANCE:
+        words = _words(text[:800])
     return words if len(words) <= _SNIPPET else words[: _SNIPPET - 1].rstrip() + "…"
+
+
+def _words(text: str) -> str:
+    words = " ".join(text.split())
+    return words if words.isprintable() else "".join([char for char in words if char.isprintable()])
 
 
 def _visible(html: str) -> str:

@@ -27,6 +27,8 @@ FIELDS = (
     *("request_id", "idempotency_key", "on_unknown", "priority", "scheduled_at", "expires_at", "expires_in"),
 )
 """Every field a message can have, as senders name it."""
+_KNOWN = frozenset(FIELDS)
+_TIMES = frozenset({"scheduled_at", "expires_at", "expires_in"})
 _POLICIES = {policy.value: policy for policy in OnUnknown}
 _PRIORITIES = {priority.name.lower(): priority for priority in Priority}
 _ELEMENTS = (
@@ -107,13 +109,15 @@ class _Form:
         return None
 
     def boxes(self, field: str) -> tuple[Mailbox, ...]:
+        if self.fields.get(field) is None:
+            return ()
         return self.take(field, lambda value: _boxes(value, field, self.limits.recipients)) or ()
 
     def recipients(self) -> tuple[tuple[Mailbox, ...], tuple[Mailbox, ...], tuple[Mailbox, ...]]:
         """To, cc and bcc without repetitions: the first mention of an address counts."""
         before = len(self.problems)
         seen: set[str] = set()
-        to, cc, bcc = (_unseen(self.boxes(field), seen) for field in ("to", "cc", "bcc"))
+        to, cc, bcc = [_unseen(self.boxes(field), seen) for field in ("to", "cc", "bcc")]
         most = self.limits.recipients
         if len(self.problems) == before and not seen:
             self.problem("to", "is required: one address or a list of addresses")
@@ -129,7 +133,7 @@ class _Form:
 
     def content(self) -> tuple[str | None, str | None]:
         before = len(self.problems)
-        text, html, body = (self.take(field, self._document) or None for field in ("text", "html", "body"))
+        text, html, body = [self.take(field, self._document) or None for field in ("text", "html", "body")]
         if body is not None:
             kind, other = ("html", html) if is_html(body) else ("text", text)
             if other is not None:
@@ -143,6 +147,8 @@ class _Form:
         return read.document(value, self.limits.size)
 
     def headers(self) -> tuple[tuple[str, str], ...]:
+        if self.fields.get("headers") is None:
+            return ()
         given = self.take("headers", lambda value: read.entries(value, read.HEADERS)) or {}
         found: list[tuple[str, str]] = []
         seen: set[str] = set()
@@ -156,11 +162,15 @@ class _Form:
         return tuple(found)
 
     def tags(self) -> tuple[tuple[str, str], ...]:
+        if self.fields.get("tags") is None:
+            return ()
         given = self.take("tags", lambda value: read.items(value, read.TAGS)) or []
         found = [self.read(f"tags[{number}]", tag, read.tag) for number, tag in enumerate(given)]
         return tuple(tag for tag in found if tag)
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
+        if self.fields.get("metadata") is None:
+            return ()
         given = self.take("metadata", lambda value: read.entries(value, read.METADATA)) or {}
         found = [(name, self._metadatum(name, value)) for name, value in given.items()]
         return tuple((name, value) for name, value in found if value is not None)
@@ -170,6 +180,8 @@ class _Form:
 
     def times(self, now: float) -> tuple[float | None, float | None]:
         """When to send and when to give up; `expires_in` counts from the later of `now` and `scheduled_at`."""
+        if _TIMES.isdisjoint(self.fields):
+            return None, None
         scheduled_at = self.take("scheduled_at", lambda value: read.moment(value, now))
         expires_at = self.take("expires_at", lambda value: read.moment(value, now))
         expires_in = self.take("expires_in", read.duration)
@@ -186,7 +198,7 @@ class _Form:
         for field, value in self.fields.items():
             if len(self.problems) >= PROBLEMS:
                 return
-            if field not in FIELDS and value is not None:
+            if field not in _KNOWN and value is not None:
                 near = get_close_matches(field[:64], FIELDS, 1)
                 hint = f"did you mean {near[0]}?" if near else f"the fields are {', '.join(FIELDS)}"
                 self.problem(read.shown(field), f"is not a field of a message; {hint}")
@@ -204,6 +216,9 @@ def _sender(value: object) -> Mailbox:
 
 
 def _unseen(boxes: tuple[Mailbox, ...], seen: set[str]) -> tuple[Mailbox, ...]:
+    if len(boxes) <= 1 and not seen:
+        seen.update(box.address for box in boxes)
+        return boxes
     fresh = []
     for box in boxes:
         if box.address not in seen:

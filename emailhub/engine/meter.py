@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TypeVar, cast
 
 from msgspec import Struct
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
@@ -13,6 +14,8 @@ from emailhub.core.breaker import Mode, Phase
 from emailhub.core.delivery import Reason, State
 from emailhub.core.records import Totals
 from emailhub.core.status import Link, OutboxStatus, RabbitStatus, RelayStatus
+
+M = TypeVar("M", Counter, Histogram)
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _ATTEMPT_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600)
@@ -42,6 +45,7 @@ class Meter:
         # Otherwise every counter also tells when it began, which nobody asks and which doubles the answer.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry(auto_describe=True)
+        self._children: dict[tuple[Counter | Histogram, tuple[str, ...]], Counter | Histogram] = {}
         self._accepted = self._counter("messages_accepted", "Messages accepted, by the face they came in.", "face")
         self._refused = self._counter("intake_refused", "Requests turned away, by the name of the error.", "name")
         self._recipients = self._counter(
@@ -64,7 +68,7 @@ class Meter:
 
     def accepted(self, face: str) -> None:
         """A message was accepted (not replayed)."""
-        self._accepted.labels(face).inc()
+        self._labelled(self._accepted, face).inc()
 
     def refused(self, name: str) -> None:
         """A message was turned away with the error `name`."""
@@ -72,11 +76,11 @@ class Meter:
 
     def attempt(self, relay: str, kind: str, seconds: float) -> None:
         """An attempt ended; `kind` is the verdict."""
-        self._attempt.labels(relay, kind).observe(seconds)
+        self._labelled(self._attempt, relay, kind).observe(seconds)
 
     def recipient(self, state: State, reason: Reason, count: int = 1) -> None:
         """`count` recipients came to a final state, or were deferred or held."""
-        self._recipients.labels(state.value, reason.value).inc(count)
+        self._labelled(self._recipients, state.value, reason.value).inc(count)
 
     def unknown(self, relay: str) -> None:
         """The relay took a whole message and its final reply was never seen."""
@@ -91,6 +95,13 @@ class Meter:
         snapshot = CollectorRegistry()
         snapshot.register(_Gauges(reading))
         return generate_latest(self._registry) + generate_latest(snapshot)
+
+    def _labelled(self, metric: M, *labels: str) -> M:
+        """The counter for `labels`, looked up once: finding it costs more than counting."""
+        found = self._children.get((metric, labels))
+        if found is None:
+            found = self._children[metric, labels] = metric.labels(*labels)
+        return cast("M", found)
 
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
         return Counter(f"emailhub_{name}", meaning, labels, registry=self._registry)

@@ -15,8 +15,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import IO
 
@@ -81,14 +80,19 @@ def get(component: str) -> Log:
     return Log(component)
 
 
-@contextmanager
-def bound(**fields: object) -> Iterator[None]:
-    """Put `fields` on every line written inside the block."""
-    token = _context.set({**_context.get(), **fields})
-    try:
-        yield
-    finally:
-        _context.reset(token)
+class bound:  # noqa: N801 - it reads as the verb it is
+    """Put `fields` on every line written inside the block: `with bound(message_id=id):`."""
+
+    __slots__ = ("_fields", "_token")
+
+    def __init__(self, **fields: object) -> None:
+        self._fields = fields
+
+    def __enter__(self) -> None:
+        self._token = _context.set({**_context.get(), **self._fields})
+
+    def __exit__(self, *_: object) -> None:
+        _context.reset(self._token)
 
 
 def bind(**fields: object) -> None:

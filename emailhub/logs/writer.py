@@ -31,14 +31,16 @@ class Writer:
         self._dropped = 0
         self._closing = False
         self._resting = False
-        self._ready = threading.Condition()
+        # The plain lock: entering a Condition is a call in Python, and every line enters it.
+        self._lock = threading.Lock()
+        self._ready = threading.Condition(self._lock)
         # A daemon: a thread stuck in write() must not keep the process from ending.
         self._thread = threading.Thread(target=self._run, name="emailhub-logs", daemon=True)
         self._thread.start()
 
     def put(self, line: str) -> None:
         """Hand over one line without its end; never blocks."""
-        with self._ready:
+        with self._lock:
             if self._closing or len(self._lines) >= MOST_LINES or self._characters + len(line) > MOST_CHARACTERS:
                 self._dropped += 1
                 return

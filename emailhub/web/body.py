@@ -6,6 +6,7 @@ import asyncio
 import json
 import math
 import re
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import NoReturn
@@ -85,10 +86,10 @@ def _require(content_type: str, media: str) -> None:
 
 def _parse(body: bytes) -> object:
     try:
-        text = body.decode("utf-8-sig")
+        text = body.removeprefix(BOM_UTF8).decode()
     except UnicodeDecodeError as error:
         raise _malformed(f"byte {error.start} is not UTF-8") from None
-    if not text.strip():
+    if not text or text.isspace():
         raise _malformed("it is empty")
     try:
         document: object = _decoder.decode(text)

@@ -220,8 +220,8 @@ class _Outgoing:
         await self({"type": "http.response.body", "body": body, "more_body": False})
 
     def _head(self, headers: Sequence[tuple[bytes, bytes]], length: int) -> bytes:
-        ids = b"".join(b"%b: %b\r\n" % header for header in (*headers, *self._ids()))
-        return b"%b%bcontent-length: %d\r\n" % (_STATIC, ids, length)
+        lines = [b"%b: %b\r\n" % header for header in (*headers, *self._ids())]
+        return b"%b%bcontent-length: %d\r\n" % (_STATIC, b"".join(lines), length)
 
     def _missing(self, given: set[bytes]) -> list[tuple[bytes, bytes]]:
         return [*((name, value) for name, value in HEADERS.items() if name not in given), *self._ids()]

@@ -215,3 +215,22 @@ def test_what_an_independent_validator_refuses_is_refused_here_and_the_domains_a
         assert "=?" in local
     else:
         assert mailbox.address.rpartition("@")[2] == expected.ascii_domain
+
+
+@given(
+    st.text("ab.+-_=/%9", max_size=66),
+    st.sampled_from(["@", "@@", ""]),
+    st.lists(st.text("ab9-xn.A", max_size=5) | st.sampled_from(["xn--bcher-kva", "a" * 63, "b" * 64]), max_size=5),
+    st.sampled_from(["org", "c", "9", "x9", "O", "a" * 64, ""]),
+)
+@example("a" * 64, "@", ["example"], "org")
+@example("a" * 65, "@", ["example"], "org")
+@example("a", "@", ["a" * 60] * 4, "org")
+@example("a", "@", ["a" * 61] * 4, "org")
+@example("a\n", "@", ["example"], "org")
+def test_what_looks_like_most_addresses_is_judged_like_all_others(
+    local: str, at: str, labels: list[str], last: str
+) -> None:
+    address = f"{local}{at}{'.'.join([*labels, last])}"
+    # In angle brackets an address always goes the long way.
+    assert mailbox_or_none(address) == mailbox_or_none(f"<{address}>")
