@@ -133,6 +133,11 @@ class Cover:
         self._untold: deque[tuple[str, str, dict[str, Scalar]]] = deque()
         self._changed = asyncio.Event()
 
+    @property
+    def busy(self) -> bool:
+        """Whether any relay carries for another."""
+        return bool(self._duties)
+
     def duties(self, name: str) -> tuple[Duty, ...]:
         """Whose mail relay `name` carries beside its own, as last looked at."""
         return self._duties.get(name, ())

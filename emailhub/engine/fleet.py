@@ -134,7 +134,9 @@ class Fleet:
 
     def wake(self, names: Iterable[str] | None = None) -> None:
         """Something may be due, at the relays `names` or anywhere: look."""
-        for name in self.lines if names is None else names:
+        # While one carries for another, mail of the other is what it waits for.
+        woken = self.lines if names is None or self._cover.busy else names
+        for name in woken:
             if (line := self.lines.get(name)) is not None:
                 line.courier.wake()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -92,7 +92,7 @@ Item = tuple[Submission, Origin, QueueFacts | None]
 
 
 class Intake:
-    """Accepts messages. `wake` tells the couriers that fresh rows are due; `entropy(n)` gives n random bytes.
+    """Accepts messages. `wake(relays)` tells their couriers that fresh rows are due; `entropy(n)` gives n random bytes.
 
     `home(domain)` names the relay a message of that sender's domain belongs to, None: no relay may send it.
     `seat(relay)` keeps a place for a message that would go over that relay at once: it is stored as being sent already.
@@ -104,7 +104,7 @@ class Intake:
         outbox: Outbox,
         broker: Broker,
         *,
-        wake: Callable[[], None],
+        wake: Callable[[Iterable[str]], None],
         room: Room,
         limits: Limits,
         defaults: Defaults,
@@ -306,8 +306,9 @@ class Intake:
         handed = [parcel.id for parcel in fresh if parcel.scheduled_at is None]
         if handed and self._broker.can_hand_off:
             self._broker.hand_off(handed)
-        if any(parcel.go is None or parcel.companion is not None for parcel in fresh):
-            self._wake()
+        waiting = {each.relay for one in fresh for each in _with_companion(one) if each.go is None}
+        if waiting:
+            self._wake(waiting)
 
 
 def _with_companion(parcel: Parcel) -> tuple[Parcel, ...]:

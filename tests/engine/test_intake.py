@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,7 @@ class Door:
             signer=signer,
         )
 
-    def wake(self) -> None:
+    def wake(self, relays: Iterable[str]) -> None:
         self.wakes += 1
 
     def entropy(self, size: int) -> bytes:

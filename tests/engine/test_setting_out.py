@@ -32,7 +32,7 @@ class Door:
         self.intake = Intake(
             at.outbox,
             NoBroker(),
-            wake=at.courier.wake,
+            wake=lambda _: at.courier.wake(),
             room=Room(1000, 0),
             limits=Limits(),
             defaults=Defaults(Mailbox("hub@example.org"), at.relay.name),

@@ -123,7 +123,7 @@ async def web_hub(
         intake = Intake(
             outbox,
             NoBroker(),
-            wake=courier.wake,
+            wake=lambda _: courier.wake(),
             room=room,
             limits=limits or Limits(),
             defaults=Defaults(Mailbox("hub@example.org"), relay.name),
