@@ -55,7 +55,8 @@ class Router:
 
     def home(self, domain: str, draw: float) -> str | None:
         """Where a new message of `domain` belongs; None when no relay that takes new mail may send for it."""
-        takers = [route for route in self.candidates(domain) if not route.draining]
+        open = [route for route in self.candidates(domain) if not route.draining]
+        takers = [route for route in open if route.weight > 0] or open
         best = [route for route in takers if route.priority == takers[0].priority]
         return _drawn(best, draw).name if best else None
 

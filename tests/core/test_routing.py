@@ -65,6 +65,7 @@ def test_equals_share_by_weight() -> None:
     found = Counter(router.home("x.test", draw / 1000) for draw in range(1000))
     assert found == {"a": 750, "b": 250}
     assert Router((Route(name="spare", weight=0),)).home("x.test", 0.4) == "spare"
+    assert Router((Route(name="spare", weight=0), Route(name="last", priority=9))).home("x.test", 0.4) == "last"
 
 
 @given(st.floats(0.0, 1.0, exclude_max=True), st.lists(st.integers(0, 5), min_size=1, max_size=5))
