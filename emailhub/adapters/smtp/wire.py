@@ -184,7 +184,7 @@ class Wire(asyncio.Protocol):
         while self._paused and self._lost is None and not self._replies:
             left = pace.left(written - self._open_transport().get_write_buffer_size(), self._loop.time())
             if left <= 0:
-                self._late(f"the relay took the body slower than {pace.min_rate:g} bytes a second")
+                self._late(f"the relay took the body slower than {pace.min_rate:,.0f} bytes a second")
             await self._event(left)
 
     def _late(self, text: str) -> None:

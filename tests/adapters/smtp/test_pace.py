@@ -51,7 +51,7 @@ async def test_a_server_that_takes_a_body_too_slowly_is_given_up_and_cannot_have
 ) -> None:
     async with SmtpServer(chunking=chunking) as server:
         rule = server.on("BODY", b"", after=1, hold=asyncio.Event())
-        relay, progress = relays.to(server, timeouts=Timeouts(command=0.5, min_rate=10_000_000)), Progress()
+        relay, progress = relays.to(server, timeouts=Timeouts(command=0.2, min_rate=100_000_000)), Progress()
         sending = asyncio.create_task(send(relay, what=envelope(content=BIG), progress=progress))
         await rule.hit()
         (connection,) = server.open
@@ -61,14 +61,15 @@ async def test_a_server_that_takes_a_body_too_slowly_is_given_up_and_cannot_have
                 connection.transport.resume_reading()
                 await asyncio.sleep(0)
                 connection.transport.pause_reading()
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.1)
 
         slowly = asyncio.create_task(trickle())
         report = await sending
         slowly.cancel()
+        await asyncio.wait([slowly])
         verdict = report.verdicts[0]
         assert (verdict.kind, verdict.stage, progress.body_sent) == (Kind.RELAY, Stage.BODY, False)
-        assert "slower than 1e+07 bytes a second" in verdict.text
+        assert "slower than 100,000,000 bytes a second" in verdict.text
         assert relay.facts().closes == {"late at body": 1}
 
 

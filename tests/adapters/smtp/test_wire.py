@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emailhub.adapters.smtp.batch import Batch
 from emailhub.adapters.smtp.body import stuffed
+from emailhub.adapters.smtp.replies import ReplyReader
 from emailhub.adapters.smtp.wire import CHUNK, Lost, Wire
 from emailhub.core.reply import Reply
 
@@ -18,9 +20,9 @@ from emailhub.core.reply import Reply
 class Sink(asyncio.Transport):
     """A transport that keeps what is written."""
 
-    def __init__(self) -> None:
+    def __init__(self, written: list[bytes] | None = None) -> None:
         super().__init__()
-        self.written: list[bytes] = []
+        self.written: list[bytes] = [] if written is None else written
         self.closed = False
 
     def write(self, data: Any) -> None:
@@ -66,6 +68,55 @@ def test_replies_are_the_same_in_whatever_pieces_they_arrive(
     )
     got = asyncio.run(replies_to(data, cuts, len(given_replies)))
     assert got == [Reply.of(code, "\n".join(texts)) for code, texts in given_replies]
+
+
+@given(st.integers(200, 599), st.text("25.1 \t\x00é-a", max_size=24) | st.text(max_size=24))
+def test_a_reply_of_one_line_means_the_same_read_quickly_and_thoroughly(code: int, text: str) -> None:
+    line = f"{code} {text}".replace("\n", " ").replace("\r", " ")
+    quickly = ReplyReader().feed(f"{line}\r\n".encode())
+    slowly = ReplyReader()
+    pieces = [slowly.feed(bytes([byte])) for byte in f"{line}\r\n".encode()]
+    assert list(quickly) == [reply for piece in pieces for reply in piece]
+
+
+@given(
+    st.lists(st.sampled_from((b"250 2.1.0 Ok\r\n", b"354 go\n", b"250-a\r\n250 b\r\n", b"550 5.1.1\r\n")), max_size=4)
+)
+def test_replies_that_come_together_are_those_that_come_one_by_one(pieces: list[bytes]) -> None:
+    apart, together = ReplyReader(), ReplyReader()
+    singly = [reply for piece in pieces for reply in apart.feed(piece)]
+    assert list(together.feed(b"".join(pieces))) == singly
+    assert not together.halfway
+
+
+async def test_what_is_said_in_one_turn_is_written_when_it_ends_in_the_order_it_was_said() -> None:
+    batch, written = Batch(), list[bytes]()
+    wires = [Wire(batch), Wire(batch)]
+    for wire in wires:
+        wire.connection_made(Sink(written))
+    wires[0].command(b"1")
+    wires[1].command(b"2")
+    wires[0].command(b"3")
+    assert written == []
+    await asyncio.sleep(0)
+    assert written == [b"1", b"2", b"3"]
+
+
+async def test_what_was_said_before_a_large_body_or_a_goodbye_is_written_before_it() -> None:
+    wire, sink = wired()
+    wire.command(b"MAIL\r\n")
+    await wire.body(b"z" * (CHUNK + 1), 1.0, 1e6, lambda: None)
+    wire.command(b"RSET\r\n")
+    wire.quit()
+    assert b"".join(sink.written) == b"MAIL\r\n" + b"z" * (CHUNK + 1) + b"RSET\r\nQUIT\r\n"
+
+
+async def test_nothing_is_written_to_a_connection_that_closed_within_the_turn() -> None:
+    wire, sink = wired()
+    wire.command(b"MAIL\r\n")
+    wire.abort()
+    await asyncio.sleep(0)
+    assert sink.written == []
 
 
 @given(data=st.binary(max_size=3000), cuts=st.lists(st.integers(0, 3000), max_size=8))
