@@ -172,6 +172,7 @@ class Hub:
             home=fleet.home,
             suspensions=fleet.suspensions,
         )
+        self._desk = desk
         board = Board(fleet.lines, broker, history, room, capturing=settings.capture, now=now, news=fleet.news)
         hook = Webhook(settings.alert_url.reveal()) if settings.alert_url else None
         post = hook.post if hook else None
@@ -284,6 +285,7 @@ class Hub:
         self._settings = settings
         self._intake.diversion, self._intake.signer = wiring.diversion(settings), signer
         self._intake.defaults = wiring.defaults(settings)
+        self._desk.expire_after = settings.expire_after
 
     async def _set_up(self, settings: Settings) -> None:
         assert self._fleet is not None

@@ -165,6 +165,8 @@ class Courier:
     def _next_claim(self) -> float | None:
         """When there is something to claim that the limits let go; None: only a signal can tell."""
         times = [] if self._next_due is None else [self._next_due]
+        if self._offers:
+            times.append(self._now())
         if self._allowance.duties():
             times.append(self._look_at)
         if not times or self._allowance.open():

@@ -47,7 +47,7 @@ class Verbs(Protocol):
 
 class Desk:
     """The operator's verbs. `relay` is where new copies go; `fuses` the breakers by relay; `chaos` the switch of the
-    relay that makes trouble on purpose, if there is one."""
+    relay that makes trouble on purpose, if there is one. `expire_after` (seconds) may be changed while it runs."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Desk:
         self._fuses = fuses
         self._home = home or (lambda _domain: relay)
         self._suspensions = suspensions or {}
-        self._expire_after = expire_after
+        self.expire_after = expire_after
         self._wake = wake
         self._now = now
         self._entropy = entropy
@@ -78,7 +78,7 @@ class Desk:
     async def retry(self, id: str, actor: Actor, reason: str = "") -> Detail:
         """Send again what is deferred, held, failed or canceled. Raises NotFound, WrongState."""
         now = self._now()
-        until = now + self._expire_after
+        until = now + self.expire_after
         relays = await self._relays_for(id)
         await self._verbs.retry(id, relays=relays, now=now, expires_at=until, actor=str(actor), note=reason)
         return await self._done("retry", id, actor, reason)
@@ -106,7 +106,7 @@ class Desk:
         now = self._now()
         new_id = mime.new_id(now, self._entropy(10))
         await self._verbs.copy(
-            id, new_id=new_id, relay=relay or "", now=now, expires_at=now + self._expire_after, actor=str(actor)
+            id, new_id=new_id, relay=relay or "", now=now, expires_at=now + self.expire_after, actor=str(actor)
         )
         return await self._done("send for real", new_id, actor, reason)
 

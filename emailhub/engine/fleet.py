@@ -229,7 +229,9 @@ class Fleet:
         """Claim nothing more anywhere, and end as `Courier.stop` does."""
         self._stopping = True
         stops = [line.courier.stop(grace) for line in self.lines.values()]
-        await asyncio.gather(*stops, *self._leaving.values(), *self._chores, return_exceptions=True)
+        leaving = asyncio.gather(*self._leaving.values(), *self._chores, return_exceptions=True)
+        await asyncio.gather(*stops)
+        await leaving
 
     async def _set_up(self, spec: RelaySpec, relay: Relay | None) -> None:
         running = self._running.get(spec.name)

@@ -13,7 +13,7 @@ from emailhub.core.limits import Rate
 from emailhub.core.turns import Spare
 from emailhub.core.verdict import Stage
 from tests.support.clock import START, now, virtual
-from tests.support.factories import DAY
+from tests.support.factories import DAY, parcel
 from tests.support.fleet_line import fleet_line, spec
 from tests.support.relays import ScriptedRelay, answers, drops, takes
 
@@ -236,3 +236,15 @@ async def test_a_try_that_never_came_to_the_question_decides_nothing(tmp_path: P
         assert len(at.status("ses").suspended) <= 1
         await at.carried(within=700)
         assert [round(time / 60) for time in relay.times[:2]] == [0, 10]
+
+
+@virtual
+async def test_what_rabbitmq_hands_over_while_a_limit_holds_goes_as_soon_as_the_limit_lets_it(tmp_path: Path) -> None:
+    relay = ScriptedRelay(name="ses")
+    async with fleet_line(tmp_path, spec(relay, rates=[Rate(2, 1.0)])) as at:
+        await at.accept("A", "B")
+        await asyncio.sleep(0.6)
+        await at.store.outbox.add([parcel("C", relay="ses", accepted_at=now(), due_at=now() + 5)])
+        at.fleet.offer(["C"])
+        await at.carried(within=10)
+        assert relay.times[-1] < 2.0
