@@ -149,8 +149,8 @@ def _unwrap(found: dict[str, object]) -> tuple[str, dict[str, object]]:
 
 def _snake(order: dict[str, object]) -> dict[str, object]:
     """`order` with `userId` also found as `user_id`; a name that is written so already wins."""
-    renamed = {_CAMEL.sub("_", name).lower(): value for name, value in order.items()}
-    return renamed | order
+    renamed = {_CAMEL.sub("_", name).lower(): value for name, value in order.items() if not name.islower()}
+    return renamed | order if renamed else order
 
 
 def _short(value: str | None) -> str | None:

@@ -74,12 +74,12 @@ class Database:
         """
         return await self._writer.submit(work, weight)
 
-    async def write_one(self, work: Batch[I, T], item: I, *, weight: int = 0) -> T:
-        """Like `write`, for work that is done for all items at once which share a commit and the same `work`.
+    def write_one(self, work: Batch[I, T], item: I, *, weight: int = 0) -> asyncio.Future[T]:
+        """Like `write`, for `work` that is done at once for all items that share a commit; handed over right here.
 
         An item for which `work` returns an Exception raises it here; it has undone or not begun what it was to do.
         """
-        return await self._writer.submit_one(work, item, weight)
+        return self._writer.submit_one(work, item, weight)
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` on a connection that cannot write. Raises OutboxError."""

@@ -11,6 +11,7 @@ from emailhub.adapters.sqlite import adding, claims, recording
 from emailhub.adapters.sqlite.database import Database
 from emailhub.core.claiming import ANY, Claimed, Terms
 from emailhub.core.delivery import Outcome, Reason, State, Verb
+from emailhub.core.errors import OutboxError
 from emailhub.core.records import Job, Parcel, Receipt, Result
 from emailhub.core.verdict import Report, Stage
 
@@ -24,16 +25,14 @@ class SqliteOutbox:
 
     async def add(self, parcels: Sequence[Parcel]) -> list[Receipt | Exception]:
         """Store each parcel, or answer with the receipt it already has, or IdempotencyConflict or OutboxError."""
-        if len(parcels) == 1:
-            return [await self._add(parcels[0])]
-        answers = await asyncio.gather(*map(self._add, parcels))
-        return list(answers)
-
-    async def _add(self, parcel: Parcel) -> Receipt | Exception:
         try:
-            return await self._database.write_one(adding.add, parcel, weight=adding.weight(parcel))
-        except Exception as error:  # noqa: BLE001 - the caller is told of each parcel by itself
-            return error
+            writes = [self._database.write_one(adding.add, one, weight=adding.weight(one)) for one in parcels]
+        except OutboxError as closed:
+            return [closed] * len(parcels)
+        if len(writes) == 1:
+            return [await _answer(writes[0])]
+        answers = await asyncio.gather(*writes, return_exceptions=True)
+        return [answer for answer in answers if isinstance(answer, Receipt | Exception)]
 
     async def claim(
         self,
@@ -80,6 +79,13 @@ class SqliteOutbox:
     async def open_jobs(self) -> list[tuple[Job, bool]]:
         """The attempts a crash left open, and whether their body may have gone out."""
         return await self._database.read(claims.open_jobs)
+
+
+async def _answer(write: asyncio.Future[Receipt]) -> Receipt | Exception:
+    try:
+        return await write
+    except Exception as error:  # noqa: BLE001 - the caller is told of each parcel by itself
+        return error
 
 
 def _next_due(connection: sqlite3.Connection, relay: str) -> float | None:

@@ -128,11 +128,11 @@ class Writer:
         self._take(_Write(work, weight, done))
         return await done
 
-    async def submit_one(self, work: Batch[I, T], item: I, weight: int) -> T:
+    def submit_one(self, work: Batch[I, T], item: I, weight: int) -> asyncio.Future[T]:
         """See `Database.write_one`."""
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._take(_Write(work, weight, done, item=item, together=True))
-        return await done
+        return done
 
     def _take(self, write: _Write) -> None:
         if self._closing:
