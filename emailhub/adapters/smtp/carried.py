@@ -68,13 +68,14 @@ class Carried:
         if not left or all(verdicts[index].kind is not Kind.ACCEPTED for index in self._due):
             return False
         self._due = left
+        self.progress.settled.update(self._verdicts)
         self.log.note(f"{len(left)} recipients were too many for one transaction; they go in another one")
         return True
 
     def report(self, otherwise: Verdict | None = None) -> Report:
         """What was found out; `otherwise` is the verdict of those that have none."""
         found = [self._verdicts.get(index, otherwise) for index in range(len(self.envelope.recipients))]
-        verdicts = tuple([verdict for verdict in found if verdict is not None])
+        verdicts = tuple([verdict for verdict in found if verdict])
         used = self._connection
         return Report(verdicts, self.log.lines, partial(_session, used, used.uses if used else 1, self.log))
 

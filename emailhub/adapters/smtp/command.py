@@ -64,7 +64,7 @@ def _unreachable(envelope: Envelope, due: Iterable[int], offers: Offers) -> dict
 
 
 def _international(envelope: Envelope) -> bool:
-    return envelope.smtputf8 or not "".join((envelope.sender, *envelope.recipients)).isascii()
+    return envelope.smtputf8 or not (envelope.sender.isascii() and all(map(str.isascii, envelope.recipients)))
 
 
 def _refused(text: str) -> Verdict:

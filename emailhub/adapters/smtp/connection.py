@@ -29,10 +29,10 @@ class Connection:
     """A session with the server at `peer`, and how much it was used.
 
     `id` is its name among all connections of this process; `extensions` are EHLO's keywords in lower case with their
-    parameters; `answered_at` is when the server last answered.
+    parameters; `answered_at` is when the server last answered, from when on it is idle if nobody uses it.
     """
 
-    __slots__ = ("answered_at", "extensions", "id", "idle_since", "offers", "opened_at", "peer", "tls", "uses", "wire")
+    __slots__ = ("answered_at", "extensions", "id", "offers", "opened_at", "peer", "tls", "uses", "wire")
 
     def __init__(self, wire: Wire, extensions: Mapping[str, str], peer: str, tls: str, opened_at: float) -> None:
         self.id = f"c{next(_numbers)}"
@@ -42,6 +42,5 @@ class Connection:
         self.peer = peer
         self.tls = tls
         self.opened_at = opened_at
-        self.idle_since = opened_at
         self.answered_at = opened_at
         self.uses = 0

@@ -26,6 +26,11 @@ class Pool:
 
     After the start and after every outage they are opened 1, 2, 4 … at a time, so that a relay that has just recovered
     is not met by all at once. Whoever waits for a connection while none can be opened shares the one failure.
+
+    Connections are closed for one of these causes: `messages`, `age`, `idle` (its share, its time, no work); `lost
+    while idle`; `lost`, `late`, `421`, `garbage`, `out of step` with ` at ` and a stage; `lost`, `late`, `refused` with
+    ` at RSET`; `lost`, `out of step` with ` after a refusal`; `refused during the body`; `BDAT refused`; `cancelled`;
+    `replaced` by a fresh one; `probe`; `breaker opened`; `stopped`.
     """
 
     def __init__(
@@ -49,17 +54,21 @@ class Pool:
         self._reuses = 0
         self._closes: Counter[str] = Counter()
 
+    def kept(self, log: Transcript) -> Connection | None:
+        """A kept connection for one use, when there is one and nobody waits for it; to be given back or discarded."""
+        found = self._warmest() if self._idle and not self._waiters and not self._stopped else None
+        if found is None:
+            return None
+        self._busy.add(found)
+        return self._reused(found, log)
+
     async def take(self, *, fresh: bool, progress: Progress, log: Transcript) -> Connection:
         """A connection for one use, a new one if `fresh`; to be given back or discarded. Raises Trouble."""
         if self._stopped:
             raise trouble(Stage.CONNECT, "the hub is stopping")
-        kept = self._at_once() if not fresh else None
-        if kept is None:
-            kept = await self._slot(fresh)
+        kept = await self._slot(fresh)
         if kept is not None:
-            self._reuses += 1
-            log.note(f"reusing the connection to {kept.peer}, message {kept.uses + 1} on it")
-            return kept
+            return self._reused(kept, log)
         try:
             opened = await self._opener(progress, log)
         except Trouble as failure:
@@ -74,12 +83,11 @@ class Pool:
 
     def give(self, connection: Connection) -> None:
         """Back from a use that left it in order."""
-        cause = self._spent(connection)
+        cause = self._spent(connection, connection.answered_at)
         if cause:
             self.discard(connection, cause)
             return
         self._busy.discard(connection)
-        connection.idle_since = self._clock()
         self._idle.append(connection)
         if self._waiters:
             self._wake()
@@ -127,12 +135,10 @@ class Pool:
 
     # Who gets what.
 
-    def _at_once(self) -> Connection | None:
-        """A kept connection when nobody stands in the queue before us."""
-        kept = self._warmest() if self._idle and not self._waiters else None
-        if kept is not None:
-            self._busy.add(kept)
-        return kept
+    def _reused(self, connection: Connection, log: Transcript) -> Connection:
+        self._reuses += 1
+        log.note(f"reusing the connection to {connection.peer}, message {connection.uses + 1} on it")
+        return connection
 
     async def _slot(self, fresh: bool) -> Connection | None:
         waiter: Waiter = asyncio.get_running_loop().create_future()
@@ -178,9 +184,10 @@ class Pool:
         return True
 
     def _warmest(self) -> Connection | None:
+        now = self._clock()
         while self._idle:
             connection = self._idle.pop()
-            cause = self._spent(connection) or self._expired(connection)
+            cause = self._worn(connection, now) or self._expired(connection, now)
             if not cause:
                 return connection
             self._close(connection, cause)
@@ -217,15 +224,16 @@ class Pool:
 
     # What must go.
 
-    def _spent(self, connection: Connection) -> str:
-        if not connection.wire.usable:
-            return "lost while idle"
+    def _spent(self, connection: Connection, now: float) -> str:
+        return "lost while idle" if not connection.wire.usable else self._worn(connection, now)
+
+    def _worn(self, connection: Connection, now: float) -> str:
         if connection.uses >= self._options.messages_per_connection:
             return "messages"
-        return "age" if self._clock() - connection.opened_at >= self._options.max_age else ""
+        return "age" if now - connection.opened_at >= self._options.max_age else ""
 
-    def _expired(self, connection: Connection) -> str:
-        return "idle" if self._clock() - connection.idle_since >= self._options.idle_for else ""
+    def _expired(self, connection: Connection, now: float) -> str:
+        return "idle" if now - connection.answered_at >= self._options.idle_for else ""
 
     def _went_odd(self, connection: Connection) -> None:
         if connection in self._idle:
@@ -246,15 +254,16 @@ class Pool:
     def _watch(self) -> None:
         if self._sweeper is None and self._idle and not self._stopped:
             oldest = min(
-                min(c.idle_since + self._options.idle_for, c.opened_at + self._options.max_age) for c in self._idle
+                min(c.answered_at + self._options.idle_for, c.opened_at + self._options.max_age) for c in self._idle
             )
             delay = max(oldest - self._clock(), 0.0)
             self._sweeper = asyncio.get_running_loop().call_later(delay, self._sweep)
 
     def _sweep(self) -> None:
         self._sweeper = None
+        now = self._clock()
         for connection in list(self._idle):
-            cause = self._expired(connection) or self._spent(connection)
+            cause = self._expired(connection, now) or self._spent(connection, now)
             if cause:
                 self._idle.remove(connection)
                 self._close(connection, cause)

@@ -89,10 +89,18 @@ class SmtpRelay:
         return self._pool.facts()
 
     async def _carry(self, carried: Carried, *, fresh: bool) -> Report:
-        connection = await self._pool.take(fresh=fresh, progress=carried.progress, log=carried.log)
+        connection = None if fresh else self._pool.kept(carried.log)
+        if connection is None:
+            connection = await self._pool.take(fresh=fresh, progress=carried.progress, log=carried.log)
         reused = connection.uses > 0
         while True:
-            outcome = await self._transact(carried, connection)
+            connection.uses += 1
+            try:
+                outcome = await carried.transaction(connection).run()
+            except BaseException:
+                self._pool.discard(connection, "cancelled", abort=True)
+                raise
+            self._after(connection, outcome)
             if outcome.unchunked or (outcome.stale and reused):
                 reused = False
                 carried.starts_again(outcome)
@@ -103,15 +111,8 @@ class SmtpRelay:
             self._pool.give(connection)
         return carried.report()
 
-    async def _transact(self, carried: Carried, connection: Connection) -> Outcome:
-        connection.uses += 1
-        try:
-            outcome = await carried.transaction(connection).run()
-        except BaseException:
-            self._pool.discard(connection, "cancelled", abort=True)
-            raise
+    def _after(self, connection: Connection, outcome: Outcome) -> None:
         if outcome.close:
             self._pool.discard(connection, outcome.close, abort=outcome.stale or outcome.unchunked)
         else:
             connection.answered_at = self._clock()
-        return outcome

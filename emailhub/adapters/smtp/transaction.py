@@ -29,8 +29,8 @@ class Transaction:
     """Carries `envelope` to the recipients `due` (indexes of some or all of its own) over `connection`. Use once."""
 
     __slots__ = (
-        "_ahead", "_before_body", "_begun", "_body_sent", "_chunked", "_chunking", "_connection", "_envelope", "_log",
-        "_offers", "_open", "_pipelined", "_progress", "_stage", "_timeouts", "_verdicts", "_wire",
+        "_ahead", "_before_body", "_begun", "_body_sent", "_chunked", "_chunking", "_connection", "_envelope", "_limit",
+        "_log", "_offers", "_open", "_pipelined", "_progress", "_stage", "_timeouts", "_verdicts", "_wire",
     )  # fmt: skip
 
     def __init__(self, connection: Connection, task: Task, due: Sequence[int]) -> None:
@@ -40,6 +40,7 @@ class Transaction:
         self._envelope = task.envelope
         self._open = list(due)
         self._timeouts = task.options.timeouts
+        self._limit = self._timeouts.command
         self._chunking = task.chunking
         self._progress = task.progress
         self._log = task.log
@@ -56,8 +57,11 @@ class Transaction:
         """Raises only what `before_body` raises, and CancelledError; the connection is then in no known state."""
         try:
             self._begin()
-            await self._mail()
-            await self._rcpt()
+            if not self._pipelined or not await self._all_as_hoped():
+                await self._mail()
+                await self._rcpt()
+                if not self._chunked:
+                    await self._data()
             if not self._ahead:
                 await self._body()
             return await self._final()
@@ -87,18 +91,19 @@ class Transaction:
 
     def _write_ahead(self) -> None:
         addresses = self._envelope.recipients
-        commands = [command.mail(self._envelope, self._offers)]
-        commands += [command.rcpt(addresses[index]) for index in self._open]
+        text, replies = command.mail(self._envelope, self._offers), 1 + len(self._open)
+        for index in self._open:
+            text += f"\r\n{command.rcpt(addresses[index])}"
         if not self._chunked:
-            commands.append("DATA")
-        text = "\r\n".join(commands)
+            text += "\r\nDATA"
+            replies += 1
         body = lines(self._envelope.content) if self._chunked and self._may_run_ahead() else b""
         if 0 < len(body) <= LARGEST_AHEAD:
-            self._wire.command(b"%b\r\n%b" % (text.encode(), chunk(body)), len(commands) + 1, self._about_to_end)
+            self._wire.command(b"%b\r\n%b" % (text.encode(), chunk(body)), replies + 1, self._about_to_end)
             self._ahead = True
             text = f"{text}\r\n{told_chunk(len(body))}"
         else:
-            self._wire.command(f"{text}\r\n".encode(), len(commands))
+            self._wire.command(f"{text}\r\n".encode(), replies)
         self._begun = True
         self._log.client(text)
 
@@ -109,14 +114,27 @@ class Transaction:
     def _about_to_end(self) -> None:
         self._body_sent = self._progress.body_sent = True
         self._progress.stage = Stage.FINAL
-        self._progress.settled.update(self._verdicts)
+        if self._verdicts:
+            self._progress.settled.update(self._verdicts)
 
     # The steps.
+
+    async def _all_as_hoped(self) -> bool:
+        """Whether what was written ahead was answered together, and by yes alone; if not, each is still to be read."""
+        recipients = len(self._open)
+        replies = await self._wire.together(recipients + (1 if self._chunked else 2), self._limit)
+        if not replies or (not self._chunked and replies[-1].code != 354):
+            return False
+        for index in range(recipients + 1):
+            if replies[index].code // 100 != 2:
+                return False
+        self._log.answers(self._wire.heard(replies), recipients)
+        return True
 
     async def _mail(self) -> None:
         if not self._pipelined:
             self._say(command.mail(self._envelope, self._offers))
-        reply = self._heard() or await self._answer()
+        reply = self._heard() or self._noted(await self._wire.reply(self._limit))
         if reply.code // 100 != 2:
             await self._refused(Stage.MAIL, reply, stale=reply.code == 421)
 
@@ -125,7 +143,7 @@ class Transaction:
         for index in self._open.copy():
             if not self._pipelined:
                 self._say(command.rcpt(self._envelope.recipients[index]))
-            reply = self._heard() or await self._answer()
+            reply = self._heard() or self._noted(await self._wire.reply(self._limit))
             if reply.code // 100 != 2:
                 if why_over(reply, Stage.RCPT):
                     await self._refused(Stage.RCPT, reply)
@@ -137,13 +155,11 @@ class Transaction:
         self._enter(Stage.DATA)
         if not self._pipelined:
             self._say("DATA")
-        reply = self._heard() or await self._answer()
+        reply = self._heard() or self._noted(await self._wire.reply(self._limit))
         if reply.code != 354:
             await self._refused(Stage.DATA, reply)
 
     async def _body(self) -> None:
-        if not self._chunked:
-            await self._data()
         if self._before_body is not None:
             await self._before_body()
         self._enter(Stage.BODY)
@@ -161,12 +177,13 @@ class Transaction:
     async def _final(self) -> Outcome:
         if self._body_sent:
             self._enter(Stage.FINAL)
-        reply = await self._wire.reply(self._timeouts.final)
-        self._log.server(reply)
+        reply = self._noted(await self._wire.reply(self._timeouts.final))
         if self._chunked and self._chunk_refused(reply):
             self._progress.body_sent = False
             return Outcome(self._verdicts, "BDAT refused", unchunked=True)
-        self._settle_rest(self._final_verdict(reply))
+        verdict = self._final_verdict(reply)
+        for index in self._open:
+            self._verdicts[index] = verdict
         certain = self._body_sent and reply.code // 100 in {2, 4, 5} and reply.code != 421
         return Outcome(self._verdicts, "" if certain else why_over(reply, self._stage) or "refused during the body")
 
@@ -212,11 +229,11 @@ class Transaction:
         self._progress.settled.update(self._verdicts)
         if self._ahead:
             self._enter(Stage.FINAL)
-            reply = await self._answer()
+            reply = self._noted(await self._wire.reply(self._limit))
             close = "out of step at final reply" if reply.code // 100 == 2 else why_over(reply, Stage.FINAL)
         elif self._pipelined and not self._chunked:
             self._enter(Stage.DATA)
-            reply = await self._answer()
+            reply = self._noted(await self._wire.reply(self._limit))
             close = await self._lone_dot() if reply.code == 354 else why_over(reply, Stage.DATA)
         raise Ended(verdict, close)
 
@@ -292,12 +309,9 @@ class Transaction:
     def _heard(self) -> Reply | None:
         """The next reply when it is there already: answers to what was written together come together."""
         reply = self._wire.next()
-        if reply is not None:
-            self._log.server(reply)
-        return reply
+        return self._noted(reply) if reply is not None else None
 
-    async def _answer(self) -> Reply:
-        reply = await self._wire.reply(self._timeouts.command)
+    def _noted(self, reply: Reply) -> Reply:
         self._log.server(reply)
         return reply
 

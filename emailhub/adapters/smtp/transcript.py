@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from emailhub.core.reply import Reply
 from emailhub.core.verdict import Line, Stage
@@ -34,6 +34,15 @@ class Transcript:
     def server(self, reply: Reply) -> None:
         """What the server answered."""
         self._entries.append((self._clock(), "server", reply, self.stage))
+
+    def answers(self, replies: Sequence[Reply], recipients: int) -> None:
+        """What the server answered in one breath to MAIL, RCPT for so many `recipients`, and maybe DATA."""
+        at, add = self._clock(), self._entries.append
+        add((at, "server", replies[0], Stage.MAIL))
+        for index in range(1, recipients + 1):
+            add((at, "server", replies[index], Stage.RCPT))
+        if len(replies) > recipients + 1:
+            add((at, "server", replies[-1], Stage.DATA))
 
     def note(self, text: str) -> None:
         """What happened without words: connected, encrypted, lost."""

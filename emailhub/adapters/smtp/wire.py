@@ -69,6 +69,8 @@ class Wire(asyncio.Protocol):
         if found:
             self._replies += found
             self._wake()
+        elif not self._awaited and self._reader.halfway:
+            self._turn_odd()
 
     def eof_received(self) -> bool:
         self._gone("the relay closed the connection")
@@ -121,6 +123,28 @@ class Wire(asyncio.Protocol):
             return None
         self._awaited -= 1
         return self._replies.popleft()
+
+    async def together(self, count: int, timeout: float) -> Sequence[Reply]:
+        """The next `count` replies if they come at once, none if they do not; they stay to be `heard` or read.
+
+        Raises Late when nothing comes for `timeout` seconds.
+        """
+        if not self._replies and self._lost is None and not await self._event(timeout):
+            self._late(f"no reply within {timeout:g} s")
+        there = len(self._replies)
+        if there == count:
+            return self._replies
+        return tuple(self._replies)[:count] if there > count else ()
+
+    def heard(self, replies: Sequence[Reply]) -> Sequence[Reply]:
+        """Have read `replies`, those that came `together`; returns them."""
+        self._awaited -= len(replies)
+        if replies is self._replies:
+            self._replies = deque()
+        else:
+            for _ in replies:
+                self._replies.popleft()
+        return replies
 
     async def reply(self, timeout: float) -> Reply:
         """The next reply; code -1 for what is none. Raises Lost, or Late after `timeout` seconds."""
