@@ -52,11 +52,23 @@ class Hostile:
         self.at = at
         self.answer = answer
         self.sent = 0
+        self._talks: set[asyncio.Task[None]] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+        task = asyncio.current_task()
+        assert task is not None
+        self._talks.add(task)
+        # Ended by `end`: what called this would take a cancellation that comes out of here for a fault.
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             await self.talk(reader, writer)
         writer.close()
+        self._talks.discard(task)
+
+    async def end(self) -> None:
+        """Hang up on everybody."""
+        for task in (talks := list(self._talks)):
+            task.cancel()
+        await asyncio.gather(*talks)
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         step = "greeting"
@@ -84,6 +96,7 @@ async def listening(hostile: Hostile) -> AsyncIterator[int]:
         yield running.sockets[0].getsockname()[1]
     finally:
         running.close()
+        await hostile.end()
 
 
 def relay(port: int) -> SmtpRelay:

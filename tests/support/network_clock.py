@@ -38,10 +38,10 @@ class NetworkLoop(VirtualLoop):
         finally:
             self.busy -= 1
 
-    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+    async def shutdown_default_executor(self, *timeout: Any) -> None:  # Python 3.11 knows no timeout
         self.busy += 1
         try:
-            await super().shutdown_default_executor(timeout)
+            await super().shutdown_default_executor(*timeout)
         finally:
             self.busy -= 1
 
