@@ -14,6 +14,7 @@ from tests.adapters.rabbit.test_publishing import letter
 from tests.support.rabbit_node import RabbitNode
 
 
+@pytest.mark.nightly  # the stories of the whole process tell it in every run
 async def test_rabbitmq_is_found_when_it_starts_later_and_after_every_stop(own_rabbit_node: RabbitNode) -> None:
     node = own_rabbit_node
     await node.stop()
@@ -36,6 +37,7 @@ async def test_rabbitmq_is_found_when_it_starts_later_and_after_every_stop(own_r
         await hub.until(lambda: hub.handed == ["em_1"])
 
 
+@pytest.mark.nightly  # the stories of the whole process tell it in every run
 async def test_nothing_is_lost_when_rabbitmq_is_killed_while_requests_flow(own_rabbit_node: RabbitNode) -> None:
     node = own_rabbit_node
     async with running(Hub(node.url, prefetch=20)) as hub:
@@ -58,6 +60,7 @@ async def test_a_queue_deleted_under_us_is_made_again_and_consumed(rabbit: Rabbi
     await hub.until(lambda: hub.bodies == [b"one"])
 
 
+@pytest.mark.nightly  # the stories of the whole process tell it in every run
 async def test_a_memory_alarm_blocks_publishing_and_not_consuming(own_rabbit_node: RabbitNode) -> None:
     node = own_rabbit_node
     async with running(Hub(node.url, confirm=1.0)) as hub:
