@@ -21,7 +21,8 @@ test: dev check services ## Check the code and run every test that is not nightl
 
 check: format lint types imports ## Check formatting, lint, types and the import contract
 
-nightly: dev services ## Run the long tests too: packages, binary, soak
+nightly: dev services ## Run the long tests too: every fault, real mail servers, packages, binary
+	@.ci/mtas
 	@$(BIN)/python -m pytest -m nightly --timeout 1800 $(ARGS)
 
 bench: dev services ## Measure messages per second, latency and memory

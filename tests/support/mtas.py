@@ -254,6 +254,7 @@ def _make_login(root: Path, etc: Path, environment: dict[str, str], uid: int) ->
 
 _EXIM = """
 primary_hostname = exim.x.test
+exim_path = {program}
 spool_directory = {folder}/spool
 log_file_path = {folder}/log/%s
 pid_file_path = {folder}/exim.pid
@@ -264,6 +265,7 @@ pipelining_advertise_hosts = *
 acl_smtp_rcpt = rcpt
 acl_smtp_data = data
 acl_not_smtp =
+deliver_drop_privilege = true
 smtp_accept_max = 100
 smtp_accept_queue_per_connection = 0
 smtp_accept_max_per_connection = 0
@@ -315,14 +317,18 @@ async def exim(folder: Path, onward: int) -> AsyncIterator[int]:
         made.mkdir()
     _lend_user(folder, "Debian-exim", "news")
     configuration = folder / "exim.conf"
-    configuration.write_text(_EXIM.format(folder=folder, port=port, onward=onward, size=SIZE))
+    program = root / "usr/sbin/exim4"
+    configuration.write_text(_EXIM.format(program=program, folder=folder, port=port, onward=onward, size=SIZE))
     environment = {
         "LD_LIBRARY_PATH": _libraries(root),
         "LD_PRELOAD": "libnss_wrapper.so",
         "NSS_WRAPPER_PASSWD": str(folder / "passwd"),
         "NSS_WRAPPER_GROUP": str(folder / "group"),
     }
-    command = [f"{root}/usr/sbin/exim4", "-C", str(configuration), "-bdf", "-q1m"]
+    # Exim gives up root's rights and starts itself anew for each delivery: were it setuid, the loader would ignore where
+    # our libraries are.
+    program.chmod(0o755)
+    command = [str(program), "-C", str(configuration), "-bdf", "-q1m"]
     async with _running(command, environment, port, folder / "out"):
         yield port
 
