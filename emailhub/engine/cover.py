@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Protocol
 
 from msgspec import Struct
@@ -94,12 +95,12 @@ def _stand_ins(router: Router, standings: Mapping[str, Standing], home: str) -> 
     ]
     known: dict[str, str | None] = {}
 
-    def fits(domain: str, name: str) -> bool:
+    def fits(name: str, domain: str) -> bool:
         if domain not in known:
             known[domain] = stand_in(router, standings, home, domain)
         return known[domain] == name
 
-    return {name: lambda domain, name=name: fits(domain, name) for name in able}  # type: ignore[misc]
+    return {name: partial(fits, name) for name in able}
 
 
 def clock(at: float) -> str:

@@ -325,8 +325,8 @@ async def exim(folder: Path, onward: int) -> AsyncIterator[int]:
         "NSS_WRAPPER_PASSWD": str(folder / "passwd"),
         "NSS_WRAPPER_GROUP": str(folder / "group"),
     }
-    # Exim gives up root's rights and starts itself anew for each delivery: were it setuid, the loader would ignore where
-    # our libraries are.
+    # Exim gives up root's rights and starts itself anew for each delivery: were it setuid, the loader would not look
+    # where our libraries are.
     program.chmod(0o755)
     command = [str(program), "-C", str(configuration), "-bdf", "-q1m"]
     async with _running(command, environment, port, folder / "out"):
