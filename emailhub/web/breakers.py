@@ -8,10 +8,10 @@ from litestar.params import FromPath
 from emailhub.core.breaker import Mode
 from emailhub.core.errors import InvalidMessage, Problem
 from emailhub.core.fields import BadValueError, moment
-from emailhub.web.api import FACE, reason_in
 from emailhub.web.body import read_object
 from emailhub.web.errors import MissingFields
-from emailhub.web.faces import GivenFaces, actor_of
+from emailhub.web.faces import API, GivenFaces, actor_of
+from emailhub.web.reason import reason_in
 from emailhub.web.shapes import BreakerList, BreakerShape
 from emailhub.web.visit import AnyRequest
 
@@ -36,7 +36,7 @@ async def force_breaker(request: AnyRequest, relay: FromPath[str], faces: GivenF
     faces.board.relay(relay)
     fields = await read_object(request)
     reason, mode, until = _order(fields, faces.now())
-    await faces.desk.force(relay, mode, actor=actor_of(request, FACE), note=reason, until=until)
+    await faces.desk.force(relay, mode, actor=actor_of(request, API), note=reason, until=until)
     return BreakerShape.of(faces.board.relay(relay))
 
 

@@ -21,7 +21,10 @@ from emailhub.engine.meter import Meter
 from emailhub.engine.ports import History
 from emailhub.web.visit import AnyRequest, visit
 
-__all__ = ["Actor", "Faces", "GivenFaces", "WebOptions", "actor_of"]
+__all__ = ["API", "Actor", "Faces", "GivenFaces", "WebOptions", "actor_of"]
+
+API = "http"
+"""The face that speaks JSON, as records name it."""
 
 
 @dataclass(frozen=True, kw_only=True)

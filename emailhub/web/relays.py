@@ -15,10 +15,9 @@ from msgspec.structs import replace
 from emailhub.core.errors import InvalidMessage, NotFound, Problem
 from emailhub.core.fields import shown
 from emailhub.core.status import ChaosStatus, RelayStatus
-from emailhub.web.api import FACE
 from emailhub.web.body import read_object
 from emailhub.web.errors import MissingFields
-from emailhub.web.faces import Faces, GivenFaces, actor_of
+from emailhub.web.faces import API, Faces, GivenFaces, actor_of
 from emailhub.web.shapes import BehaviourShape, RelayList, RelayShape
 from emailhub.web.visit import AnyRequest
 
@@ -52,7 +51,7 @@ async def resume_sender(request: AnyRequest, relay: FromPath[str], faces: GivenF
     """Let a suspended from-domain send again over this relay, before its next try is due."""
     faces.board.relay(relay)
     domain = _domain(await read_object(request))
-    await faces.desk.resume_sender(relay, domain, actor_of(request, FACE))
+    await faces.desk.resume_sender(relay, domain, actor_of(request, API))
     return RelayShape.of(faces.board.relay(relay))
 
 
@@ -63,7 +62,7 @@ async def behave(request: AnyRequest, relay: FromPath[str], faces: GivenFaces) -
     if before is None:
         raise NotFound("chaos relay", relay)
     status = _behaviour(await read_object(request), before)
-    return BehaviourShape.of(await faces.desk.set_chaos(status, actor_of(request, FACE)))
+    return BehaviourShape.of(await faces.desk.set_chaos(status, actor_of(request, API)))
 
 
 def router() -> Router:

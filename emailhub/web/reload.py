@@ -6,9 +6,8 @@ from litestar import Router, post
 
 from emailhub.core.errors import InvalidMessage, Problem
 from emailhub.core.fields import shown
-from emailhub.web.api import FACE
 from emailhub.web.body import read_optional_object
-from emailhub.web.faces import GivenFaces, actor_of
+from emailhub.web.faces import API, GivenFaces, actor_of
 from emailhub.web.shapes import ReloadedShape
 from emailhub.web.visit import AnyRequest
 
@@ -18,7 +17,7 @@ async def reload_settings(request: AnyRequest, faces: GivenFaces) -> ReloadedSha
     """Read the settings again and apply what changed; refused whole when anything in them does not work."""
     if fields := await read_optional_object(request):
         raise InvalidMessage(tuple(Problem(shown(name), "is not a field: this request has none") for name in fields))
-    return ReloadedShape.of(await faces.reload(actor_of(request, FACE)))
+    return ReloadedShape.of(await faces.reload(actor_of(request, API)))
 
 
 def router() -> Router:

@@ -11,7 +11,7 @@ from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler
 
-from emailhub.web import api, breakers, contract, health, login, metrics, reference, relays, reload, stream
+from emailhub.web import breakers, contract, emails, health, login, metrics, reference, relays, reload, stream
 from emailhub.web.errors import Answer, ErrorPage, answer_of, note
 from emailhub.web.faces import Faces
 from emailhub.web.guard import Guard
@@ -26,7 +26,7 @@ def create_app(faces: Faces, routers: Sequence[ControllerRouterHandler] = ()) ->
     app = Litestar(
         route_handlers=[
             contract.router(),
-            api.router(),
+            emails.router(),
             breakers.router(),
             reload.router(),
             relays.router(),
@@ -54,7 +54,7 @@ def create_app(faces: Faces, routers: Sequence[ControllerRouterHandler] = ()) ->
         body_limit=faces.options.body_limit,
         error_page=pages.error_page,
         now=faces.now,
-        lanes={**contract.lanes(faces), **api.lanes(faces)},
+        lanes={**contract.lanes(faces), **emails.lanes(faces)},
     )
     return app
 

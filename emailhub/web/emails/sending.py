@@ -1,0 +1,71 @@
+"""Messages given as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from litestar import Response, post
+
+from emailhub.core import parse
+from emailhub.core.errors import InvalidMessage, Problem
+from emailhub.core.fields import KEY
+from emailhub.core.message import Key
+from emailhub.core.records import Receipt
+from emailhub.web.body import read_object
+from emailhub.web.errors import MissingFields, WebError
+from emailhub.web.faces import API, Faces, GivenFaces
+from emailhub.web.lanes import Asked, Header, Lane
+from emailhub.web.shapes import Accepted
+from emailhub.web.visit import AnyRequest, Visit, visit
+
+_REPLAYED: Final = ((b"idempotency-replayed", b"true"),)
+
+
+@post("/emails", status_code=200)
+async def send(request: AnyRequest, faces: GivenFaces) -> Response[Accepted]:
+    """Take a message; the answer comes once it is durable. A replayed key answers with the first message's id."""
+    key = _key(", ".join(request.headers.getall("idempotency-key", [])) or None)
+    receipt = await _take(await read_object(request), faces, visit(request), key)
+    headers = {"Idempotency-Replayed": "true"} if receipt.replayed else {}
+    return Response(Accepted(receipt.id), headers=headers)
+
+
+def lanes(faces: Faces) -> dict[str, Lane]:
+    """The short way of `send`."""
+
+    async def answer(asked: Asked) -> tuple[bytes, Sequence[Header]]:
+        key = _key(asked.headers.get("idempotency-key"))
+        receipt = await _take(await asked.fields(), faces, asked.visit, key)
+        return msgspec.json.encode(Accepted(receipt.id)), _REPLAYED if receipt.replayed else ()
+
+    return {"/emails": Lane(answer)}
+
+
+async def _take(fields: dict[str, object], faces: Faces, seen: Visit, key: Key | None) -> Receipt:
+    try:
+        submission = parse.submission(fields, faces.intake.limits, now=faces.now(), key=key)
+    except InvalidMessage as error:
+        raise _explained(error, fields) from None
+    return await faces.intake.accept(submission, seen.origin(API))
+
+
+def _key(value: str | None) -> Key | None:
+    """The key in the header; one that is given more than once comes joined by a comma and a space, which no key has."""
+    if value is None:
+        return None
+    if not KEY.fullmatch(value):
+        text = "The header Idempotency-Key must be 1 to 256 visible ASCII characters, given once."
+        raise WebError(400, "invalid_idempotency_key", text, (Problem("Idempotency-Key", "is not a valid key"),))
+    return Key(value)
+
+
+def _explained(error: InvalidMessage, fields: dict[str, object]) -> InvalidMessage:
+    """Tells a message in which something is missing from one in which something is wrong."""
+    given = {name for name, value in fields.items() if value is not None}
+    absent = all(problem.field.partition("[")[0] not in given for problem in error.problems)
+    return MissingFields(error.problems) if absent else error
+
+
+HANDLERS: Final = (send,)

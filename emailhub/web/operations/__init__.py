@@ -1,0 +1,13 @@
+"""The operations of the API, one row each: the OpenAPI document and the reference page are made from this table."""
+
+from __future__ import annotations
+
+from emailhub.web.operations.hub import HUB
+from emailhub.web.operations.messages import MESSAGES
+from emailhub.web.operations.operation import Input, Operation
+from emailhub.web.operations.original import ORIGINAL
+from emailhub.web.operations.watching import DOCUMENT, STREAM, TEXT, WATCHING
+
+__all__ = ["DOCUMENT", "OPERATIONS", "STREAM", "TEXT", "Input", "Operation"]
+
+OPERATIONS: tuple[Operation, ...] = (*MESSAGES, *HUB, *ORIGINAL, *WATCHING)

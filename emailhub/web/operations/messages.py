@@ -1,0 +1,87 @@
+"""Operations on messages."""
+
+from __future__ import annotations
+
+from emailhub.web import requests as asked
+from emailhub.web import shapes as told
+from emailhub.web.operations.operation import BODY, ID, KEY, STRING, Input, Operation
+
+_LIST = (
+    Input("limit", "query", "messages on a page", {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}),
+    Input("after", "query", "go on after this message id, to older ones", STRING),
+    Input("before", "query", "go back before this message id, to newer ones", STRING),
+    Input("status", "query", "only messages in this state", {"$ref": "#/components/schemas/State"}),
+    Input("request_id", "query", "only messages with this request id", STRING),
+    Input("q", "query", "search in addresses, subjects and ids", STRING),
+)
+
+MESSAGES: tuple[Operation, ...] = (
+    Operation(
+        method="post",
+        path="/emails",
+        group="Messages",
+        summary="Send a message",
+        meaning="The answer comes when the message is durable. A replayed key answers with the id of the first message "
+        "and the header `Idempotency-Replayed: true`; other content under the same key is a 409.",
+        inputs=(KEY,),
+        body=asked.EmailRequest,
+        answer=told.Accepted,
+        errors=(*BODY, 409, 503, 507),
+    ),
+    Operation(
+        method="get",
+        path="/emails",
+        group="Messages",
+        summary="List messages",
+        meaning="Newest first, a page at a time.",
+        inputs=_LIST,
+        answer=told.EmailList,
+        errors=(422,),
+    ),
+    Operation(
+        method="get",
+        path="/emails/{id}",
+        group="Messages",
+        summary="Read a message",
+        inputs=(ID,),
+        answer=told.Email,
+        errors=(404,),
+    ),
+    Operation(
+        method="get",
+        path="/emails/{id}/events",
+        group="Messages",
+        summary="What happened to a message",
+        inputs=(ID,),
+        answer=told.EventList,
+        errors=(404,),
+    ),
+    Operation(
+        method="get",
+        path="/emails/{id}/attempts",
+        group="Messages",
+        summary="The attempts of a message",
+        meaning="With the verdict for every recipient and the SMTP conversation, secrets and body masked.",
+        inputs=(ID,),
+        answer=told.AttemptList,
+        errors=(404,),
+    ),
+    *(
+        Operation(
+            method="post",
+            path=f"/emails/{{id}}/{verb}",
+            group="Messages",
+            summary=summary,
+            meaning=meaning,
+            inputs=(ID,),
+            body=asked.VerbRequest,
+            answer=told.Changed,
+            errors=(*BODY, 404, 409),
+        )
+        for verb, summary, meaning in (
+            ("cancel", "Cancel a message", "Withdraws every recipient that is not final yet."),
+            ("retry", "Retry a message", "Sends again what is deferred, held, failed or canceled, with new attempts."),
+            ("hold", "Hold a message", "Keeps what waits until somebody retries or cancels it, or it expires."),
+        )
+    ),
+)

@@ -1,0 +1,39 @@
+"""What a row of the table of operations says, and what several rows share."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from emailhub.engine.gate import Area
+
+
+class Input(Struct, frozen=True):
+    """A parameter: `place` is query, path or header."""
+
+    name: str
+    place: str
+    meaning: str
+    schema: dict[str, object]
+    required: bool = False
+
+
+class Operation(Struct, frozen=True, kw_only=True):
+    """One method of one address. `answer` is a shape, or the media type of an answer that is no JSON."""
+
+    method: str
+    path: str
+    group: str
+    summary: str
+    meaning: str = ""
+    area: Area = Area.API
+    inputs: tuple[Input, ...] = ()
+    body: type[Struct] | None = None
+    answer: type[Struct] | str
+    errors: tuple[int, ...] = ()
+
+
+STRING: dict[str, object] = {"type": "string"}
+ID = Input("id", "path", "the message's id", STRING, required=True)
+KEY = Input("Idempotency-Key", "header", "1 to 256 visible ASCII characters; the same key never sends twice", STRING)
+BODY = (400, 413, 415, 422)
+"""The errors of every operation that takes a body."""
