@@ -79,7 +79,7 @@ def smtp_options(relay: RelaySettings, settings: Settings) -> SmtpOptions:
         user=relay.user or "",
         password=relay.password.reveal() if relay.password else "",
         tls=TlsMode(relay.tls),
-        ca=str(relay.ca) if relay.ca else None,
+        ca=str(relay.ca.path) if relay.ca else None,
         local_hostname=relay.source,
         connections=relay.connections,
         messages_per_connection=relay.messages_per_connection,

@@ -447,7 +447,9 @@ def test_a_ca_file_must_hold_certificates(tmp_path: Path) -> None:
     (tmp_path / "bad.pem").write_text("no certificate")
     assert "holds no certificates" in the_problem({**REAL, "EMAILHUB_SMTP_CA": str(tmp_path / "bad.pem")})
     trustme.CA().cert_pem.write_to_path(tmp_path / "good.pem")
-    assert settings({**REAL, "EMAILHUB_SMTP_CA": str(tmp_path / "good.pem")}).smtp_ca == tmp_path / "good.pem"
+    found = settings({**REAL, "EMAILHUB_SMTP_CA": str(tmp_path / "good.pem")}).smtp_ca
+    assert found is not None
+    assert (found.path, str(found)) == (tmp_path / "good.pem", str(tmp_path / "good.pem"))
 
 
 @pytest.mark.parametrize("host", ("0.0.0.0", "::", "192.168.1.4", "hub.example.com"))

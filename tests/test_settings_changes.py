@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import trustme
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
 from emailhub.settings import Settings, load
 from emailhub.settings.changes import LIVE, compare, merged
 
@@ -56,6 +60,27 @@ def test_what_a_change_of_oauth2_is_about_is_told_without_its_secrets(tmp_path: 
     first, second = (settings(tmp_path, head + token.format(*pair)) for pair in (("a", CANARY), ("b", f"{CANARY}2")))
     assert told(plain, first)[0] == ["relay a: password: removed, oauth2: set"]
     assert told(first, second)[0] == ["relay a: oauth2.client_id: a -> b, oauth2.refresh_token: changed"]
+
+
+def test_a_file_of_certificates_or_secrets_with_other_content_is_a_change_under_the_same_name(tmp_path: Path) -> None:
+    ca, password, key = tmp_path / "ca.pem", tmp_path / "password", tmp_path / "key.pem"
+    table = f"[[relay]]\nname = 'a'\nhost = 'a'\nuser = 'u'\nca = '{ca}'\npassword_file = '{password}'\n"
+    table += f"[[dkim]]\ndomain = 'x.org'\nselector = 's1'\nkey_file = '{key}'\n"
+
+    def renewed(number: int) -> Settings:
+        trustme.CA().cert_pem.write_to_path(ca)
+        password.write_text(f"{CANARY}{number}")
+        private = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        key.write_bytes(private)
+        return settings(tmp_path, table, EMAILHUB_SMTP_CA=str(ca))
+
+    old = renewed(1)
+    assert told(old, settings(tmp_path, table, EMAILHUB_SMTP_CA=str(ca))) == ([], [])
+    assert told(old, renewed(2))[0] == [
+        f"relay default: ca: {ca} holds something else",
+        f"relay a: ca: {ca} holds something else, password: changed",
+        "DKIM key s1 of x.org: key: changed",
+    ]
 
 
 def test_rules_are_live_and_the_rest_needs_a_restart(tmp_path: Path) -> None:

@@ -68,7 +68,8 @@ def _flat_change(name: str, old: Settings, new: Settings) -> Change:
 def _step(doc: Doc, old: Any, new: Any) -> str:
     if doc.kind.secret:
         return "changed" if old and new else "set" if new else "removed"
-    return f"{_shown(doc, old)} -> {_shown(doc, new)}"
+    before, after = _shown(doc, old), _shown(doc, new)
+    return f"{before} -> {after}" if before != after else f"{after} holds something else"
 
 
 def _shown(doc: Doc, value: Any) -> str:

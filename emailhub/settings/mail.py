@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
@@ -77,8 +76,8 @@ class MailSettings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = "auto"
     smtp_ca: Annotated[
-        Path | None,
-        _smtp(kinds.path("file", "/etc/ssl/private-ca.pem"), "Certificates (PEM) to trust.", "the system's"),
+        mail_kinds.CaFile | None,
+        _smtp(mail_kinds.CA, "Certificates (PEM) to trust.", "the system's"),
     ] = None
     smtp_source: Annotated[
         str | None, _smtp(kinds.HOST, "The name emailhub gives itself in EHLO.", "this machine's name")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import re
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -33,6 +35,29 @@ _SELECTOR = re.compile(rf"{_LABEL}(?:\.{_LABEL})*", re.ASCII | re.IGNORECASE)
 _BUILT_IN = frozenset({"capture", "chaos"})
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%", re.ASCII)
 _ODDS = ("transient", "permanent", "drop", "slow")
+
+
+class CaFile(msgspec.Struct, frozen=True):
+    """A file of certificates: its `path`, and the `digest` of what it held when the settings were read.
+
+    Certificates are renewed under the same name: without the digest a reload would see no difference.
+    """
+
+    path: Path
+    digest: str
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+
+def _ca(text: str) -> CaFile:
+    path = Path(text)
+    if not path.is_file():
+        raise ValueError("there is no such file")
+    try:
+        return CaFile(path, hashlib.sha256(path.read_bytes()).hexdigest())
+    except OSError as error:
+        raise ValueError(f"it cannot be read: {error.strerror}") from None
 
 
 def _name(text: str) -> str:
@@ -183,6 +208,7 @@ PEM = Kind(
     _pem,
     secret=True,
 )
+CA = Kind("path", "the path of a file, such as /etc/ssl/private-ca.pem", scalar(_ca))
 TOKEN_URL = Kind("URL", "a URL such as https://oauth2.googleapis.com/token", scalar(_token_url))
 CHAOS = Kind(
     "list",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TypeAlias
 
 from emailhub.settings.fields import Settings
 from emailhub.settings.findings import Findings
+from emailhub.settings.mail_kinds import CaFile
 from emailhub.settings.rows import Row, Rows
 from emailhub.settings.tables import DEFAULT_RELAY, DestinationSettings, DkimSettings, OAuth2Settings, RelaySettings
 
@@ -24,10 +24,10 @@ def check(rows: Rows, settings: Settings, findings: Findings) -> None:
         findings.problem(f"{label}.{key}", rows.source, text, breaks=label.partition("[")[0])
 
 
-def readable(ca: Path) -> bool:
+def readable(ca: CaFile) -> bool:
     """Whether the file holds certificates."""
     try:
-        ssl.create_default_context(cafile=str(ca))
+        ssl.create_default_context(cafile=str(ca.path))
     except (OSError, ssl.SSLError):
         return False
     return True

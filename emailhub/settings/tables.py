@@ -6,7 +6,6 @@ A key is an attribute of the same name; a secret may also be read from a file, n
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
@@ -63,8 +62,8 @@ class RelaySettings(msgspec.Struct, frozen=True, kw_only=True):
     port: Annotated[int, _relay(kinds.SMTP_PORT, 'Its port; 465 with `tls = "implicit"`.')] = 587
     tls: Annotated[Tls, _relay(TLS, "As `EMAILHUB_SMTP_TLS`.")] = "auto"
     ca: Annotated[
-        Path | None,
-        _relay(kinds.path("file", "/etc/ssl/private-ca.pem"), "Certificates (PEM) to trust.", "the system's"),
+        mail_kinds.CaFile | None,
+        _relay(mail_kinds.CA, "Certificates (PEM) to trust.", "the system's"),
     ] = None
     user: Annotated[str | None, _relay(kinds.TEXT, "Login name; with `oauth2` the mailbox.", "no login")] = None
     password: Annotated[Secret | None, _relay(kinds.SECRET, "Login password.", "no login")] = None
