@@ -37,11 +37,12 @@ from emailhub.engine.board import Board
 from emailhub.engine.chaos import ChaosSwitch, Unruly
 from emailhub.engine.desk import Actor, Desk
 from emailhub.engine.fleet import Fleet, Rig
-from emailhub.engine.intake import Intake, Room
+from emailhub.engine.intake import Intake
 from emailhub.engine.keeper import Keeper
 from emailhub.engine.live import Live
 from emailhub.engine.meter import Meter
 from emailhub.engine.rescuer import rescue
+from emailhub.engine.room import Room
 from emailhub.engine.solo import NoBroker
 from emailhub.engine.subscriber import Subscriber
 from emailhub.engine.undertaker import Undertaker

@@ -14,8 +14,8 @@ from emailhub.adapters.sqlite import Database
 from emailhub.core.errors import EmailhubError
 from emailhub.engine.board import Board
 from emailhub.engine.fleet import Fleet
-from emailhub.engine.intake import Room
 from emailhub.engine.keeper import Keeper
+from emailhub.engine.room import Room
 from emailhub.engine.solo import NoBroker
 from emailhub.engine.undertaker import Undertaker
 from emailhub.engine.watch import Watch, watch_lag

@@ -15,8 +15,8 @@ from emailhub.engine.chaos import behaviour_of
 from emailhub.engine.courier import Courier
 from emailhub.engine.flow import counted, relay_flows, sentence_of, waiting
 from emailhub.engine.fuse import Fuse
-from emailhub.engine.intake import Room
 from emailhub.engine.ports import Broker, History, Relay
+from emailhub.engine.room import Room
 
 HOUR = 3600.0
 

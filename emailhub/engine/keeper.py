@@ -12,9 +12,9 @@ from emailhub import logs
 from emailhub.core.delivery import Reason, State
 from emailhub.core.errors import OutboxError
 from emailhub.core.records import Expired
-from emailhub.engine.intake import Room
 from emailhub.engine.meter import Meter
 from emailhub.engine.ports import Broker, History
+from emailhub.engine.room import Room
 
 ROUND = 1.0
 ERASE_EVERY = 60.0

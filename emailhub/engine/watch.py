@@ -14,8 +14,8 @@ from emailhub.core.errors import EmailhubError
 from emailhub.core.records import Totals
 from emailhub.core.status import Link
 from emailhub.engine.board import Board
-from emailhub.engine.intake import Room
 from emailhub.engine.ports import History
+from emailhub.engine.room import Room
 
 ROUND = 2.0
 RETRY = (2.0, 10.0, 30.0, 60.0)

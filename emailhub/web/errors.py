@@ -87,7 +87,7 @@ _NAMES = {
     413: "payload_too_large",
     415: "unsupported_media_type",
     421: "misdirected_request",
-    422: "invalid_parameter",
+    422: "validation_error",
     429: "rate_limit_exceeded",
     500: "application_error",
     503: "service_unavailable",
@@ -109,7 +109,7 @@ def answer_of(error: BaseException) -> Answer:
     if isinstance(error, BadParameters):
         return _invalid("invalid_parameter", error.problems)
     if isinstance(error, errors.InvalidMessage):
-        name = "missing_required_field" if isinstance(error, MissingFields) else "invalid_parameter"
+        name = "missing_required_field" if isinstance(error, MissingFields) else "validation_error"
         return _invalid(name, error.problems)
     if isinstance(error, EmailhubError):
         return _meant(error)

@@ -15,7 +15,7 @@ from emailhub.core.records import Minute, Totals
 from emailhub.core.status import Flow, Link, OutboxStatus, RabbitStatus, Suspension
 from emailhub.engine.board import Board, Line
 from emailhub.engine.fuse import Fuse
-from emailhub.engine.intake import Room
+from emailhub.engine.room import Room
 from emailhub.engine.solo import NoBroker
 from emailhub.engine.watch import Alert, Watch
 from tests.support.clock import now, virtual

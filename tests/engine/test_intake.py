@@ -13,9 +13,10 @@ from emailhub.core.diversion import NO_RULES, Diversion
 from emailhub.core.errors import IdempotencyConflict, InvalidMessage, Refused
 from emailhub.core.message import Key, Limits, Mailbox, Priority, Submission
 from emailhub.core.records import Origin, Receipt
-from emailhub.engine.intake import Defaults, Intake, QueueFacts, Room
+from emailhub.engine.intake import Defaults, Intake, QueueFacts
 from emailhub.engine.meter import Meter
 from emailhub.engine.ports import Signer
+from emailhub.engine.room import Room
 from emailhub.engine.solo import NoBroker
 from tests.support.factories import DAY, NOW, Store, opened
 

@@ -10,9 +10,9 @@ import pytest
 from emailhub.core.delivery import State
 from emailhub.core.errors import OutboxFull
 from emailhub.core.status import OutboxStatus
-from emailhub.engine.intake import Room
 from emailhub.engine.keeper import Keeper, Keeping
 from emailhub.engine.meter import Meter
+from emailhub.engine.room import Room
 from emailhub.engine.solo import NoBroker
 from tests.support.factories import DAY, NOW, SENT, Store, opened, parcel
 

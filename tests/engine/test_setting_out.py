@@ -13,8 +13,9 @@ from emailhub.core.breaker import Mode
 from emailhub.core.delivery import OnUnknown, State
 from emailhub.core.message import Key, Limits, Mailbox, Submission
 from emailhub.core.records import Job, Origin, Receipt
-from emailhub.engine.intake import Defaults, Intake, Room
+from emailhub.engine.intake import Defaults, Intake
 from emailhub.engine.meter import Meter
+from emailhub.engine.room import Room
 from emailhub.engine.solo import NoBroker
 from tests.support.clock import now, virtual
 from tests.support.courier_line import Line, line

@@ -26,9 +26,10 @@ from emailhub.engine.courier import Courier
 from emailhub.engine.desk import Desk
 from emailhub.engine.fuse import Fuse
 from emailhub.engine.gate import Access, Gate
-from emailhub.engine.intake import Defaults, Intake, Room
+from emailhub.engine.intake import Defaults, Intake
 from emailhub.engine.live import Live
 from emailhub.engine.meter import Meter
+from emailhub.engine.room import Room
 from emailhub.engine.solo import NoBroker
 from emailhub.web.faces import Faces, WebOptions
 from emailhub.web.site import create_app
