@@ -13,6 +13,7 @@ from datetime import datetime
 from enum import Enum
 from typing import TypeVar
 
+from emailhub.core import moments
 from emailhub.core.header import unsafe
 
 HEADERS = 50
@@ -31,6 +32,7 @@ LATEST = 366 * 86400.0
 _HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
 _TAG = re.compile(r"[A-Za-z0-9_-]{1,256}")
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)([smhd])", re.ASCII)
+_DATE = re.compile(r"\d{4}", re.ASCII)
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _OURS = {
     "from": "use the field from",
@@ -184,6 +186,19 @@ def moment(value: object, now: float) -> float:
     if found > now + LATEST:
         raise BadValueError("is more than 366 days away")
     return found
+
+
+def schedule(value: object, now: float) -> tuple[float, str | None]:
+    """When to send, as `moment` or in the words of `moments`; and those words in their normal form, if it was words."""
+    if not isinstance(value, str) or _DATE.match(value):
+        return moment(value, now), None
+    words = moments.normal(value[:65])
+    found = moments.moment(words, now)
+    if found is None:
+        raise BadValueError(f"is not a time; write it like 2030-01-31T09:30:00Z, or in words (UTC): {moments.EXAMPLES}")
+    if found <= now and words != "now":
+        raise BadValueError("has passed already; times of day are UTC")
+    return moment(found, now), words
 
 
 def duration(value: object) -> float:

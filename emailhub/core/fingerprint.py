@@ -23,6 +23,6 @@ def fingerprint(submission: Submission) -> bytes:
         (given.to, given.cc, given.bcc, given.reply_to),
         (given.subject, given.text, given.html),
         (sorted(given.headers), given.tags, sorted(given.metadata)),
-        given.scheduled_at,
+        given.scheduled_as or given.scheduled_at,
     )
     return sha256(json.encode(content)).digest()

@@ -41,7 +41,10 @@ class Key(Struct, frozen=True):
 
 
 class Submission(Struct, frozen=True, kw_only=True):
-    """What a sender gave. None means "not given": the hub's default applies and the fingerprint leaves it out."""
+    """What a sender gave. None means "not given": the hub's default applies and the fingerprint leaves it out.
+
+    `scheduled_as`: the words that `scheduled_at` was given in, which mean another time when they are given again.
+    """
 
     to: tuple[Mailbox, ...]
     cc: tuple[Mailbox, ...] = ()
@@ -59,4 +62,5 @@ class Submission(Struct, frozen=True, kw_only=True):
     on_unknown: OnUnknown | None = None
     priority: Priority | None = None
     scheduled_at: float | None = None
+    scheduled_as: str | None = None
     expires_at: float | None = None

@@ -52,7 +52,7 @@ def submission(fields: Mapping[str, object], limits: Limits, *, now: float, key:
     text, html = form.content()
     request_id = form.take("request_id", read.request_id)
     own_key = form.take("idempotency_key", read.idempotency_key) or request_id
-    scheduled_at, expires_at = form.times(now)
+    scheduled_at, scheduled_as, expires_at = form.times(now)
     result = Submission(
         to=to,
         cc=cc,
@@ -70,6 +70,7 @@ def submission(fields: Mapping[str, object], limits: Limits, *, now: float, key:
         on_unknown=form.take("on_unknown", lambda value: read.choice(value, _POLICIES)),
         priority=form.take("priority", lambda value: read.choice(value, _PRIORITIES)),
         scheduled_at=scheduled_at,
+        scheduled_as=scheduled_as,
         expires_at=expires_at,
     )
     form.unknown()
@@ -178,11 +179,14 @@ class _Form:
     def _metadatum(self, name: str, value: object) -> str | None:
         return self.read(f"metadata.{read.shown(name)}", value, lambda given: read.metadatum(name, given))
 
-    def times(self, now: float) -> tuple[float | None, float | None]:
-        """When to send and when to give up; `expires_in` counts from the later of `now` and `scheduled_at`."""
+    def times(self, now: float) -> tuple[float | None, str | None, float | None]:
+        """When to send, in which words that was said, and when to give up.
+
+        `expires_in` counts from the later of `now` and `scheduled_at`.
+        """
         if _TIMES.isdisjoint(self.fields):
-            return None, None
-        scheduled_at = self.take("scheduled_at", lambda value: read.moment(value, now))
+            return None, None, None
+        scheduled_at, words = self.take("scheduled_at", lambda value: read.schedule(value, now)) or (None, None)
         expires_at = self.take("expires_at", lambda value: read.moment(value, now))
         expires_in = self.take("expires_in", read.duration)
         start = max(now, scheduled_at or now)
@@ -192,7 +196,7 @@ class _Form:
             expires_at = start + expires_in
         elif expires_at is not None and expires_at <= start:
             self.problem("expires_at", "is in the past, or not after scheduled_at; the message would never be sent")
-        return scheduled_at, expires_at
+        return scheduled_at, words, expires_at
 
     def unknown(self) -> None:
         for field, value in self.fields.items():

@@ -44,7 +44,13 @@ class EmailRequest(Struct, kw_only=True, omit_defaults=True):
     ] = UNSET
     priority: Annotated[Literal["high", "normal", "low"] | UnsetType, _about("which goes first")] = UNSET
     scheduled_at: Annotated[
-        str | UnsetType, _about("not before this time, ISO 8601 with a zone", "2027-01-31T09:30:00Z")
+        str | UnsetType,
+        _about(
+            "not before this time: ISO 8601 with a zone, or plain words in UTC, such as `in 30 min`, `in 2 hours`, "
+            "`tomorrow at 9am`, `monday at 14:30`, `next friday at noon`, `at 18:00`",
+            "2027-01-31T09:30:00Z",
+            "in 1 hour",
+        ),
     ] = UNSET
     expires_at: Annotated[str | UnsetType, _about("give up at this time")] = UNSET
     expires_in: Annotated[str | UnsetType, _about("give up after this long, from when it may be sent", "24h")] = UNSET

@@ -25,6 +25,12 @@ def print_of(now: float = 1_764_000_000.0, key: Key | None = None, **changes: An
     return fingerprint(submission(FIELDS | changes, Limits(), now=now, key=key))
 
 
+def test_words_for_a_time_count_as_given_since_they_mean_another_time_when_they_are_given_again() -> None:
+    first = print_of(scheduled_at="in 1 hour")
+    assert print_of(scheduled_at="In 1  hour", now=1_764_000_100.0) == first
+    assert print_of(scheduled_at="in 2 hours") != first
+
+
 def test_it_is_32_bytes_and_stays_the_same_between_releases() -> None:
     plain = submission({"to": "ada@example.org", "subject": "Hello", "text": "Hello Ada"}, Limits(), now=0.0)
     assert fingerprint(plain).hex() == "2522589acbbcf055285d7fd865ce297cd71b07134d8a7345636992c5da03f1b5"

@@ -317,7 +317,9 @@ def test_a_header_given_twice_is_refused_whatever_its_case() -> None:
         ("scheduled_at", True),
         ("scheduled_at", "2025-13-01T00:00:00Z"),
         ("scheduled_at", "2025-11-25T00:00:00"),
-        ("scheduled_at", "in 1 hour"),
+        ("scheduled_at", "in 1 hour or so"),
+        ("scheduled_at", "in 367 days"),
+        ("scheduled_at", "today at 0:00"),
         ("scheduled_at", "2" * 100),
         ("scheduled_at", NOW * 1000),
         ("scheduled_at", -1),
@@ -348,6 +350,13 @@ def test_a_time_is_iso_8601_with_a_zone_or_unix_seconds() -> None:
     for same in ("2025-11-24T17:00:00Z", "2025-11-24T18:00:00+01:00", "20251124T170000Z", NOW + 3600, int(NOW) + 3600):
         assert parse(scheduled_at=same).scheduled_at == NOW + 3600
     assert parse(scheduled_at="2020-01-01T00:00:00Z").scheduled_at == 1_577_836_800.0
+
+
+def test_a_time_to_send_may_be_in_plain_words_and_a_time_to_give_up_may_not() -> None:
+    assert parse(scheduled_at="in 1 hour").scheduled_at == NOW + 3600
+    assert parse(scheduled_at="tomorrow at 9am").scheduled_at == 1_764_061_200.0
+    assert "tomorrow at 9am" in problems(scheduled_at="some day")["scheduled_at"]
+    assert "is not a time" in problems(expires_at="in 1 hour")["expires_at"]
 
 
 def test_a_time_to_live_counts_from_when_the_message_is_to_leave() -> None:
