@@ -13,7 +13,7 @@ from emailhub.core.status import Flow, Link, OutboxStatus, RabbitStatus, RelaySt
 from emailhub.engine.allowance import Allowance
 from emailhub.engine.chaos import behaviour_of
 from emailhub.engine.courier import Courier
-from emailhub.engine.flow import counted, relay_flows, sentence_of, waiting
+from emailhub.engine.flow import MOST_WAITING, counted, is_well, relay_flows, sentence_of, waiting
 from emailhub.engine.fuse import Fuse
 from emailhub.engine.ports import Broker, History, Relay
 from emailhub.engine.room import Room
@@ -117,7 +117,7 @@ class Board:
         """Is mail flowing? The worst thing first, the rest as causes."""
         now = self._now()
         totals = await self._history.totals()
-        findings = [*self._outbox_trouble(), *self._relay_trouble(totals, now), *self._rabbit_trouble()]
+        findings = [*self._outbox_trouble(), *await self._relay_trouble(now), *self._rabbit_trouble()]
         findings += self._held(totals)
         findings += [Flow(level="info", headline=sentence_of(text), sentence="") for text in self._news()]
         if findings:
@@ -133,7 +133,7 @@ class Board:
 
     async def _calm(self, totals: Totals, now: float) -> Flow:
         sent = sum(minute.sent for minute in await self._history.minutes(now - HOUR, now, 60.0))
-        waits = waiting(totals)
+        waits = waiting(totals.waiting)
         if self.capturing:
             sentence = f"{counted(sent, 'message')} captured in the last hour. Set SMTP_HOST to send for real."
             return Flow(level="info", headline=self._flows(), sentence=sentence)
@@ -159,11 +159,15 @@ class Board:
             found.append(Flow(level="bad", headline="The disk is nearly full.", sentence=sentence))
         return found
 
-    def _relay_trouble(self, totals: Totals, now: float) -> list[Flow]:
+    async def _relay_trouble(self, now: float) -> list[Flow]:
         relays = self.relays()
         # Beside a relay that sends, the one that captures is no second way out: the relay is still "the relay".
         many = sum(not relay.captures for relay in relays) > 1
-        return [flow for relay in relays for flow in relay_flows(relay, totals, now, many=many)]
+        found: list[Flow] = []
+        for relay in relays:
+            waits = 0 if is_well(relay) else await self._history.waiting_at(relay.name, MOST_WAITING)
+            found += relay_flows(relay, waits, now, many=many)
+        return found
 
     def _rabbit_trouble(self) -> list[Flow]:
         status = self.rabbit()

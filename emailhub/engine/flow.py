@@ -7,24 +7,38 @@ from datetime import UTC, datetime
 
 from emailhub.core.breaker import Mode, Phase
 from emailhub.core.limits import PACED, words
-from emailhub.core.records import Totals
 from emailhub.core.status import Flow, LimitStatus, RelayStatus, Suspension
 
+MOST_WAITING = 10_000
+"""So many waiting messages of one relay are counted; counting a million would take longer than a sentence is worth."""
 
-def relay_flows(relay: RelayStatus, totals: Totals, now: float, *, many: bool) -> Iterator[Flow]:
-    """Everything to be said of a relay, nothing when it is well; `many`: there are several that send."""
+
+def is_well(relay: RelayStatus) -> bool:
+    """Whether nothing is to be said of how the relay carries its mail."""
+    breaker = relay.breaker
+    return breaker.phase is Phase.CLOSED and not (breaker.failures or relay.covered_by or _reached(relay))
+
+
+def relay_flows(relay: RelayStatus, waits: int, now: float, *, many: bool) -> Iterator[Flow]:
+    """Everything to be said of a relay, nothing when it is well; `waits` of its messages wait.
+
+    `many`: there are several that send.
+    """
     action = (f"Open relay {relay.name}", f"/relays/{relay.name}")
     if relay.covered_by:
         yield _covered(relay, now, action)
     else:
-        trouble = relay_flow(relay, totals, now, many=many)
+        trouble = relay_flow(relay, waits, now, many=many)
         if trouble is not None:
             yield trouble
-        reached = [one for one in relay.limits if one.free_at is not None and one.seconds > PACED]
-        if reached:
-            yield _limited(relay, max(reached, key=lambda one: one.free_at or 0.0), totals, now, action)
+        if reached := _reached(relay):
+            yield _limited(relay, max(reached, key=lambda one: one.free_at or 0.0), waits, now, action)
     for one in relay.suspended:
         yield _suspended(relay, one, now, action)
+
+
+def _reached(relay: RelayStatus) -> list[LimitStatus]:
+    return [one for one in relay.limits if one.free_at is not None and one.seconds > PACED]
 
 
 def _covered(relay: RelayStatus, now: float, action: tuple[str, str]) -> Flow:
@@ -37,12 +51,12 @@ def _covered(relay: RelayStatus, now: float, action: tuple[str, str]) -> Flow:
     return Flow(level="warn", headline=headline, sentence=sentence, action=action)
 
 
-def _limited(relay: RelayStatus, limit: LimitStatus, totals: Totals, now: float, action: tuple[str, str]) -> Flow:
+def _limited(relay: RelayStatus, limit: LimitStatus, waits: int, now: float, action: tuple[str, str]) -> Flow:
     more = f"More may go at {_at(limit.free_at or now, now)}."
     return Flow(
-        level="warn" if totals.waiting else "info",
+        level="warn" if waits else "info",
         headline=f"Relay {relay.name} has used its {words(limit)}.",
-        sentence=f"{waiting(totals)} {more}",
+        sentence=f"{waiting(waits)} {more}",
         action=action,
     )
 
@@ -64,36 +78,35 @@ def _at(at: float, now: float) -> str:
     return f"{moment:%H:%M} UTC{'' if abs(now - at) < 72_000 else f' on {moment.day} {moment:%b}'}"
 
 
-def relay_flow(relay: RelayStatus, totals: Totals, now: float, *, many: bool) -> Flow | None:
-    """What is to be said of a relay, None when it is well."""
+def relay_flow(relay: RelayStatus, waits: int, now: float, *, many: bool) -> Flow | None:
+    """What is to be said of a relay, None when it is well; `waits` of its messages wait."""
     breaker = relay.breaker
     name = f"Relay {relay.name}" if many else "The relay"
     action = (f"Open relay {relay.name}", f"/relays/{relay.name}")
-    waits = waiting(totals)
     if breaker.mode is Mode.OPEN:
         because = f": {breaker.note}" if breaker.note else ""
         headline = f"Mail is stopped by {breaker.actor or 'an operator'}{because}."
-        return Flow(level="warn", headline=headline, sentence=waits, action=action)
+        return Flow(level="warn", headline=headline, sentence=waiting(waits), action=action)
     if breaker.mode is Mode.CLOSED and breaker.failures:
         sentence = f"{sentence_of(breaker.cause)} It is forced closed, so emailhub keeps trying."
         return Flow(level="warn", headline=f"{name} is in trouble.", sentence=sentence, action=action)
     if breaker.phase is Phase.CLOSED:
-        return _stumbling(relay, name, totals, action) if breaker.failures and totals.waiting else None
+        return _stumbling(relay, name, waits, action) if breaker.failures and waits else None
     next_try = "One probe is under way."
     if relay.next_probe is not None:
         next_try = f"Next try in {_duration(max(relay.next_probe - now, 0))}."
     return Flow(
-        level="bad" if totals.waiting else "warn",
-        headline=f"Mail is waiting: {_lower(name)} is not taking any." if totals.waiting else f"{name} takes no mail.",
-        sentence=" ".join(filter(None, (sentence_of(breaker.cause), _last_sent(relay, now), waits, next_try))),
+        level="bad" if waits else "warn",
+        headline=f"Mail is waiting: {_lower(name)} is not taking any." if waits else f"{name} takes no mail.",
+        sentence=" ".join(filter(None, (sentence_of(breaker.cause), _last_sent(relay, now), waiting(waits), next_try))),
         action=action,
     )
 
 
-def _stumbling(relay: RelayStatus, name: str, totals: Totals, action: tuple[str, str]) -> Flow:
+def _stumbling(relay: RelayStatus, name: str, waits: int, action: tuple[str, str]) -> Flow:
     """The breaker is still closed, but the latest tries failed: mail that waits on them does not flow."""
     failed = "The last try" if relay.breaker.failures == 1 else f"The last {relay.breaker.failures:,} tries"
-    sentence = f"{sentence_of(relay.breaker.cause)} {failed} failed. {waiting(totals)}"
+    sentence = f"{sentence_of(relay.breaker.cause)} {failed} failed. {waiting(waits)}"
     return Flow(level="warn", headline=f"{name} is in trouble.", sentence=sentence.strip(), action=action)
 
 
@@ -104,11 +117,11 @@ def _last_sent(relay: RelayStatus, now: float) -> str:
     return f"It last took mail at {at:%H:%M} UTC{'' if now - relay.last_sent_at < 72_000 else f' on {at.day} {at:%b}'}."
 
 
-def waiting(totals: Totals) -> str:
-    """How much waits, in words."""
-    if not totals.waiting:
+def waiting(count: int) -> str:
+    """How many messages wait, in words; MOST_WAITING of one relay: that many or more."""
+    if not count:
         return "Nothing waits."
-    return f"{counted(totals.waiting, 'message')} {'waits' if totals.waiting == 1 else 'wait'}, none is lost."
+    return f"{counted(count, 'message')} {'waits' if count == 1 else 'wait'}, none is lost."
 
 
 def counted(count: int, noun: str) -> str:

@@ -29,12 +29,16 @@ class History:
     def __init__(self) -> None:
         self.by_state: dict[State, int] = {}
         self.waiting = 0
+        self.elsewhere = 0
         self.oldest: float | None = None
         self.sent = 0
         self.outbox = OutboxStatus()
 
     async def totals(self) -> Totals:
         return Totals(self.by_state, self.waiting, self.oldest, 0)
+
+    async def waiting_at(self, relay: str, most: int) -> int:
+        return min(self.waiting - self.elsewhere, most)
 
     async def minutes(self, since: float, until: float, step: float) -> tuple[Minute, ...]:
         return (Minute(since, sent=self.sent),)
@@ -206,6 +210,14 @@ async def test_the_worst_comes_first_and_the_rest_are_causes() -> None:
     flow = await at.flow()
     assert flow.headline == "Mail is waiting: the relay is not taking any."
     assert [cause.partition(".")[0] for cause in flow.causes] == ["RabbitMQ cannot be reached", "1 message needs you"]
+
+
+async def test_what_waits_at_other_relays_does_not_make_a_relay_look_worse_than_it_is() -> None:
+    at = Stage()
+    relay_away_without_mail(at)
+    at.history.waiting, at.history.elsewhere = 3, 3
+    flow = await at.flow()
+    assert (flow.level, flow.sentence) == ("warn", "Connection refused. Nothing waits. Next try in 0:05.")
 
 
 async def test_capturing_is_said_when_nothing_worse_is_to_be_said() -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from emailhub.core.breaker import Phase, Snapshot
-from emailhub.core.delivery import State
-from emailhub.core.records import Totals
 from emailhub.core.status import Flow, LimitStatus, PoolFacts, RelayStatus, Suspension
 from emailhub.engine.flow import relay_flows
 from tests.support.factories import NOW
@@ -27,8 +25,7 @@ def relay(**given: Any) -> RelayStatus:
 
 
 def said(of: RelayStatus, waiting: int = 312) -> list[Flow]:
-    totals = Totals(by_state=dict.fromkeys(State, 0), waiting=waiting, oldest_waiting=None, scheduled=0)
-    return list(relay_flows(of, totals, NOW, many=True))
+    return list(relay_flows(of, waiting, NOW, many=True))
 
 
 DAY_USED = LimitStatus(limit=2000, seconds=86400.0, used=2000, free_at=NOW + 4 * 3600)

@@ -347,6 +347,9 @@ class DemoOutbox:
         waiting = sum(states[state] for state in (State.QUEUED, State.SENDING, State.DEFERRED))
         return Totals(dict(states), waiting, self.now() - 660 if waiting else None, states[State.SCHEDULED])
 
+    async def waiting_at(self, relay: str, most: int) -> int:
+        return min((await self.totals()).waiting, most)
+
     async def minutes(self, since: float, until: float, step: float) -> tuple[Minute, ...]:
         count = round((until - since) / step)
         return tuple(self._minute(since + i * step, step) for i in range(count))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import sqlite3
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
 
+from emailhub.adapters.sqlite import counts
 from emailhub.adapters.sqlite.database import Database
 from emailhub.core.delivery import OnUnknown, Reason, State, Wish
 from emailhub.core.errors import NotFound
@@ -36,8 +36,6 @@ _SUMMARY = (
     "priority, accepted_at, scheduled_at, expires_at, due_at, final_at, changed_at, attempts, last, size, "
     "diverted <> ''"
 )
-LATENCY_SAMPLE = 20_000
-"""Messages whose time to send is ranked; enough for a p95, and bounded for a busy hour."""
 
 
 class SqliteHistory:
@@ -85,19 +83,23 @@ class SqliteHistory:
         return await self._ask(_states_of_request, request_id)
 
     async def totals(self) -> Totals:
-        return await self._ask(_totals)
+        return await self._ask(counts.totals)
+
+    async def waiting_at(self, relay: str, most: int) -> int:
+        """How many messages of `relay` wait for their first or next try, counted up to `most`."""
+        return await self._ask(counts.waiting_at, relay, most)
 
     async def minutes(self, since: float, until: float, step: float) -> tuple[Minute, ...]:
         """Counts in [since, until) in buckets of `step` seconds; empty buckets are there, with zeros."""
-        return await self._ask(_minutes, since, until, step)
+        return await self._ask(counts.minutes, since, until, step)
 
     async def latency(self, since: float) -> Latency:
         """Accepted (or scheduled) to sent, over messages that became sent after `since`."""
-        return await self._ask(_latency, since)
+        return await self._ask(counts.latency, since)
 
     async def causes(self, since: float, limit: int) -> tuple[tuple[str, int], ...]:
         """The texts of failures after `since` with their counts, most frequent first."""
-        return await self._ask(_causes, since, limit)
+        return await self._ask(counts.causes, since, limit)
 
     async def _ask(self, work: Callable[..., T], *args: object) -> T:
         def run(connection: sqlite3.Connection) -> T:
@@ -296,51 +298,3 @@ def _states_of_request(connection: sqlite3.Connection, request_id: str) -> tuple
         (request_id,),
     ).fetchall()
     return tuple(State(row[0]) for row in found) or None
-
-
-def _totals(connection: sqlite3.Connection) -> Totals:
-    by_state = {State(row[0]): row[1] for row in connection.execute("SELECT state, messages FROM tally")}
-    oldest = connection.execute("SELECT min(waiting_since) FROM message WHERE waiting_since IS NOT NULL").fetchone()[0]
-    return Totals(
-        by_state=by_state,
-        waiting=by_state[State.QUEUED] + by_state[State.DEFERRED] + by_state[State.SENDING],
-        oldest_waiting=oldest,
-        scheduled=by_state[State.SCHEDULED],
-    )
-
-
-def _minutes(connection: sqlite3.Connection, since: float, until: float, step: float) -> tuple[Minute, ...]:
-    width = max(int(step) // 60, 1) * 60
-    first = int(since) // width * width
-    found = {
-        row[0]: Minute(row[0], row[1], row[2], row[3], row[4])
-        for row in connection.execute(
-            "SELECT at / ?1 * ?1 AS bucket, sum(accepted), sum(sent), sum(deferred), sum(failed) "
-            "FROM minute WHERE at >= ?2 AND at < ?3 GROUP BY bucket",
-            (width, first, until),
-        )
-    }
-    return tuple(found.get(at, Minute(at)) for at in range(first, math.ceil(until), width))
-
-
-def _latency(connection: sqlite3.Connection, since: float) -> Latency:
-    took = sorted(
-        row[0]
-        for row in connection.execute(
-            "SELECT final_at - max(coalesce(scheduled_at, accepted_at), accepted_at) FROM message "
-            "WHERE final_at >= ? AND state = 'sent' ORDER BY final_at DESC LIMIT ?",
-            (since, LATENCY_SAMPLE),
-        )
-    )
-    if not took:
-        return Latency(0, None, None)
-    return Latency(len(took), took[len(took) // 2], took[min(len(took) * 95 // 100, len(took) - 1)])
-
-
-def _causes(connection: sqlite3.Connection, since: float, limit: int) -> tuple[tuple[str, int], ...]:
-    found = connection.execute(
-        "SELECT r.last, count(*) AS n FROM message m JOIN recipient r ON r.seq = m.seq AND r.state = 'failed' "
-        "WHERE m.final_at >= ? AND m.state = 'failed' GROUP BY r.last ORDER BY n DESC, r.last LIMIT ?",
-        (since, limit),
-    )
-    return tuple((row[0], row[1]) for row in found)

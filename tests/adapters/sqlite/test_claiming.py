@@ -305,6 +305,7 @@ async def test_no_filtered_list_and_no_look_at_what_is_due_reads_a_whole_table(t
         for before in (None, "M0010"):
             await store.history.page(filter, before=before, after=None, limit=5)
         await store.outbox.next_due("default")
+        await store.history.waiting_at("default", 100)
         await store.verbs.next_expiry()
         for _ in range(READERS):
             await store.database.read(lambda c: c.set_trace_callback(None))

@@ -208,6 +208,18 @@ async def test_totals_count_waiting_scheduled_and_final_apart(tmp_path: Path) ->
         assert (totals.waiting, totals.scheduled, totals.by_state[State.SENT]) == (2, 1, 1)
 
 
+async def test_what_waits_at_a_relay_is_its_own_mail_alone_without_what_is_scheduled_under_way_or_final(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        await store.outbox.add([parcel(id, relay="ses") for id in "ABCD"])
+        await store.outbox.add([parcel("S", relay="ses", scheduled_at=NOW + 60), parcel("X", relay="gmail")])
+        await store.outbox.claim("ses", limit=1, now=NOW)
+        assert await store.history.waiting_at("ses", 100) == 3
+        assert await store.history.waiting_at("ses", 2) == 2
+        assert (await store.history.waiting_at("gmail", 100), await store.history.waiting_at("other", 100)) == (1, 0)
+
+
 async def test_a_list_item_tells_what_lists_show(tmp_path: Path) -> None:
     async with opened(tmp_path / "hub.db") as store:
         await store.outbox.add([parcel("A", to=("a@x.test", "b@x.test"), to_header="a@x.test", request_id="r")])
