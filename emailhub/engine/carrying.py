@@ -97,6 +97,12 @@ class Carrier:
     ) -> None:
         self.relay = relay
         self.ramp = relay.capacity
+        self._landings = 0
+        """Attempts the relay was done with since the latest claim began."""
+        self._claim_began = 0.0
+        self._pace = 0.0
+        """Attempts that ended, a second, between the two latest claims."""
+        self._ahead = 0
         self.last_well = 0.0
         self._outbox = outbox
         self._fuse = fuse
@@ -129,7 +135,24 @@ class Carrier:
             return 0
         # What has landed has given its connection back; bounded, as a crash would make all of it unknown.
         landed = min(self._landed, self.relay.capacity)
-        return min(self.relay.capacity, self.ramp) + landed - len(self._carries) - len(self._seats)
+        # A relay that has just come back gets no queue in front of its few connections.
+        ahead = self._ahead if self.ramp >= self.relay.capacity else 0
+        return min(self.relay.capacity, self.ramp) + ahead + landed - len(self._carries) - len(self._seats)
+
+    def claim_begins(self) -> None:
+        """A claim is about to be stored."""
+        now = self._now()
+        self._pace = self._landings / (now - self._claim_began) if now > self._claim_began else 0.0
+        self._claim_began, self._landings = now, 0
+
+    def claim_ends(self) -> None:
+        """It is stored: the next ones claim ahead as many as end in the time one takes.
+
+        Connections would otherwise wait for the disk. With a slow relay next to nothing ends meanwhile, and nothing is
+        claimed that a crash would leave as if it might have been sent.
+        """
+        usual = round(self._pace * max(self._now() - self._claim_began, 0.0))
+        self._ahead = min(max(usual, self._landings, self._ahead - 1), self.relay.capacity)
 
     def begin(self, jobs: Iterable[Job], permit: Permit) -> None:
         """Start the attempts; those whose permission ended while they were claimed only give their message back."""
@@ -231,6 +254,7 @@ class Carrier:
         """The relay is done with the message; what remains is to write down what it said."""
         carry.landed = True
         self._landed += 1
+        self._landings += 1
         self._on_end()
 
     def _done(self, carry: Carry, task: asyncio.Task[None]) -> None:

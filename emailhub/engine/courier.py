@@ -1,7 +1,8 @@
 """The courier of one relay: takes what is due, carries it, records what became of it.
 
-It never claims more than the relay has free connections and its limits allow, nothing while the breaker is open, and
-nothing while an earlier result could not be recorded: a message that was sent and not recorded would be sent again.
+It never claims more than the relay has free connections, or will have by the time the claim is stored, and its limits
+allow; nothing while the breaker is open, and nothing while an earlier result could not be recorded: a message that was
+sent and not recorded would be sent again.
 After its own mail it carries that of relays which cannot, when it is the one to stand in for them.
 """
 
@@ -212,10 +213,12 @@ class Courier:
         ids = [self._offers.popleft() for _ in range(min(room, len(self._offers)))]
         # Set before the claim: a `wake` that arrives while it runs must not be overwritten by its answer.
         self._next_due = None
+        self._carrier.claim_begins()
         async with self._allowance.turn():
             terms = self._allowance.terms()
             claimed = await self._outbox.claim(self._name, limit=room, now=self._now(), ids=ids, terms=terms)
             self._allowance.claimed(claimed)
+        self._carrier.claim_ends()
         self._carrier.begin(claimed.jobs, permit)
         if len(claimed.jobs) >= room or claimed.wanted or claimed.after is not None:
             self._due_by(self._now())

@@ -12,7 +12,7 @@ from emailhub.core.backoff import Schedule
 from emailhub.core.delivery import OnUnknown, Policy, Reason, State
 from emailhub.core.verdict import Stage
 from tests.support.clock import START, now, virtual
-from tests.support.courier_line import line
+from tests.support.courier_line import Line, line
 from tests.support.factories import parcel
 from tests.support.relays import ScriptedRelay, answers, breaks, drops, each, takes
 
@@ -122,6 +122,45 @@ async def test_never_more_attempts_at_once_than_the_relay_has_connections(tmp_pa
         await at.carried()
         assert relay.most_busy == 3
         assert at.relay.times == [0.0] * 3 + [5.0] * 3 + [10.0] * 3 + [15.0]
+
+
+async def _limits(at: Line, monkeypatch: pytest.MonkeyPatch, *, claim_takes: float) -> list[int]:
+    """How many of 40 messages each claim asked for, while each takes `claim_takes` seconds."""
+    asked: list[int] = []
+    claim = at.outbox.claim
+
+    async def slow(relay: str, *, limit: int, **given: Any) -> Any:
+        asked.append(limit)
+        await asyncio.sleep(claim_takes)
+        return await claim(relay, limit=limit, **given)
+
+    monkeypatch.setattr(at.outbox, "claim", slow)
+    await at.accept(*(f"M{number:02}" for number in range(40)))
+    await at.carried()
+    return asked
+
+
+@virtual
+async def test_when_a_claim_takes_longer_than_an_attempt_some_are_claimed_ahead_at_most_one_a_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    relay = ScriptedRelay(capacity=3, always=takes(0.2, answers(250, "2.0.0 ok")))
+    async with line(tmp_path, relay) as at:
+        limits = await _limits(at, monkeypatch, claim_takes=1.0)
+        assert limits[0] == 3
+        assert 3 < max(limits) <= 6
+        assert relay.most_busy <= 6
+
+
+@virtual
+async def test_with_a_relay_slower_than_the_claim_no_message_is_claimed_before_a_connection_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    relay = ScriptedRelay(capacity=3, always=takes(60.0, answers(250, "2.0.0 ok")))
+    async with line(tmp_path, relay) as at:
+        limits = await _limits(at, monkeypatch, claim_takes=1.0)
+        assert max(limits) == 3
+        assert relay.most_busy == 3
 
 
 @virtual
