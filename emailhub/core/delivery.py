@@ -84,6 +84,7 @@ class Verb(StrEnum):
     CANCEL = "cancel"
     EXPIRE = "expire"
     RETRY = "retry"
+    RESCHEDULE = "reschedule"
 
 
 class Wish(StrEnum):
@@ -126,6 +127,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(CLAIMABLE | {_S.HELD}, Verb.CANCEL, _states(_S.CANCELED)),
     Transition(CLAIMABLE | {_S.HELD}, Verb.EXPIRE, _states(_S.FAILED)),
     Transition(CLAIMABLE, Verb.HOLD, _states(_S.HELD)),
+    Transition(_states(_S.SCHEDULED), Verb.RESCHEDULE, _states(_S.SCHEDULED)),
     Transition(_states(_S.DEFERRED, _S.HELD), Verb.RETRY, _states(_S.QUEUED)),
     Transition(_states(_S.FAILED, _S.CANCELED), Verb.RETRY, _states(_S.QUEUED)),
 )

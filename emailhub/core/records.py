@@ -231,7 +231,8 @@ class AttemptRecord(Struct, frozen=True, kw_only=True):
 class Event(Struct, frozen=True):
     """Something that happened. `id` grows by one with every event and never repeats, also across restarts.
 
-    `kind` of a message: accepted, sending, queued, sent, deferred, failed, held, canceled, wish, copied, dead_letter;
+    `kind` of a message: accepted, scheduled (anew), sending, queued, sent, deferred, failed, held, canceled, wish,
+    copied, dead_letter;
     of a relay: breaker_opened, breaker_probing, breaker_closed, breaker_forced, breaker_auto, chaos_set;
     of neither: unreadable.
     `message` and `relay` say whom it concerns, `data` holds only short facts (never a body): text, actor, reason,

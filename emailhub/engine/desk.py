@@ -42,6 +42,7 @@ class Verbs(Protocol):
     ) -> None: ...
     async def hold(self, id: str, *, now: float, actor: str, note: str) -> None: ...
     async def cancel(self, id: str, *, now: float, actor: str, note: str) -> None: ...
+    async def reschedule(self, id: str, *, at: float, now: float, actor: str, note: str) -> None: ...
     async def copy(self, id: str, *, new_id: str, relay: str, now: float, expires_at: float, actor: str) -> None: ...
 
 
@@ -92,6 +93,11 @@ class Desk:
         """Withdraw what is not final yet. Raises NotFound, WrongState."""
         await self._verbs.cancel(id, now=self._now(), actor=str(actor), note=reason)
         return await self._done("cancel", id, actor, reason)
+
+    async def reschedule(self, id: str, at: float, actor: Actor, reason: str = "") -> Detail:
+        """Send what is scheduled at another time (unix seconds). Raises NotFound, WrongState."""
+        await self._verbs.reschedule(id, at=at, now=self._now(), actor=str(actor), note=reason)
+        return await self._done("reschedule", id, actor, reason)
 
     async def send_for_real(self, id: str, actor: Actor, reason: str = "") -> Detail:
         """Send a captured message over the real relay, as a linked message. Raises NotFound, WrongState.

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from emailhub.core.claiming import ANY, Claimed, Terms
 from emailhub.core.delivery import Reason, State
+from emailhub.core.diversion import Addressed
 from emailhub.core.records import (
     AttemptRecord,
     DeadLetter,
@@ -108,6 +109,10 @@ class History(Protocol):
         ...
 
     async def find(self, id: str) -> Detail: ...
+    async def addressed(self, seqs: Sequence[int]) -> dict[int, Addressed]:
+        """Whom each of the messages with these `seq` goes to."""
+        ...
+
     async def content(self, id: str) -> bytes | None:
         """The final MIME bytes, or None when they were erased. Raises NotFound."""
         ...

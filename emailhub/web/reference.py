@@ -147,7 +147,8 @@ def _errors(found: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _example(operation: Operation, body: dict[str, Any], base: str) -> str:
     """A command that a reader can paste."""
-    lines = [f"curl {base}{operation.path}" if operation.method == "get" else f"curl -X POST {base}{operation.path}"]
+    verb = "" if operation.method == "get" else f"-X {operation.method.upper()} "
+    lines = [f"curl {verb}{base}{operation.path}"]
     if operation.area is not Area.OPEN:
         lines.append('-H "Authorization: Bearer $EMAILHUB_API_KEY"')
     if body:

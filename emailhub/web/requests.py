@@ -78,6 +78,15 @@ class StatusRequest(Struct):
     request_id: Annotated[str, _about("the id the message was sent with", "order-4711")]
 
 
+class RescheduleRequest(Struct, omit_defaults=True):
+    """When to send a scheduled message instead."""
+
+    scheduled_at: Annotated[
+        str, _about("ISO 8601 with a zone, or plain words in UTC, as when it was sent", "2027-01-31T09:30:00Z")
+    ]
+    reason: Annotated[str | UnsetType, _about("one line of at most 500 characters", "customer asked")] = UNSET
+
+
 class VerbRequest(Struct, omit_defaults=True):
     """Why, for the history; the body may be left out."""
 

@@ -128,6 +128,37 @@ async def test_a_message_is_held_retried_and_canceled_and_its_events_say_who_and
     assert "local" in told
 
 
+async def test_a_scheduled_message_is_rescheduled_and_canceled_and_nothing_else_is(hub: WebHub) -> None:
+    id = await hub.send(scheduled_at="in 2 hours", expires_in="1h")
+    moved = await hub.client.patch(f"/emails/{id}", json={"id": id, "scheduled_at": "in 1 day", "reason": "holiday"})
+    assert (moved.status_code, moved.json()["object"], moved.json()["id"]) == (200, "email", id)
+    email = (await hub.client.get(f"/emails/{id}")).json()
+    assert (email["scheduled_at"], email["expires_at"]) == ("2027-01-16T08:00:00.000Z", "2027-01-16T09:00:00.000Z")
+    assert (email["last_event"], email["next_attempt_at"]) == ("scheduled", "2027-01-16T08:00:00.000Z")
+    (told,) = [
+        event["data"]
+        for event in (await hub.client.get(f"/emails/{id}/events")).json()["data"]
+        if event["kind"] == "scheduled"
+    ]
+    assert (told["note"], told["recipients"]) == ("holiday", 1)
+    canceled = (await hub.client.post(f"/emails/{id}/cancel", json={})).json()
+    assert (canceled["object"], canceled["id"]) == ("email", id)
+    late = await hub.client.patch(f"/emails/{id}", json={"scheduled_at": "in 1 hour"})
+    assert (late.status_code, late.json()["name"]) == (409, "invalid_state")
+    assert "canceled" in late.json()["message"]
+    missing = await hub.client.patch("/emails/nothing", json={"scheduled_at": "in 1 hour"})
+    assert (missing.status_code, missing.json()["name"]) == (404, "not_found")
+
+
+async def test_a_list_names_all_recipients_of_each_message(hub: WebHub) -> None:
+    await hub.send(to="zoe@example.org")
+    await hub.send(to=["Bob <bob@example.org>", "ada@example.org"], cc="carol@example.org", bcc=["dan@example.org"])
+    second, first = (await hub.client.get("/emails")).json()["data"]
+    assert (first["to"], first["cc"], first["bcc"]) == (["zoe@example.org"], [], [])
+    assert second["to"] == ["bob@example.org", "ada@example.org"]
+    assert (second["cc"], second["bcc"], second["recipients"]) == (["carol@example.org"], ["dan@example.org"], 4)
+
+
 async def test_attempts_show_verdicts_and_the_conversation(hub: WebHub) -> None:
     id = await hub.send()
     live = hub.faces.live.subscribe()

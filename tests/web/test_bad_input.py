@@ -193,6 +193,26 @@ async def test_every_bad_input_is_a_4xx_that_names_the_field_and_stores_nothing(
     assert await hub.stored() == 0
 
 
+async def test_every_bad_change_of_time_is_named_and_changes_nothing(hub: WebHub) -> None:
+    id = await hub.send(scheduled_at="in 1 hour")
+    for fields, field in (
+        ({}, "scheduled_at"),
+        ({"scheduled_at": None}, "scheduled_at"),
+        ({"scheduled_at": "whenever"}, "scheduled_at"),
+        ({"scheduled_at": "2027-02-01T00:00:00"}, "scheduled_at"),
+        ({"scheduled_at": ["in 1 hour"]}, "scheduled_at"),
+        ({"scheduled_at": "in 900 days"}, "scheduled_at"),
+        ({"scheduled_at": "in 1 hour", "id": "other"}, "id"),
+        ({"scheduled_at": "in 1 hour", "subject": "Other"}, "subject"),
+        ({"scheduled_at": "in 1 hour", "reason": "a\nb"}, "reason"),
+        ([], "$"),
+    ):
+        response = await hub.client.patch(f"/emails/{id}", json=fields)
+        assert response.status_code == 422, fields
+        assert field in [problem["field"] for problem in response.json()["errors"]], fields
+    assert (await hub.client.get(f"/emails/{id}")).json()["scheduled_at"] == "2027-01-15T09:00:00.000Z"
+
+
 BAD_QUERIES = {
     "limit=0": "limit",
     "limit=101": "limit",

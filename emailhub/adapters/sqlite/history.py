@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
 
-from emailhub.adapters.sqlite import counts
+from emailhub.adapters.sqlite import counts, many
 from emailhub.adapters.sqlite.database import Database
 from emailhub.core.delivery import OnUnknown, Reason, State, Wish
+from emailhub.core.diversion import Addressed
 from emailhub.core.errors import NotFound
 from emailhub.core.records import (
     AttemptRecord,
@@ -54,6 +55,10 @@ class SqliteHistory:
     async def find(self, id: str) -> Detail:
         """The message with its recipients. Raises NotFound."""
         return await self._ask(_find, id)
+
+    async def addressed(self, seqs: Sequence[int]) -> dict[int, Addressed]:
+        """Whom each of these messages goes to, by `seq`."""
+        return await self._ask(_addressed, seqs)
 
     async def content(self, id: str) -> bytes | None:
         """The final MIME bytes; None when they were erased. Raises NotFound."""
@@ -238,6 +243,15 @@ def _recipients(connection: sqlite3.Connection, seq: int) -> tuple[RecipientReco
         )
         for row in found
     )
+
+
+def _addressed(connection: sqlite3.Connection, seqs: Sequence[int]) -> dict[int, Addressed]:
+    found: dict[int, dict[str, list[tuple[int, str]]]] = {seq: {"to": [], "cc": [], "bcc": []} for seq in seqs}
+    for id, seq, kind, address in many.among(
+        connection, "SELECT id, seq, kind, address FROM recipient WHERE seq", list(found)
+    ):
+        found[seq][kind].append((id, address))
+    return {seq: Addressed(*(tuple(at for _, at in sorted(kinds[k])) for k in kinds)) for seq, kinds in found.items()}
 
 
 def _content(connection: sqlite3.Connection, id: str) -> bytes | None:

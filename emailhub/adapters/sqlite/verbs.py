@@ -1,9 +1,10 @@
-"""What an operator, a sender or the clock may do to messages: retry, hold, cancel, expire, copy."""
+"""What an operator, a sender or the clock may do to messages: retry, hold, cancel, reschedule, expire, copy."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import partial
 
 from emailhub.adapters.sqlite import rows
@@ -47,6 +48,10 @@ class SqliteVerbs:
         await self._database.write(
             partial(_stop, id=id, outcome=outcome, wish=Wish.CANCEL, now=now, actor=actor, note=note)
         )
+
+    async def reschedule(self, id: str, *, at: float, now: float, actor: str, note: str) -> None:
+        """Send what is scheduled at another time, with as long to be sent in. Raises NotFound, WrongState."""
+        await self._database.write(partial(_reschedule, id=id, at=at, now=now, actor=actor, note=note))
 
     async def copy(self, id: str, *, new_id: str, relay: str, now: float, expires_at: float, actor: str) -> None:
         """Add a message with the same bytes and recipients for `relay`. Raises NotFound, WrongState (erased)."""
@@ -122,6 +127,23 @@ def _stop(tx: Transaction, id: str, outcome: Outcome, wish: Wish, now: float, ac
         tx.tell("wish", now, facts, seq=seq, message=id)
     if changes:
         rows.settle(tx, seq, id, changes, now, {"actor": actor, "note": note}, bury=False)
+
+
+def _reschedule(tx: Transaction, id: str, at: float, now: float, actor: str, note: str) -> None:
+    seq, state = _find(tx, id)
+    at = max(at, now)
+    outcome = Outcome(Verb.RESCHEDULE, State.SCHEDULED, Reason.ACCEPTED, at)
+    when = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    text = f"rescheduled by {actor} for {when}" + (f": {note}" if note else "")
+    changes = rows.move(tx, seq, sources(Verb.RESCHEDULE), outcome, text, now)
+    if not changes:
+        raise WrongState("reschedule", id, state)
+    tx.execute(
+        "UPDATE message SET scheduled_at = ?1, expires_at = ?1 + expires_at - max(scheduled_at, accepted_at) "
+        "WHERE seq = ?2",
+        (at, seq),
+    )
+    rows.settle(tx, seq, id, changes, now, {"actor": actor, "note": note}, bury=False)
 
 
 def _expire(tx: Transaction, now: float, bury: bool) -> tuple[Expired, ...]:

@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 
-from litestar import post
+from litestar import patch, post
 from litestar.params import FromPath
 
+from emailhub.core.errors import InvalidMessage, Problem
+from emailhub.core.fields import BadValueError, schedule
 from emailhub.core.records import Detail
 from emailhub.engine.desk import Actor
-from emailhub.web.body import read_optional_object
+from emailhub.web.body import read_object, read_optional_object
+from emailhub.web.errors import MissingFields
 from emailhub.web.faces import API, GivenFaces, actor_of
 from emailhub.web.reason import reason_in
 from emailhub.web.shapes import Changed
 from emailhub.web.visit import AnyRequest
 
 _Verb: TypeAlias = Callable[[str, Actor, str], Awaitable[Detail]]
+_RESCHEDULE = ("scheduled_at", "reason", "id")
+"""The id is sent along by clients that know it from the address already."""
 
 
 @post("/emails/{id:str}/cancel", status_code=200)
@@ -37,9 +42,31 @@ async def hold(request: AnyRequest, id: FromPath[str], faces: GivenFaces) -> Cha
     return await _apply(faces.desk.hold, request, id)
 
 
+@patch("/emails/{id:str}")
+async def reschedule(request: AnyRequest, id: FromPath[str], faces: GivenFaces) -> Changed:
+    """Send a scheduled message at another time."""
+    fields = await read_object(request)
+    at, reason = _new_time(fields, id, faces.now())
+    return Changed.of(await faces.desk.reschedule(id, at, actor_of(request, API), reason))
+
+
+def _new_time(fields: dict[str, object], id: str, now: float) -> tuple[float, str]:
+    """When, and why. Raises InvalidMessage."""
+    reason = reason_in(fields, _RESCHEDULE)
+    if fields.get("scheduled_at") is None:
+        raise MissingFields((Problem("scheduled_at", "is required: when to send the message"),))
+    if fields.get("id") not in (None, id):
+        raise InvalidMessage((Problem("id", "is not the id in the address; leave it out"),))
+    try:
+        at, _ = schedule(fields["scheduled_at"], now)
+    except BadValueError as error:
+        raise InvalidMessage((Problem("scheduled_at", str(error)),)) from None
+    return at, reason
+
+
 async def _apply(verb: _Verb, request: AnyRequest, id: str) -> Changed:
     reason = reason_in(await read_optional_object(request), ("reason",))
     return Changed.of(await verb(id, actor_of(request, API), reason))
 
 
-HANDLERS: Final = (cancel, retry, hold)
+HANDLERS: Final = (cancel, retry, hold, reschedule)

@@ -35,7 +35,8 @@ async def list_emails(request: AnyRequest, faces: GivenFaces) -> EmailList:
     except NotFound as error:
         raise BadParameters(Problem("before" if before else "after", f"names no message: {error.id!r}")) from None
     more = page.newer if before else page.older
-    return EmailList([EmailSummary.of(summary) for summary in page.items], more is not None)
+    whom = await faces.history.addressed([summary.seq for summary in page.items])
+    return EmailList([EmailSummary.of(summary, whom[summary.seq]) for summary in page.items], more is not None)
 
 
 @get("/emails/{id:str}")

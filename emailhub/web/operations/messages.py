@@ -66,6 +66,17 @@ MESSAGES: tuple[Operation, ...] = (
         answer=told.AttemptList,
         errors=(404,),
     ),
+    Operation(
+        method="patch",
+        path="/emails/{id}",
+        group="Messages",
+        summary="Reschedule a message",
+        meaning="While it is scheduled. It keeps as long to be sent in as it had.",
+        inputs=(ID,),
+        body=asked.RescheduleRequest,
+        answer=told.Changed,
+        errors=(*BODY, 404, 409),
+    ),
     *(
         Operation(
             method="post",

@@ -26,6 +26,7 @@ _TITLES = {
     "queued": ("…", "neutral", "Given back"),
     "deferred": ("◷", "warn", "Deferred"),
     "failed": ("✕", "bad", "Failed"),
+    "scheduled": ("○", "neutral", "Rescheduled"),
     "held": ("?", "info", "Held"),
     "canceled": ("–", "neutral", "Canceled"),
     "copied": ("➤", "info", "Sent for real"),

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from emailhub.core.delivery import OnUnknown, Reason, State
+from emailhub.core.diversion import Addressed
 from emailhub.core.header import display
 from emailhub.core.mime import View
 from emailhub.core.records import Detail, RecipientRecord, Summary
@@ -69,9 +70,11 @@ class EmailSummary(Struct, frozen=True, kw_only=True):
 
     object: Literal["email"] = "email"
     id: str
-    to: Annotated[list[str], Meta(description="the first recipient; the message itself names all")]
+    to: list[str]
     from_: str = field(name="from")
     subject: str
+    cc: list[str]
+    bcc: list[str]
     created_at: Time
     last_event: Annotated[str, Meta(description="the state in the words of the API this one follows")]
     status: State
@@ -86,10 +89,12 @@ class EmailSummary(Struct, frozen=True, kw_only=True):
     last_reply: str
 
     @classmethod
-    def of(cls, summary: Summary) -> EmailSummary:
+    def of(cls, summary: Summary, addressed: Addressed) -> EmailSummary:
         return cls(
             id=summary.id,
-            to=[summary.to_header],
+            to=list(addressed.to),
+            cc=list(addressed.cc),
+            bcc=list(addressed.bcc),
             from_=summary.from_header,
             subject=summary.subject,
             created_at=iso(summary.accepted_at),

@@ -109,6 +109,46 @@ async def test_a_retry_sends_over_a_relay_that_is_set_up_whatever_happened_befor
         assert {job.id for job in await store.claim()} == {"A", "B"}
 
 
+@pytest.mark.parametrize("state", REACHABLE)
+async def test_reschedule_moves_what_is_scheduled_and_refuses_the_rest(tmp_path: Path, state: State) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        await bring(store, "A", state)
+        if state is not State.SCHEDULED:
+            with pytest.raises(WrongState, match=f"message A is {state}"):
+                await store.verbs.reschedule("A", at=NOW + 60, **BY)  # type: ignore[arg-type]
+            return
+        await store.verbs.reschedule("A", at=NOW + 5000, **BY)  # type: ignore[arg-type]
+        summary = (await store.history.find("A")).summary
+        assert (summary.state, summary.scheduled_at, summary.due_at) == (State.SCHEDULED, NOW + 5000, NOW + 5000)
+        assert summary.expires_at == NOW + 5000 + DAY
+        assert await store.claim(NOW + 4999) == []
+        assert [job.id for job in await store.claim(NOW + 5000)] == ["A"]
+
+
+async def test_what_is_rescheduled_into_the_past_is_due_now_with_as_long_to_be_sent_in(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        await store.outbox.add([parcel("A", scheduled_at=NOW + 60, expires_at=NOW + 90)])
+        await store.verbs.reschedule("A", at=NOW - 1000, **BY)  # type: ignore[arg-type]
+        summary = (await store.history.find("A")).summary
+        assert (summary.due_at, summary.expires_at) == (NOW, NOW + 30)
+        (told,) = [event for event in store.events if event.kind == "scheduled"]
+        assert (told.data["actor"], told.data["note"], told.data["due_at"]) == ("op from ::1", "because", NOW)
+
+
+async def test_only_the_recipients_that_still_wait_for_their_time_are_rescheduled(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        await store.outbox.add([parcel("A", to=("a@example.com", "b@example.com"), scheduled_at=NOW + 60)])
+        await store.database.write(
+            lambda tx: (
+                tx.execute(
+                    "UPDATE recipient SET state = 'canceled', due_at = NULL WHERE address = 'a@example.com'"
+                ).rowcount
+            )
+        )
+        await store.verbs.reschedule("A", at=NOW + 120, **BY)  # type: ignore[arg-type]
+        assert await store.states("A") == [State.CANCELED, State.SCHEDULED]
+
+
 async def test_no_verb_knows_a_message_that_is_not_there(tmp_path: Path) -> None:
     async with opened(tmp_path / "hub.db") as store:
         for verb in (store.verbs.hold, store.verbs.cancel):
