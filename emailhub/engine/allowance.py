@@ -206,8 +206,13 @@ class Allowance:
             return Standing(carrying=False, since=self._down, cause=cause_of(breaker), suspended=suspended)
         reached = self.limiter.reached_since(self._now()) if self.limiter else None
         if reached is not None:
-            return Standing(carrying=False, since=reached, cause=self._reached(), suspended=suspended)
+            return Standing(carrying=False, limited=True, since=reached, cause=self._reached(), suspended=suspended)
         return Standing(suspended=suspended)
+
+    def recorded(self, report: Report) -> None:
+        """What the attempt found out is stored."""
+        if self._cover is not None and any(verdict.kind is Kind.RELAY for verdict in report.verdicts):
+            self._cover.troubled()
 
     def changed(self) -> None:
         """Something about the relay changed that others may have to answer to."""

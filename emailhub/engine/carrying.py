@@ -321,6 +321,7 @@ class Carrier:
             probe_at = self._allowance.not_before(job, report, probe_at)
             elsewhere = self._allowance.elsewhere(job) is not None
         due = await self._recorder.record(job, report, probe_at=probe_at, well_at=self.last_well, elsewhere=elsewhere)
+        self._allowance.recorded(report)
         if due is not None:
             self._on_due(due)
 

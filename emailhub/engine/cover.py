@@ -28,21 +28,26 @@ log = logs.get("cover")
 class Standing(Struct, frozen=True, kw_only=True):
     """How a relay stands: whether it is `carrying`, if not since when, and the `cause` in a few words.
 
-    `suspended` are the from-domains it does not let send.
+    `suspended` are the from-domains it does not let send. `limited`: only a limit keeps it from carrying for now.
     """
 
     carrying: bool = True
+    limited: bool = False
     since: float = 0.0
     cause: str = ""
     suspended: frozenset[str] = frozenset()
 
 
 class Duty(Struct, frozen=True):
-    """Mail of relay `home` is to be carried too, `why` says so in one line; only domains that `fits` (None: all)."""
+    """Mail of relay `home` is to be carried too, `why` says so in one line; only domains that `fits` (None: all).
+
+    `limited`: the relay goes on, as slowly as its limit lets it.
+    """
 
     home: str
     why: str
     fits: Callable[[str], bool] | None = None
+    limited: bool = False
 
 
 class Covered(Struct):
@@ -54,9 +59,10 @@ class Covered(Struct):
 
 
 class CoverStore(Protocol):
-    """Where it is told."""
+    """Where it is told, and where mail waits."""
 
     async def tell(self, kind: str, relay: str, now: float, data: Mapping[str, Scalar]) -> None: ...
+    async def recall(self, home: str, by: str, fits: Callable[[str], bool] | None, why: str, now: float) -> int: ...
 
 
 def stand_in(router: Router, standings: Mapping[str, Standing], home: str, domain: str) -> str | None:
@@ -80,7 +86,7 @@ def duties(
             continue
         why = f"relay {route.name} is not sending since {clock(standing.since)}: {standing.cause}"
         for name, fits in _stand_ins(router, standings, route.name).items():
-            found.setdefault(name, []).append(Duty(route.name, why, fits))
+            found.setdefault(name, []).append(Duty(route.name, why, fits, standing.limited))
     return {name: tuple(its) for name, its in found.items()}
 
 
@@ -131,6 +137,8 @@ class Cover:
         self._key: object = None
         self._covered: dict[str, Covered] = {}
         self._news: dict[str, tuple[float, str]] = {}
+        self._recall_wanted = False
+        self._recalled_at = 0.0
         self._untold: deque[tuple[str, str, dict[str, Scalar]]] = deque()
         self._changed = asyncio.Event()
 
@@ -182,6 +190,7 @@ class Cover:
         if (key, standings, self.router) != self._key:
             changed = key or self._duties
             self._key, self._duties = (key, standings, self.router), fresh
+            self._recall_wanted = True
             if changed:
                 self._on_change()
 
@@ -189,6 +198,7 @@ class Cover:
         """Look now and then, and tell what there is to tell. Ends only by cancellation."""
         while True:
             self.look()
+            await self._recall()
             await self._tell_all()
             try:
                 async with asyncio.timeout(LOOK if len(self.router.routes) > 1 else None):
@@ -201,6 +211,32 @@ class Cover:
         """Something about a relay changed: look at once."""
         self.look()
         self._changed.set()
+
+    def troubled(self) -> None:
+        """A message met relay trouble and waits: somebody may be carrying for its relay already."""
+        if self._duties:
+            self._recall_wanted = True
+            self._changed.set()
+
+    async def _recall(self) -> None:
+        """Give those that stand in also what waits only because of trouble it met before."""
+        now = self._now()
+        # Looking through what is deferred takes a while: not after each of many troubles in a row.
+        if not self._recall_wanted or 0 <= now - self._recalled_at < LOOK:
+            return
+        self._recall_wanted, self._recalled_at = False, now
+        found = 0
+        try:
+            for by, duties in list(self._duties.items()):
+                for duty in duties:
+                    # One that goes on itself would take it right back, meet the same trouble, and so on.
+                    if not duty.limited:
+                        found += await self._store.recall(duty.home, by, duty.fits, duty.why, now)
+        except OutboxError as error:
+            log.warning("mail put off by trouble not recalled", error=str(error))
+            self._recall_wanted = True
+        if found:
+            self._on_change()
 
     def _returned(self, home: str, covered: Covered) -> None:
         by = ", ".join(covered.by)

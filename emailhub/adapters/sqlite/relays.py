@@ -17,6 +17,9 @@ from emailhub.core.records import Scalar, SuspensionRecord
 BATCH = 500
 """Messages moved in one commit: more would keep other mail waiting."""
 
+LOOKED = 2000
+"""Rows one commit looks at."""
+
 
 class Rehomed(NamedTuple):
     """So many messages `moved` to other relays, so many are `held` because none may carry them."""
@@ -92,6 +95,62 @@ class SqliteRelays:
         until nothing is left.
         """
         return await self._database.write(partial(_rehome, known=known, home=home, now=now))
+
+    async def recall(self, home: str, by: str, fits: Callable[[str], bool] | None, why: str, now: float) -> int:
+        """Let relay `by` take at once what waits only for the trouble it met over others; how many messages that is.
+
+        Mail of relay `home` from domains that satisfy `fits` (None: all), but nothing that an unknown outcome pins to
+        its relay, and nothing that met its trouble over `by` itself. `why` says why `home` does not carry it.
+        """
+        recalled, after = 0, 0
+        while True:
+            found = await self._database.write(
+                partial(_recall, home=home, by=by, fits=fits, why=why, now=now, after=after)
+            )
+            recalled += found.recalled
+            if found.after is None:
+                return recalled
+            after = found.after
+
+
+class _Recalled(NamedTuple):
+    """So many messages may go, and behind which one to go on; None: there is no more."""
+
+    recalled: int
+    after: int | None
+
+
+def _recall(
+    tx: Transaction, home: str, by: str, fits: Callable[[str], bool] | None, why: str, now: float, after: int
+) -> _Recalled:
+    looked = tx.execute(
+        "SELECT seq, id, relay, pinned, domain FROM message WHERE state = 'deferred' AND seq > ? ORDER BY seq LIMIT ?",
+        (after, LOOKED),
+    ).fetchall()
+    recalled = 0
+    for seq, id, relay, pinned, domain in looked:
+        if relay == home and not pinned and (fits is None or fits(domain)) and _last_carrier(tx, seq) != by:
+            recalled += _let_try(tx, seq, id, by, why, now)
+    return _Recalled(recalled, looked[-1][0] if len(looked) == LOOKED else None)
+
+
+def _last_carrier(tx: Transaction, seq: int) -> str | None:
+    found = tx.execute("SELECT relay FROM attempt WHERE seq = ? ORDER BY number DESC LIMIT 1", (seq,)).fetchone()
+    return found[0] if found else None
+
+
+def _let_try(tx: Transaction, seq: int, id: str, by: str, why: str, now: float) -> bool:
+    """Make due what trouble put off; whether there was anything."""
+    text = f"{why}; {by} carries it"
+    changed = tx.execute(
+        "UPDATE recipient SET due_at = ?1, last = ?2 "
+        "WHERE seq = ?3 AND state = 'deferred' AND reason = 'relay trouble' AND due_at > ?1",
+        (now, text, seq),
+    ).rowcount
+    if changed:
+        tx.execute("UPDATE message SET due_at = min(due_at, ?), last = ? WHERE seq = ?", (now, text, seq))
+        tx.tell("queued", now, {"state": State.DEFERRED.value, "text": text, "over": by}, seq=seq, message=id)
+    return changed > 0
 
 
 def _let_go(tx: Transaction, relay: str, domain: str, now: float) -> int:

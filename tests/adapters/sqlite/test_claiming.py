@@ -17,7 +17,7 @@ from emailhub.core.limits import Used
 from emailhub.core.records import Filter, Job, Result, SuspensionRecord
 from emailhub.core.turns import Turn
 from emailhub.core.verdict import Kind, Report, Stage
-from tests.support.factories import DAY, NOW, SENT, Store, deferred, opened, parcel
+from tests.support.factories import DAY, NOW, REPORT, SENT, Store, deferred, opened, parcel, results
 
 LATER = NOW + 600.0
 SCANS = tuple(f"SCAN {table}" for table in ("message", "recipient", "attempt", "body", "event", "a", "m", "r"))
@@ -225,6 +225,32 @@ async def test_mail_of_a_removed_relay_finds_another_home_or_is_held(tmp_path: P
             assert text in detail.summary.last
 
 
+async def test_what_waits_for_trouble_alone_is_recalled_for_a_relay_that_did_not_meet_it(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        relays = SqliteRelays(store.database)
+        two = ("a@x.test", "b@x.test")
+        await store.outbox.add([parcel("TROUBLE"), parcel("MIXED", to=two), parcel("GREY"), parcel("PIN")])
+        await store.outbox.add([parcel("OTHER", relay="other"), parcel("BRAND", sender="x@brand.test")])
+        for relay in ("default", "other"):
+            for job in (await claimed(store, relay)).jobs:
+                puts_off = [deferred(LATER, Reason.RELAY_TROUBLE)] * len(job.recipients)
+                if job.id in ("MIXED", "GREY"):
+                    puts_off[-1] = deferred(LATER, Reason.TRANSIENT)
+                await store.outbox.record(job, results(job, *puts_off), REPORT, NOW)
+        await store.database.write(lambda tx: tx.execute("UPDATE message SET pinned = 1 WHERE id = 'PIN'").rowcount)
+        fits = {"example.org": True, "brand.test": False}.get
+        assert await relays.recall("default", "default", fits, "away", NOW) == 0, "it met the trouble itself"
+        assert await relays.recall("default", "spare", fits, "away", NOW) == 2
+        assert await relays.recall("default", "spare", fits, "away", NOW) == 0
+        found = (await claimed(store, "spare", home="default", why="away")).jobs
+        assert [(job.id, [r.address for r in job.recipients]) for job in found] == [
+            ("TROUBLE", ["trouble@example.com"]),
+            ("MIXED", ["a@x.test"]),
+        ]
+        queued = [event for event in await store.history.events("TROUBLE") if event.kind == "queued"]
+        assert queued[-1].data["text"] == "away; spare carries it"
+
+
 async def test_what_a_relay_took_or_may_have_taken_is_counted_per_minute_and_kept(tmp_path: Path) -> None:
     async with opened(tmp_path / "hub.db") as store:
         await store.outbox.add([parcel("A", to=("a@x.test", "b@x.test")), parcel("B"), parcel("C")])
@@ -284,6 +310,7 @@ async def test_finding_mail_another_home_and_letting_it_go_read_no_whole_table(t
         await store.outbox.add(numbered(20, relay="gone"))
         plans = await _plans(store, lambda: relays.rehome({"default"}, lambda _: "default", NOW))
         plans += await _plans(store, lambda: relays.resume("default", "example.org", NOW, {}))
+        plans += await _plans(store, lambda: relays.recall("default", "spare", None, "away", NOW))
         assert not [plan for plan in plans if plan.startswith(SCANS)]
 
 
