@@ -124,10 +124,14 @@ class RelayStatus(Struct, frozen=True, kw_only=True):
 
 
 class OutboxStatus(Struct, frozen=True, kw_only=True):
-    """The database: `writable` is False when the last write failed, `detail` says why."""
+    """The database: `writable` is False when the last write failed, `detail` says why.
+
+    `lack` says why new messages are turned away although it can be written; empty while there is room.
+    """
 
     writable: bool = True
     detail: str = ""
+    lack: str = ""
     path: str = ""
     size: int = 0
     free_disk: int | None = None

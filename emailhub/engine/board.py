@@ -111,7 +111,9 @@ class Board:
         return self._broker.status()
 
     def outbox(self) -> OutboxStatus:
-        return self._history.status()
+        """The database, and whether there is room in it and on its disk."""
+        status, lack = self._history.status(), self._room.lack()
+        return replace(status, lack=str(lack)) if lack else status
 
     async def flow(self) -> Flow:
         """Is mail flowing? The worst thing first, the rest as causes."""
@@ -153,10 +155,10 @@ class Board:
                     sentence=f"{sentence_of(status.detail)} Nothing is lost.",
                 )
             )
-        free, reserve = self._room.free_disk, self._room.disk_reserve
-        if free is not None and free < reserve:
-            sentence = f"{free // 1048576} MiB are free; new mail is refused below {reserve // 1048576} MiB."
-            found.append(Flow(level="bad", headline="The disk is nearly full.", sentence=sentence))
+        if status.lack:
+            headline = "The disk is nearly full." if self._room.disk_low else "The outbox is full."
+            sentence = f"New mail is refused: {status.lack}. What was accepted goes on."
+            found.append(Flow(level="bad", headline=headline, sentence=sentence))
         return found
 
     async def _relay_trouble(self, now: float) -> list[Flow]:

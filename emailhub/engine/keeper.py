@@ -131,7 +131,7 @@ class Keeper:
         self._room.waiting = totals.waiting + totals.scheduled
         self._room.free_disk = self._history.status().free_disk
         full = self._room.waiting / max(self._room.most_waiting, 1)
-        low_disk = self._room.free_disk is not None and self._room.free_disk < self._room.disk_reserve
+        low_disk = self._room.disk_low
         if not self._paused and (full >= PAUSE_AT or low_disk):
             self._paused = True
             self._broker.pause("the disk is nearly full" if low_disk else f"{self._room.waiting} messages wait already")

@@ -130,6 +130,8 @@ def _of_outbox(reading: Reading) -> Iterator[Metric]:
     oldest = max(reading.now - totals.oldest_waiting, 0.0) if totals.oldest_waiting is not None else 0.0
     yield _gauge("oldest_waiting_seconds", "Age of the oldest message still waiting for a try; 0 when none is.", oldest)
     yield _gauge("outbox_writable", "1 when the last write to the outbox worked.", outbox.writable)
+    room = "1 while new messages are accepted, 0 when too much waits or the disk is nearly full."
+    yield _gauge("outbox_has_room", room, not outbox.lack)
     yield _gauge("outbox_size_bytes", "Size of the database.", outbox.size)
     if outbox.free_disk is not None:
         yield _gauge("disk_free_bytes", "Free space on the disk of the outbox.", outbox.free_disk)

@@ -19,24 +19,35 @@ class Room(Struct):
     free_disk: int | None = None
     stopping: bool = False
 
-    def check(self) -> None:
-        """Raises Refused when nothing more can be taken, saying why and when to come back."""
-        if self.stopping:
-            raise Refused("service_unavailable", "emailhub is stopping: send it again in a few seconds")
+    @property
+    def disk_low(self) -> bool:
+        """Whether the free space is the reserve, which is not for new messages."""
+        return self.free_disk is not None and self.free_disk < self.disk_reserve
+
+    def lack(self) -> Refused | None:
+        """What new messages are turned away for; None while there is room."""
         if self.waiting >= self.most_waiting:
-            raise Refused(
+            return Refused(
                 "outbox_full",
                 f"{self.waiting} messages wait already, the limit is {self.most_waiting} (EMAILHUB_MAX_WAITING)",
                 retry_after=30.0,
             )
-        if self.free_disk is not None and self.free_disk < self.disk_reserve:
-            raise Refused(
+        if self.free_disk is not None and self.disk_low:
+            return Refused(
                 "disk_full",
                 f"only {self.free_disk // 1048576} MiB are free on the disk, "
                 f"{self.disk_reserve // 1048576} MiB are kept back (EMAILHUB_DISK_RESERVE)",
-                status=507,
                 retry_after=60.0,
             )
+        return None
+
+    def check(self) -> None:
+        """Raises Refused when nothing more can be taken, saying why and when to come back."""
+        if self.stopping:
+            raise Refused("service_unavailable", "emailhub is stopping: send it again in a few seconds")
+        lack = self.lack()
+        if lack is not None:
+            raise lack
 
     def spend(self, size: int) -> None:
         """`size` bytes of bodies are about to be stored; without this a fast second could eat the whole reserve."""

@@ -133,9 +133,9 @@ class Watch:
         if rabbit.link in (Link.MISSING, Link.DOWN, Link.REFUSED):
             text = f"{rabbit.link.value}: {rabbit.detail}"
             yield Alert("consumer_missing", rabbit.queue or "rabbitmq", f"RabbitMQ is not being read: {text}")
-        free = self._room.free_disk
-        if free is not None and free < self._room.disk_reserve:
-            yield Alert("disk_full", "outbox", f"Only {free // 1048576} MiB are free; new mail is refused")
+        lack = self._room.lack()
+        if lack is not None:
+            yield Alert(lack.name, "outbox", f"New mail is refused: {lack}")
         held = totals.by_state.get(State.HELD, 0)
         if held:
             yield Alert("mail_held", "outbox", f"Held until somebody retries or cancels them: {held:,}")

@@ -184,6 +184,12 @@ class MailSettings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = "retry"
 
+    api_rate: Annotated[
+        tuple[Rate, ...],
+        _limit(
+            mail_kinds.RATES, "Most requests to the API in any such span, for each key; more get a 429.", "no limit"
+        ),
+    ] = ()
     max_waiting: Annotated[
         int, _limit(kinds.integer(1, None, 250000), "Unfinished messages above which new ones are turned away.")
     ] = 250_000

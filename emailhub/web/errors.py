@@ -91,7 +91,6 @@ _NAMES = {
     429: "rate_limit_exceeded",
     500: "application_error",
     503: "service_unavailable",
-    507: "insufficient_storage",
 }
 _SENTENCES = {
     404: "There is nothing at this address. The addresses are listed at /docs.",
@@ -165,7 +164,7 @@ def _meant(error: EmailhubError) -> Answer:
             return answer(error.status, error.name, str(error), retry_after=error.retry_after)
         case errors.OutboxFull():
             text = "The disk of the outbox is full; nothing was accepted. Free some space and try again."
-            return answer(507, "insufficient_storage", text, retry_after=60)
+            return answer(503, "disk_full", text, retry_after=60)
         case errors.OutboxError() | errors.BrokerDown():
             return answer(503, "service_unavailable", _BUSY, retry_after=5)
     return answer(400, "validation_error", str(error))

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
+from emailhub.core.limits import Rate
 from emailhub.core.reloaded import Reloaded
 from emailhub.engine.board import Board
 from emailhub.engine.desk import Actor, Desk
@@ -31,12 +32,15 @@ API = "http"
 class WebOptions:
     """How the faces behave. `body_limit` in bytes; a live stream gets a comment every `heartbeat` seconds.
 
+    `api_rate` holds every caller of the API; without it there is no limit.
+
     `templates_dir` and `static_dir` are searched before the built-in ones.
     """
 
     public_url: str | None = None
     body_limit: int = 21 * 2**20
     heartbeat: float = 15.0
+    api_rate: tuple[Rate, ...] = ()
     templates_dir: Path | None = None
     static_dir: Path | None = None
 

@@ -16,7 +16,8 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from litestar.utils.path import normalize_path
 
 from emailhub import logs
-from emailhub.engine.gate import Area, Denial, Gate, Knock
+from emailhub.engine.gate import Area, Caller, Denial, Gate, Knock, Way
+from emailhub.engine.throttle import Throttle
 from emailhub.web.errors import Answer, ErrorPage, answer, denied
 from emailhub.web.lanes import Asked, Lane
 from emailhub.web.visit import Trace, Visit, for_people, remember, trace_of
@@ -65,6 +66,8 @@ _BOTH = "relays"
 """Pages for people and JSON for programs at the same addresses: each face asks for its own credential."""
 _STREAM = "/events"
 _PAGES = frozenset({Area.DASHBOARD, Area.LOGIN, Area.SHARED})
+_COUNTED = frozenset({Area.API, Area.SEND})
+"""The areas whose requests count against the rate; who watches the hub must not be refused when it is busy."""
 _SHORT = 200
 """Characters of a path worth remembering."""
 _ONCE = frozenset({"host", "authorization"})
@@ -84,7 +87,8 @@ def area_of(path: str, headers: dict[str, str]) -> Area:
 class Guard:
     """Wraps the application. `body_limit` in bytes, `prefix` the path the hub lives under ("" at the root).
 
-    `lanes` answer the POST requests they take, by normalised path; see `lanes.Lane`.
+    `lanes` answer the POST requests they take, by normalised path; see `lanes.Lane`. `throttle` holds programs to the
+    rate of the API; a person logged in to the dashboard is not held.
     """
 
     def __init__(
@@ -97,6 +101,7 @@ class Guard:
         error_page: ErrorPage,
         now: Callable[[], float],
         lanes: Mapping[str, Lane] | None = None,
+        throttle: Throttle | None = None,
     ) -> None:
         self._app = app
         self._gate = gate
@@ -105,6 +110,7 @@ class Guard:
         self._error_page = error_page
         self._now = now
         self._lanes = lanes or {}
+        self._throttle = throttle or Throttle()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == ScopeType.WEBSOCKET:
@@ -137,7 +143,8 @@ class Guard:
             log.info("denied", name=decision.name, status=decision.status, area=area.value, client=_peer(scope))
             await self._deny(inner, decision, send, html=html)
             return
-        refusal = self._unacceptable(headers)
+        refusal = self._too_often(area, decision, send) if self._throttle else None
+        refusal = refusal or self._unacceptable(headers)
         if refusal:
             await self._reply(refusal, send, html=html)
             return
@@ -162,6 +169,19 @@ class Guard:
             # The server sends no body for HEAD by itself; this way every page knows the method.
             inner["method"] = "GET"
         return inner
+
+    def _too_often(self, area: Area, caller: Caller, send: _Outgoing) -> Answer | None:
+        if area not in _COUNTED or caller.way is Way.SESSION:
+            return None
+        quota = self._throttle.take(caller.name, self._now())
+        send.more = [(name.encode(), value.encode()) for name, value in quota.headers()]
+        if not quota.over:
+            return None
+        text = (
+            f"At most {quota.rate.limit} requests in {quota.rate.seconds:g} s are answered "
+            "(EMAILHUB_API_RATE); this one was not looked at."
+        )
+        return answer(429, "rate_limit_exceeded", text, retry_after=quota.reset)
 
     def _unacceptable(self, headers: dict[str, str]) -> Answer | None:
         if headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
@@ -201,6 +221,7 @@ class _Outgoing:
         self._send = send
         self._trace = trace
         self._whole: Callable[[int, bytes, bytes], bool] | None = extensions.get(WHOLE)
+        self.more: list[tuple[bytes, bytes]] = []
         self.status = 0
 
     async def __call__(self, message: Message) -> None:
@@ -230,6 +251,7 @@ class _Outgoing:
         found = [
             (b"x-correlation-id", self._trace.correlation_id.encode()),
             (b"x-request-id", self._trace.request_id.encode()),
+            *self.more,
         ]
         if self._trace.traceparent:
             found.append((b"traceparent", self._trace.traceparent.encode()))

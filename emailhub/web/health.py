@@ -84,7 +84,9 @@ def router() -> Router:
 
 
 def _outbox(status: OutboxStatus) -> Part:
-    return Part("ok", "writable") if status.writable else Part("down", status.detail or "cannot be written")
+    if not status.writable:
+        return Part("down", status.detail or "cannot be written")
+    return Part("down", f"new messages are turned away: {status.lack}") if status.lack else Part("ok", "writable")
 
 
 def _rabbitmq(status: RabbitStatus) -> Part:

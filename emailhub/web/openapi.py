@@ -14,7 +14,7 @@ from emailhub.web.operations import OPERATIONS, Input, Operation
 
 _INTRODUCTION = (
     "Messages in over HTTP, carried to your SMTP provider. Every error has the same shape; `name` is stable and made "
-    "for programs, `errors` names each field with a sentence. 503 and 507 carry `Retry-After`."
+    "for programs, `errors` names each field with a sentence. 429 and 503 carry `Retry-After`."
 )
 _MEANINGS = {
     400: "The request cannot be read.",
@@ -26,12 +26,14 @@ _MEANINGS = {
     415: "The body is not plain JSON.",
     421: "The Host is not one of this hub.",
     422: "Fields or parameters break rules; each is named.",
+    429: "Too many requests with this key (EMAILHUB_API_RATE); come back after `Retry-After`.",
     500: "A fault in emailhub.",
     503: "Not now; come back after `Retry-After`.",
-    507: "The disk is nearly full; nothing was accepted.",
 }
 _ALWAYS = (400, 421, 500)
-_GUARDED = (401, 403)
+_GUARDED = {Area.OPEN: (), Area.SEND: (401, 403, 429), Area.API: (401, 403, 429), Area.SHARED: (401, 403)}
+"""What may be answered before an operation of an area begins."""
+_WAITS = frozenset({429, 503})
 _REF = "#/components/schemas/{name}"
 
 
@@ -52,7 +54,7 @@ def document(public_url: str | None) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": components,
-            "responses": {str(status): _error(text) for status, text in _MEANINGS.items()},
+            "responses": {str(status): _error(status, text) for status, text in _MEANINGS.items()},
             "securitySchemes": {
                 "key": {"type": "http", "scheme": "bearer", "description": "One of EMAILHUB_API_KEYS."},
             },
@@ -82,7 +84,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
 def _responses(operation: Operation) -> dict[str, Any]:
     answer = operation.answer
     content = {answer: {"schema": {"type": "string"}}} if isinstance(answer, str) else _json(answer)
-    statuses = {*operation.errors, *_ALWAYS, *(() if operation.area is Area.OPEN else _GUARDED)}
+    statuses = {*operation.errors, *_ALWAYS, *_GUARDED[operation.area]}
     errors: dict[str, Any] = {str(status): {"$ref": f"#/components/responses/{status}"} for status in sorted(statuses)}
     if operation.area is Area.OPEN and "503" in errors:
         errors["503"] = {"description": "As above, and not well.", "content": content}
@@ -103,8 +105,13 @@ def _json(shape: type[msgspec.Struct]) -> dict[str, Any]:
     return {"application/json": {"schema": {"$ref": f"#/components/schemas/{shape.__name__}"}}}
 
 
-def _error(text: str) -> dict[str, Any]:
-    return {"description": text, "content": _json(ErrorBody)}
+def _error(status: int, text: str) -> dict[str, Any]:
+    found: dict[str, Any] = {"description": text, "content": _json(ErrorBody)}
+    if status in _WAITS:
+        found["headers"] = {
+            "Retry-After": {"description": "seconds to wait", "schema": {"type": "integer", "minimum": 1}}
+        }
+    return found
 
 
 def _has_required(shape: type[msgspec.Struct]) -> bool:

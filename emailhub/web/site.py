@@ -11,6 +11,7 @@ from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler
 
+from emailhub.engine.throttle import Throttle
 from emailhub.web import breakers, contract, emails, health, login, metrics, reference, relays, reload, stream
 from emailhub.web.errors import Answer, ErrorPage, answer_of, note
 from emailhub.web.faces import Faces
@@ -54,6 +55,7 @@ def create_app(faces: Faces, routers: Sequence[ControllerRouterHandler] = ()) ->
         body_limit=faces.options.body_limit,
         error_page=pages.error_page,
         now=faces.now,
+        throttle=Throttle(faces.options.api_rate),
         lanes={**contract.lanes(faces), **emails.lanes(faces)},
     )
     return app

@@ -136,6 +136,10 @@ def disk_low(at: Stage) -> None:
     at.room.free_disk = 10 * 1048576
 
 
+def outbox_full(at: Stage) -> None:
+    at.room.waiting = 10
+
+
 def rabbit_down(at: Stage) -> None:
     at.broker.state = RabbitStatus(link=Link.DOWN, detail="connection refused")
 
@@ -190,7 +194,24 @@ def held(at: Stage) -> None:
             "Timeout. It is forced closed, so emailhub keeps trying.",
         ),
         (unwritable, "bad", "The outbox cannot be written.", "The disk is full. Nothing is lost."),
-        (disk_low, "bad", "The disk is nearly full.", "10 MiB are free; new mail is refused below 64 MiB."),
+        (
+            disk_low,
+            "bad",
+            "The disk is nearly full.",
+            (
+                "New mail is refused: only 10 MiB are free on the disk, 64 MiB are kept back (EMAILHUB_DISK_RESERVE). "
+                "What was accepted goes on."
+            ),
+        ),
+        (
+            outbox_full,
+            "bad",
+            "The outbox is full.",
+            (
+                "New mail is refused: 10 messages wait already, the limit is 10 (EMAILHUB_MAX_WAITING). "
+                "What was accepted goes on."
+            ),
+        ),
         (rabbit_down, "warn", "RabbitMQ cannot be reached.", "Connection refused. Mail over HTTP goes on."),
         (rabbit_refused, "bad", "RabbitMQ refuses us.", "Mail over HTTP goes on."),
         (held, "info", "All mail is flowing. 1 message needs you.", "Held until retried or canceled."),
@@ -307,6 +328,7 @@ def waiting_long(at: Stage) -> None:
         (waiting_long, ["waiting_long"]),
         (rabbit_down, ["consumer_missing"]),
         (disk_low, ["disk_full"]),
+        (outbox_full, ["outbox_full"]),
         (held, ["mail_held"]),
     ),
 )

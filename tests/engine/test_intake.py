@@ -191,7 +191,7 @@ async def test_a_bad_message_among_good_ones_harms_none_of_them(tmp_path: Path) 
     ("room", "name", "status", "says"),
     (
         ({"waiting": 100}, "outbox_full", 503, "EMAILHUB_MAX_WAITING"),
-        ({"free_disk": 999}, "disk_full", 507, "EMAILHUB_DISK_RESERVE"),
+        ({"free_disk": 999}, "disk_full", 503, "EMAILHUB_DISK_RESERVE"),
         ({"stopping": True}, "service_unavailable", 503, "stopping"),
     ),
 )

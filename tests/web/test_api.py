@@ -205,9 +205,9 @@ async def test_a_stopping_hub_takes_nothing_and_says_so(hub: WebHub) -> None:
 
 async def test_every_trouble_of_the_outbox_has_its_own_answer(hub: WebHub) -> None:
     for error, status, name in (
-        (OutboxFull("disk"), 507, "insufficient_storage"),
+        (OutboxFull("disk"), 503, "disk_full"),
         (OutboxUnusable("secret path /data"), 503, "service_unavailable"),
-        (Refused("disk_full", "no room", status=507, retry_after=60.4), 507, "disk_full"),
+        (Refused("disk_full", "no room", retry_after=60.4), 503, "disk_full"),
         (Refused("rate_limit_exceeded", "slow down", status=429, retry_after=0.2), 429, "rate_limit_exceeded"),
     ):
 

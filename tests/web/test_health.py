@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from emailhub.core.status import Link, OutboxStatus, RabbitStatus
 from emailhub.engine.gate import Access
 from tests.support.demo_hub import DemoHub
 from tests.support.factories import NOW
-from tests.support.web_hub import WebHub, web_hub
+from tests.support.web_hub import GOOD, WebHub, web_hub
 
 KEY = "eh_3c5f0d1e2b4a"
 
@@ -49,6 +50,32 @@ async def test_an_outbox_that_cannot_be_written_is_unready(hub: WebHub) -> None:
     assert (response.status_code, response.json()["status"]) == (503, "down")
     assert response.json()["parts"]["outbox"]["detail"] == "disk is full"
     assert response.headers["retry-after"]
+
+
+@pytest.mark.parametrize(
+    ("room", "says"),
+    (
+        ({"waiting": 1000}, "new messages are turned away: 1000 messages wait already"),
+        ({"free_disk": 1, "disk_reserve": 2}, "new messages are turned away: only 0 MiB are free on the disk"),
+    ),
+)
+async def test_a_hub_without_room_is_unready_says_why_counts_it_and_recovers_by_itself(
+    hub: WebHub, room: dict[str, int], says: str
+) -> None:
+    was = {name: getattr(hub.room, name) for name in room}
+    for name, value in room.items():
+        setattr(hub.room, name, value)
+    refused = await hub.client.post("/emails", json=GOOD)
+    assert (refused.status_code, int(refused.headers["retry-after"]) > 0) == (503, True)
+    ready = await hub.client.get("/health/ready")
+    assert (ready.status_code, ready.json()["parts"]["outbox"]["status"]) == (503, "down")
+    assert ready.json()["parts"]["outbox"]["detail"].startswith(says)
+    assert "emailhub_outbox_has_room 0.0" in (await hub.client.get("/metrics")).text
+    for name, value in was.items():
+        setattr(hub.room, name, value)
+    assert (await hub.client.post("/emails", json=GOOD)).status_code == 200
+    assert (await hub.client.get("/health/ready")).status_code == 200
+    assert "emailhub_outbox_has_room 1.0" in (await hub.client.get("/metrics")).text
 
 
 async def test_a_stopping_hub_is_unready_and_still_alive(hub: WebHub) -> None:

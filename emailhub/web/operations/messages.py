@@ -26,7 +26,7 @@ MESSAGES: tuple[Operation, ...] = (
         inputs=(KEY,),
         body=asked.EmailRequest,
         answer=told.Accepted,
-        errors=(*BODY, 409, 503, 507),
+        errors=(*BODY, 409, 503),
     ),
     Operation(
         method="get",

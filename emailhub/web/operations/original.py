@@ -17,7 +17,7 @@ ORIGINAL: tuple[Operation, ...] = (
         area=Area.SEND,
         body=asked.SendEmailRequest,
         answer=told.Queued,
-        errors=(*BODY, 409, 503, 507),
+        errors=(*BODY, 409, 503),
     ),
     Operation(
         method="post",

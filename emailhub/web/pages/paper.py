@@ -134,7 +134,6 @@ _HEADINGS = {
     429: "Too many tries",
     500: "emailhub failed on this page",
     503: "Not right now",
-    507: "The disk is full",
 }
 
 
