@@ -2,6 +2,7 @@
 
 EmailhubError
 ├── InvalidMessage        (ValueError)   what the sender gave breaks a rule; lists every problem
+│   └── TemplateError                    a template cannot be used, or not with these variables
 ├── BadSettings                          settings read anew do not work; lists every problem
 ├── IdempotencyConflict                  the same key came with other content
 ├── NotFound              (LookupError)  no such message or relay
@@ -38,6 +39,10 @@ class InvalidMessage(EmailhubError, ValueError):
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__("; ".join(f"{p.field}: {p.message}" for p in problems))
         self.problems = problems
+
+
+class TemplateError(InvalidMessage):
+    """A template cannot be used, or not with the variables that were given; nothing was stored."""
 
 
 class BadSettings(EmailhubError):

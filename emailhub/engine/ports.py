@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 from emailhub.core.claiming import ANY, Claimed, Terms
 from emailhub.core.delivery import Reason, State
 from emailhub.core.diversion import Addressed
+from emailhub.core.errors import Problem
 from emailhub.core.records import (
     AttemptRecord,
     DeadLetter,
@@ -24,6 +25,7 @@ from emailhub.core.records import (
     Totals,
 )
 from emailhub.core.status import OutboxStatus, PoolFacts, RabbitStatus
+from emailhub.core.template import Broken, Rendered, Template
 from emailhub.core.verdict import Envelope, Progress, Report
 
 
@@ -65,6 +67,38 @@ class Signer(Protocol):
 
     def costs(self, domain: str) -> bool:
         """Whether signing for `domain` takes so long that it belongs in a thread."""
+        ...
+
+
+class Renderer(Protocol):
+    """Renders templates where they can harm nobody, with bounded time, memory and output."""
+
+    async def render(self, template: Template, values: Mapping[str, object]) -> Rendered:
+        """What `template` makes of `values`; the text is made from the HTML when it has none of its own.
+
+        Raises TemplateError naming the variable or the place, or the bound that was exceeded; Refused when the renderer
+        cannot work now.
+        """
+        ...
+
+    async def check(self, template: Template) -> tuple[Problem, ...]:
+        """What is wrong with the sources, by part (`subject`, `html`, `text`) with the line; () when they compile."""
+        ...
+
+
+class Catalog(Protocol):
+    """A place templates are kept in."""
+
+    async def find(self, id: str, language: str) -> Template | None:
+        """The template in the best language there is for `language` (`core.template.languages`); None: no such id."""
+        ...
+
+    async def all(self) -> tuple[Template, ...]:
+        """Every usable template in every language, by id and language."""
+        ...
+
+    async def broken(self) -> tuple[Broken, ...]:
+        """Those that cannot be used as they stand."""
         ...
 
 
