@@ -6,6 +6,7 @@ name), `retry_count`, `status` and `priority` (which mean something else everywh
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from emailhub.core.fields import METADATA, METADATA_NAME, METADATA_VALUE, shown
@@ -33,8 +34,16 @@ _TEMPLATE = _paths("template_code template_id template_key template_name templat
 _USER = _paths("user_id user.id recipient_id")
 _AS_GIVEN = ("cc", "bcc", "reply_to", "on_unknown", "scheduled_at", "expires_at", "expires_in")
 _MAIL_HEADERS = ("list-", "in-reply-to", "references")
+_FILE = {
+    "filename": ("filename", "file_name", "name"),
+    "content": ("content", "data", "base64"),
+    "content_type": ("content_type", "mime_type", "type"),
+    "content_id": ("content_id", "cid"),
+    "path": ("path", "url"),
+}
 _ADDRESSED_METADATA = ("recipient_email", "email", "to", "subject", "body")
 
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _EMAIL = ("email", "e-mail", "mail", "smtp")
 # `type` alone is also used for the kind of mail ("welcome"), so only the names of other channels speak against it.
 _OTHER_CHANNELS = ("push", "push_notification", "sms", "in_app", "webhook", "whatsapp", "telegram", "slack")
@@ -49,6 +58,12 @@ def identifier(value: object) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() <= 64:
         return str(value)
     return value.strip() or None if isinstance(value, str) else None
+
+
+def snake(order: dict[str, object]) -> dict[str, object]:
+    """`order` with `userId` also found as `user_id`; a name that is written so already wins."""
+    renamed = {_CAMEL.sub("_", name).lower(): value for name, value in order.items() if not name.islower()}
+    return renamed | order if renamed else order
 
 
 def _at(order: Mapping[str, object], path: _Path) -> object:
@@ -150,8 +165,11 @@ def _filled(template: str, values: Mapping[str, object], *, html: bool) -> str:
 
 
 def _extras(order: Mapping[str, object]) -> dict[str, object]:
-    """Headers, tags and metadata of a publisher who knows ours; what others mean by these names is left out."""
+    """Files, and headers, tags and metadata of a publisher who knows ours; what others mean by these is left out."""
     found: dict[str, object] = {}
+    files = order.get("attachments")
+    if isinstance(files, list):
+        found["attachments"] = [_file(file) if isinstance(file, Mapping) else file for file in files]
     headers, tags, metadata = order.get("headers"), order.get("tags"), order.get("metadata")
     if isinstance(headers, Mapping):
         # Some services copy the headers of an HTTP request in here; its tokens must not travel by mail.
@@ -162,6 +180,13 @@ def _extras(order: Mapping[str, object]) -> dict[str, object]:
         flat = [item for item in metadata.items() if item[0] not in _ADDRESSED_METADATA and _is_flat(*item)]
         found["metadata"] = dict(flat[:METADATA])
     return {name: value for name, value in found.items() if value}
+
+
+def _file(given: Mapping[str, object]) -> dict[str, object]:
+    """The fields of one attachment; a service's own names for its type or disposition are left out."""
+    order = snake(dict(given))
+    found = {field: next((order[name] for name in names if order.get(name)), None) for field, names in _FILE.items()}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _is_flat(name: str, value: object) -> bool:

@@ -6,23 +6,30 @@ from hashlib import sha256
 
 from msgspec import json
 
-from emailhub.core.message import Submission
+from emailhub.core.message import Attachment, Submission
 
 
 def fingerprint(submission: Submission) -> bytes:
     """SHA-256 of what the recipients would see and when: 32 bytes.
 
-    In it: from, to, cc, bcc, reply_to, subject, text, html, headers, tags, metadata, and scheduled_at as given; the
-    order of headers and metadata does not matter. Not in it: the face, the hub's defaults (its sender, its expiry), the
-    ids and the key themselves, and how the message is carried (priority, on_unknown, expiry), which a client that
-    tries again often computes afresh.
+    In it: from, to, cc, bcc, reply_to, subject, text, html, attachments, headers, tags, metadata, and scheduled_at as
+    given; the order of headers and metadata does not matter, and a file to fetch counts by its URL. Not in it: the
+    face, the hub's defaults (its sender, its expiry), the ids and the key themselves, and how the message is carried
+    (priority, on_unknown, expiry), which a client that tries again often computes afresh.
     """
     given = submission
-    content = (
+    content: tuple[object, ...] = (
         given.sender,
         (given.to, given.cc, given.bcc, given.reply_to),
         (given.subject, given.text, given.html),
         (sorted(given.headers), given.tags, sorted(given.metadata)),
         given.scheduled_as or given.scheduled_at,
     )
+    if given.attachments:
+        content += (tuple(map(_file, given.attachments)),)
     return sha256(json.encode(content)).digest()
+
+
+def _file(given: Attachment) -> tuple[str | None, ...]:
+    source = sha256(given.content).hexdigest() if given.path is None else given.path
+    return given.filename, given.content_type, given.content_id, source

@@ -28,6 +28,12 @@ _ATOMS = re.compile(rf"[{_ATEXT}]+(?: [{_ATEXT}]+)*")
 _FOLDABLE = re.compile(r"(?<=[^ ]) (?=[^ ])")
 _Q_PLAIN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/"
 _Q = [chr(b) if b in _Q_PLAIN else "_" if b == 0x20 else f"={b:02X}" for b in range(256)]
+# Quotes and two spaces in a row come out differently from one reader to the next.
+_QUOTABLE = re.compile(r"[!#-\[\]-~]+(?: [!#-\[\]-~]+)*")
+_PERCENT = [
+    chr(b) if b in b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_" else f"%{b:02X}"
+    for b in range(256)
+]
 _NAMES = {
     "\r": "a carriage return",
     "\n": "a line feed",
@@ -82,6 +88,25 @@ def mailboxes(field: str, boxes: Sequence[Mailbox]) -> str:
     return _fold(field, words, limit)
 
 
+def parameter(name: str, value: str, *, words: bool = False) -> str:
+    """`; name="value"` for a structured header, on lines of its own (RFC 2045 §5.1), 7-bit whatever `value` holds.
+
+    What a quoted string cannot hold everywhere is written as RFC 2231 has it, no character cut in two; with `words` as
+    an encoded word instead, which is wrong by the standard and the only thing some old mail programs read.
+    """
+    if _QUOTABLE.fullmatch(value) and "=?" not in value:
+        return f';\r\n {name}="{value}"'
+    if words:
+        room = _ENCODED_LINE - len(name) - len(' =";')
+        return f';\r\n {name}="' + "\r\n ".join(encoded_words(value, min(room, _WORD - 1))) + '"'
+    room = LINE - len(f" {name}*00*=utf-8'';")
+    pieces = ["".join([_PERCENT[b] for b in piece.encode()]) for piece in _pieces(value, _percent_cost, room, room)]
+    if len(pieces) == 1:
+        return f";\r\n {name}*=utf-8''{pieces[0]}"
+    pieces[0] = f"utf-8''{pieces[0]}"
+    return "".join([f";\r\n {name}*{number}*={piece}" for number, piece in enumerate(pieces)])
+
+
 def display(box: Mailbox) -> str:
     """The mailbox for people and lists: `Ada Lovelace <ada@example.org>`, never encoded."""
     return f"{box.name} <{box.address}>" if box.name else box.address
@@ -116,6 +141,10 @@ def _utf8_length(char: str) -> int:
 
 def _q_cost(char: str) -> int:
     return sum(len(_Q[b]) for b in char.encode())
+
+
+def _percent_cost(char: str) -> int:
+    return sum(len(_PERCENT[b]) for b in char.encode())
 
 
 def _pieces(value: str, cost: Callable[[str], int], first: int, rest: int) -> Iterator[str]:

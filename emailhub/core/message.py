@@ -40,6 +40,20 @@ class Key(Struct, frozen=True):
     explicit: bool = True
 
 
+class Attachment(Struct, frozen=True, kw_only=True):
+    """A file that goes with a message. `content_type` None: what `filename` says.
+
+    With a `content_id` the html shows it in its place (`cid:…`). `path` is where its content is still to be fetched
+    from, None when it is here.
+    """
+
+    filename: str = ""
+    content: bytes = b""
+    content_type: str | None = None
+    content_id: str = ""
+    path: str | None = None
+
+
 class Submission(Struct, frozen=True, kw_only=True):
     """What a sender gave. None means "not given": the hub's default applies and the fingerprint leaves it out.
 
@@ -55,6 +69,7 @@ class Submission(Struct, frozen=True, kw_only=True):
     text: str | None = None
     html: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
+    attachments: tuple[Attachment, ...] = ()
     tags: tuple[tuple[str, str], ...] = ()
     metadata: tuple[tuple[str, str], ...] = ()
     request_id: str | None = None
@@ -64,3 +79,9 @@ class Submission(Struct, frozen=True, kw_only=True):
     scheduled_at: float | None = None
     scheduled_as: str | None = None
     expires_at: float | None = None
+
+    @property
+    def weight(self) -> int:
+        """About how large it is: the characters of its texts and the bytes of its files."""
+        texts = len(self.text or "") + len(self.html or "")
+        return texts + sum(len(file.content) for file in self.attachments) if self.attachments else texts

@@ -7,7 +7,7 @@ handling of encoded words has let line breaks through. `read` is for the dashboa
 from __future__ import annotations
 
 import re
-from binascii import a2b_base64, a2b_qp, b2a_base64, b2a_qp
+from binascii import a2b_base64, a2b_qp, b2a_qp
 from datetime import UTC, datetime
 from email.message import Message
 from email.parser import BytesParser
@@ -20,6 +20,7 @@ from msgspec import Struct
 
 from emailhub.core import header
 from emailhub.core.message import Mailbox, Submission
+from emailhub.core.part import attached, base64, inline
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -66,8 +67,8 @@ def build(submission: Submission, *, sender: Mailbox, message_id: str, date: flo
     if submission.request_id:
         lines.append(header.text("X-Request-ID", submission.request_id))
     lines += [header.text(name, value) for name, value in submission.headers]
-    lines.append("MIME-Version: 1.0\r\n")
-    return "\r\n".join(lines).encode() + _content(submission, f"=_{boundary}")
+    lines.append("MIME-Version: 1.0")
+    return b"".join(("\r\n".join(lines).encode(), b"\r\n", *_content(submission, boundary)))
 
 
 def _recipients(submission: Submission) -> list[str]:
@@ -79,20 +80,34 @@ def _recipients(submission: Submission) -> list[str]:
     return lines or ["To: undisclosed-recipients:;"]
 
 
-def _content(submission: Submission, boundary: str) -> bytes:
-    text, html = submission.text, submission.html
-    if html is None:
-        return _part("plain", text or "", boundary)
-    if text is None:
-        return _part("html", html, boundary)
-    parts = (_part("plain", text, boundary), _part("html", html, boundary))
-    # The empty line before a delimiter belongs to the delimiter (RFC 2046 §5.1.1); each part ends with its own.
-    mark = f"--{boundary}".encode()
-    start = f'Content-Type: multipart/alternative; boundary="{boundary}"\r\n\r\n'.encode()
-    return b"".join((start, *(mark + b"\r\n" + part + b"\r\n" for part in parts), mark, b"--\r\n"))
+def _content(submission: Submission, boundary: str) -> list[bytes]:
+    """The content with its own headers, in pieces: mixed > alternative > related, each only where it is needed."""
+    html = submission.html
+    within = html is not None
+    shown = [file for file in submission.attachments if file.content_id and within]
+    files = [file for file in submission.attachments if not (file.content_id and within)]
+    bodies = [] if submission.text is None and within else [_part("plain", submission.text or "", boundary)]
+    if html is not None:
+        page = _part("html", html, boundary)
+        if shown:
+            page = _multipart('related; type="text/html"', "r", boundary, [page, *map(inline, shown)])
+        bodies.append(page)
+    content = bodies[0] if len(bodies) == 1 else _multipart("alternative", "", boundary, bodies)
+    return _multipart("mixed", "m", boundary, [content, *map(attached, files)]) if files else content
 
 
-def _part(subtype: str, text: str, boundary: str) -> bytes:
+def _multipart(subtype: str, kind: str, boundary: str, parts: list[list[bytes]]) -> list[bytes]:
+    # The empty line before a delimiter belongs to the delimiter (RFC 2046 §5.1.1); each part ends with its own. No
+    # boundary is the beginning of another: readers may compare only as far as theirs goes.
+    mark = f"=_{kind}{boundary}"
+    start, end = f"--{mark}\r\n".encode(), f"--{mark}--\r\n".encode()
+    pieces = [f'Content-Type: multipart/{subtype}; boundary="{mark}"\r\n\r\n'.encode()]
+    for part in parts:
+        pieces += (start, *part, b"\r\n")
+    return [*pieces, end]
+
+
+def _part(subtype: str, text: str, boundary: str) -> list[bytes]:
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     text = text.replace("\n", "\r\n")
@@ -100,7 +115,7 @@ def _part(subtype: str, text: str, boundary: str) -> bytes:
         text += "\r\n"
     encoding, body = _encoded(text, boundary)
     head = f"Content-Type: text/{subtype}; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
-    return head.encode() + body
+    return [head.encode(), body]
 
 
 def _encoded(text: str, boundary: str) -> tuple[str, bytes]:
@@ -111,8 +126,7 @@ def _encoded(text: str, boundary: str) -> tuple[str, bytes]:
     costly = len(raw.translate(None, _QP_PLAIN))
     if len(raw) + 2 * costly <= len(raw) * 4 / 3:
         return "quoted-printable", _quoted_printable(raw)
-    code = b2a_base64(raw, newline=False)
-    return "base64", b"".join([code[at : at + 76] + b"\r\n" for at in range(0, len(code), 76)])
+    return "base64", b"".join(base64(raw))
 
 
 def _goes_as_it_is(text: str, raw: bytes, boundary: str) -> bool:

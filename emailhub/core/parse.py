@@ -1,9 +1,9 @@
 """From the fields a sender gave, over any face, to a Submission: types, limits and safety, every problem at once.
 
 Fields (null means not given): `from`, `to`, `cc`, `bcc`, `reply_to` (a string or a list of strings), `subject`, `text`,
-`html`, `body` (html when it contains an HTML tag, otherwise text), `headers` {name: value}, `tags` [{name, value}],
-`metadata` {name: string or number}, `request_id`, `idempotency_key`, `on_unknown`, `priority`, `scheduled_at`,
-`expires_at`, `expires_in`.
+`html`, `body` (html when it contains an HTML tag, otherwise text), `attachments` [{filename, content, content_type,
+content_id, path}], `headers` {name: value}, `tags` [{name, value}], `metadata` {name: string or number}, `request_id`,
+`idempotency_key`, `on_unknown`, `priority`, `scheduled_at`, `expires_at`, `expires_in`.
 """
 
 from __future__ import annotations
@@ -13,17 +13,19 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import TypeVar
 
+from emailhub.core import attachment
 from emailhub.core import fields as read
 from emailhub.core.address import parse_list, parse_mailbox
 from emailhub.core.delivery import OnUnknown
 from emailhub.core.errors import InvalidMessage, Problem
-from emailhub.core.message import Key, Limits, Mailbox, Priority, Submission
+from emailhub.core.message import Attachment, Key, Limits, Mailbox, Priority, Submission
 
 PROBLEMS = 100
 """Problems told at once; a list of a million bad addresses is not answered with a million sentences."""
 
 FIELDS = (
-    *("from", "to", "cc", "bcc", "reply_to", "subject", "text", "html", "body", "headers", "tags", "metadata"),
+    *("from", "to", "cc", "bcc", "reply_to", "subject", "text", "html", "body", "attachments"),
+    *("headers", "tags", "metadata"),
     *("request_id", "idempotency_key", "on_unknown", "priority", "scheduled_at", "expires_at", "expires_in"),
 )
 """Every field a message can have, as senders name it."""
@@ -62,6 +64,7 @@ def submission(fields: Mapping[str, object], limits: Limits, *, now: float, key:
         subject=form.subject(),
         text=text,
         html=html,
+        attachments=form.attachments(),
         headers=form.headers(),
         tags=form.tags(),
         metadata=form.metadata(),
@@ -146,6 +149,26 @@ class _Form:
 
     def _document(self, value: object) -> str:
         return read.document(value, self.limits.size)
+
+    def attachments(self) -> tuple[Attachment, ...]:
+        if self.fields.get("attachments") is None:
+            return ()
+        most = self.limits.size
+        given = self.take("attachments", lambda value: attachment.many(value, most)) or []
+        found: list[Attachment] = []
+        ids: set[str] = set()
+        for number, item in enumerate(given):
+            file = self._attachment(f"attachments[{number}]", item, ids)
+            found += [file] if file else []
+        return tuple(found)
+
+    def _attachment(self, field: str, item: object, ids: set[str]) -> Attachment | None:
+        file = self.read(field, item, lambda given: attachment.one(given, field, self.limits.size))
+        if file and file.content_id:
+            if file.content_id in ids:
+                self.problem(f"{field}.content_id", "is that of an earlier attachment; each needs its own")
+            ids.add(file.content_id)
+        return file
 
     def headers(self) -> tuple[tuple[str, str], ...]:
         if self.fields.get("headers") is None:

@@ -6,14 +6,13 @@ a body usually carries its publisher's own bookkeeping.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from hashlib import sha256
 
 from msgspec import DecodeError, Struct, field, json
 
 from emailhub.core import aliases
-from emailhub.core.aliases import identifier
+from emailhub.core.aliases import identifier, snake
 from emailhub.core.fields import REQUEST_ID, shown
 from emailhub.core.message import Key
 
@@ -23,7 +22,6 @@ RETURNED = "x-emailhub-id"
 """The header our own dead letters carry."""
 
 _TOO_DEEP = f"it is nested more than {DEPTH} levels deep"
-_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _BINARY = {
     b"\xac\xed": "it is a serialised Java object; publish JSON",
     b"\x1f\x8b": "it is compressed with gzip; publish plain JSON",
@@ -82,7 +80,7 @@ def read(body: bytes, properties: Properties) -> Request | Unreadable:
     order: dict[str, object] = {}
     try:
         pattern, order = _unwrap(_decode(body))
-        order = _snake(order)
+        order = snake(order)
         fields = aliases.fields(order)
     except aliases.NotARequestError as error:
         request_id = _short(_request_id(order, properties))
@@ -145,12 +143,6 @@ def _unwrap(found: dict[str, object]) -> tuple[str, dict[str, object]]:
     if "success" in found and found.keys() <= {"success", "data", "message", "error", "meta"}:
         return "", data
     return "", found
-
-
-def _snake(order: dict[str, object]) -> dict[str, object]:
-    """`order` with `userId` also found as `user_id`; a name that is written so already wins."""
-    renamed = {_CAMEL.sub("_", name).lower(): value for name, value in order.items() if not name.islower()}
-    return renamed | order if renamed else order
 
 
 def _short(value: str | None) -> str | None:

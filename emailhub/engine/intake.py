@@ -28,7 +28,8 @@ REDELIVERED_WITHIN = 86400.0
 """Seconds in which a queue body without any id that RabbitMQ gives again is the one it gave before: the same text a day
 later is more likely a new message."""
 HEAVY = 256 * 1024
-"""Characters from which the bytes are built in a thread: encoding a megabyte would stall every other request."""
+"""Characters and bytes from which a message is built in a thread: encoding a megabyte would stall every other request.
+"""
 
 
 log = logs.get("intake")
@@ -144,7 +145,7 @@ class Intake:
 
     async def _built(self, item: Item) -> Parcel | Exception:
         submission = item[0]
-        heavy = len(submission.text or "") + len(submission.html or "") > HEAVY
+        heavy = submission.weight > HEAVY
         if self.signer is not None and not heavy:
             heavy = self.signer.costs(domain_of((submission.sender or self.defaults.sender).address))
         try:
@@ -153,6 +154,7 @@ class Intake:
             return invalid
 
     def _build(self, submission: Submission, origin: Origin, queue: QueueFacts | None) -> Parcel:
+        _refuse_urls(submission)
         now = self._now()
         random = self._entropy(20)
         id = mime.new_id(now, random[:10])
@@ -249,7 +251,7 @@ class Intake:
 
     def _check_size(self, submission: Submission, content: bytes) -> None:
         if len(content) > self.limits.size:
-            larger = "html" if len(submission.html or "") > len(submission.text or "") else "text"
+            larger, _ = max(_sizes(submission), key=lambda part: part[1])
             sentence = (
                 f"makes a message of {len(content)} bytes, the limit is {self.limits.size} (EMAILHUB_MAX_MESSAGE_SIZE)"
             )
@@ -276,6 +278,22 @@ class Intake:
 
 def _with_companion(parcel: Parcel) -> tuple[Parcel, ...]:
     return (parcel,) if parcel.companion is None else (parcel, parcel.companion)
+
+
+def _refuse_urls(submission: Submission) -> None:
+    problems = [
+        Problem(f"attachments[{at}].path", "is a URL, and this hub fetches none; give the content in base64")
+        for at, file in enumerate(submission.attachments)
+        if file.path is not None
+    ]
+    if problems:
+        raise InvalidMessage(tuple(problems))
+
+
+def _sizes(submission: Submission) -> list[tuple[str, int]]:
+    """The fields that make a message large, with their characters or bytes."""
+    files = [(f"attachments[{at}].content", len(file.content)) for at, file in enumerate(submission.attachments)]
+    return [("text", len(submission.text or "")), ("html", len(submission.html or "")), *files]
 
 
 def _tell(event: str, parcel: Parcel, id: str) -> None:

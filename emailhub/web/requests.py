@@ -14,6 +14,22 @@ def _about(text: str, *examples: object) -> Meta:
     return Meta(description=text, examples=list(examples) or None)
 
 
+class AttachmentRequest(Struct, kw_only=True, omit_defaults=True):
+    """A file that goes with a message: with `content`, or with `path` where the hub fetches files."""
+
+    filename: Annotated[str | UnsetType, _about("its name, in any script, without a folder", "invoice.pdf")] = UNSET
+    content: Annotated[
+        str | list[int] | UnsetType, _about("its bytes in base64, or as a list of numbers", "SGVsbG8=")
+    ] = UNSET
+    path: Annotated[str | UnsetType, _about("an https URL it is fetched from, instead of content")] = UNSET
+    content_type: Annotated[
+        str | UnsetType, _about("its MIME type; what the name says when left out", "application/pdf")
+    ] = UNSET
+    content_id: Annotated[
+        str | UnsetType, _about("the html shows it in its place as `cid:` and this; also inline_content_id")
+    ] = UNSET
+
+
 class EmailRequest(Struct, kw_only=True, omit_defaults=True):
     """A message. It needs `to`, `subject` and one of `text`, `html` and `body`."""
 
@@ -28,6 +44,9 @@ class EmailRequest(Struct, kw_only=True, omit_defaults=True):
     cc: Annotated[Addresses | UnsetType, _about("further recipients, visible to all")] = UNSET
     bcc: Annotated[Addresses | UnsetType, _about("further recipients, visible to nobody")] = UNSET
     reply_to: Annotated[Addresses | UnsetType, _about("where answers go")] = UNSET
+    attachments: Annotated[
+        list[AttachmentRequest] | UnsetType, _about("files, at most 50; the whole message has a limit of its own")
+    ] = UNSET
     headers: Annotated[dict[str, str] | UnsetType, _about("further headers, at most 50", {"X-Order": "4711"})] = UNSET
     tags: Annotated[
         list[dict[str, str]] | UnsetType,

@@ -21,6 +21,9 @@ FIELDS: dict[str, Any] = {
 }
 
 
+FILE = {"filename": "a.pdf", "content": "QQ=="}
+
+
 def print_of(now: float = 1_764_000_000.0, key: Key | None = None, **changes: Any) -> bytes:
     return fingerprint(submission(FIELDS | changes, Limits(), now=now, key=key))
 
@@ -74,6 +77,7 @@ def test_the_same_content_has_the_same_fingerprint_however_it_is_given(same: dic
         {"headers": {"X-A": "1"}},
         {"tags": [{"name": "a", "value": "b"}]},
         {"metadata": {"a": 1}},
+        {"attachments": [FILE]},
         {"scheduled_at": None},
         {"scheduled_at": "2025-11-24T17:00:01Z"},
     ),
@@ -81,6 +85,26 @@ def test_the_same_content_has_the_same_fingerprint_however_it_is_given(same: dic
 )
 def test_other_content_has_another_fingerprint(other: dict[str, Any]) -> None:
     assert print_of(**other) != print_of()
+
+
+@pytest.mark.parametrize(
+    "other",
+    (
+        {"content": "QUI="},
+        {"filename": "b.pdf"},
+        {"content_type": "text/plain"},
+        {"content_id": "a"},
+        {"content": None, "path": "https://example.org/a.pdf"},
+    ),
+    ids=str,
+)
+def test_another_file_makes_another_fingerprint(other: dict[str, Any]) -> None:
+    assert print_of(attachments=[FILE | other]) != print_of(attachments=[FILE])
+    assert print_of(attachments=[FILE, FILE | other]) != print_of(attachments=[FILE | other, FILE])
+
+
+def test_a_file_counts_by_its_bytes_however_they_are_written() -> None:
+    assert print_of(attachments=[FILE | {"content": [65]}]) == print_of(attachments=[FILE | {"content": "QQ\r\n=="}])
 
 
 def test_a_text_and_an_html_with_the_same_characters_differ() -> None:

@@ -212,6 +212,27 @@ SHAPES: dict[str, tuple[object, dict[str, object]]] = {
         HELLO | {"request_id": "r-1", "headers": {"List-Unsubscribe": "<https://x.org>"}},
     ),
     "tags of another kind": (SEED | {"tags": ["a", "b"]}, HELLO | {"request_id": "r-1"}),
+    "attachments": (
+        SEED | {"attachments": [{"filename": "a.pdf", "content": "QQ==", "content_id": "a"}]},
+        HELLO | {"request_id": "r-1", "attachments": [{"filename": "a.pdf", "content": "QQ==", "content_id": "a"}]},
+    ),
+    "attachments by other names": (
+        SEED
+        | {
+            "attachments": [
+                {"fileName": "a.pdf", "data": "QQ==", "mimeType": "application/pdf", "cid": "a", "encoding": "base64"},
+                {"name": "b", "url": "https://example.org/b", "size": 7, "content": None},
+            ]
+        },
+        HELLO
+        | {
+            "request_id": "r-1",
+            "attachments": [
+                {"filename": "a.pdf", "content": "QQ==", "content_type": "application/pdf", "content_id": "a"},
+                {"filename": "b", "path": "https://example.org/b"},
+            ],
+        },
+    ),
     "a byte order mark": (b"\xef\xbb\xbf" + bytes_of(SEED), HELLO | {"request_id": "r-1"}),
     "white space around": (b"\r\n " + bytes_of(SEED) + b"\n", HELLO | {"request_id": "r-1"}),
     "a name given twice": (
@@ -220,6 +241,12 @@ SHAPES: dict[str, tuple[object, dict[str, object]]] = {
     ),
     "numbers as ids": (SEED | {"request_id": 17}, HELLO | {"request_id": "17"}),
 }
+
+
+def test_attachments_that_cannot_be_understood_are_not_left_out() -> None:
+    found = read(bytes_of(SEED | {"attachments": ["report.pdf"]}), Properties())
+    assert isinstance(found, Request)
+    assert found.fields["attachments"] == ["report.pdf"]
 
 
 @pytest.mark.parametrize(("body", "fields"), SHAPES.values(), ids=SHAPES)

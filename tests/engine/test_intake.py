@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from email import message_from_bytes
+from email.policy import default
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 from emailhub.core.delivery import OnUnknown, State
 from emailhub.core.diversion import NO_RULES, Diversion
 from emailhub.core.errors import IdempotencyConflict, InvalidMessage, Refused
-from emailhub.core.message import Key, Limits, Mailbox, Priority, Submission
+from emailhub.core.message import Attachment, Key, Limits, Mailbox, Priority, Submission
 from emailhub.core.records import Origin, Receipt
 from emailhub.engine.intake import Defaults, Intake, QueueFacts
 from emailhub.engine.meter import Meter
@@ -178,6 +180,31 @@ async def test_a_message_that_is_too_large_is_refused_with_the_field_and_the_lim
             await Door(store).intake.accept(large, ORIGIN)
         assert "EMAILHUB_MAX_MESSAGE_SIZE" in str(caught.value)
         assert await store.rows("SELECT count(*) FROM message") == [(0,)]
+
+
+async def test_of_a_message_that_is_too_large_the_largest_file_is_named(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        files = tuple(Attachment(filename="a", content=b"x" * size) for size in (10, 2000, 1000))
+        with pytest.raises(InvalidMessage, match=r"attachments\[1\].content: makes a message of .* the limit is 4000"):
+            await Door(store).intake.accept(submission(attachments=files), ORIGIN)
+
+
+async def test_a_large_file_is_encoded_outside_the_loop_and_all_of_it_is_stored(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        door, file = Door(store), Attachment(filename="a", content=b"\x00\xff" * 500_000)
+        door.intake.limits = Limits(size=2_000_000)
+        receipt = await door.intake.accept(submission(attachments=(file,)), ORIGIN)
+        content = await store.history.content(receipt.id)
+        assert content is not None
+        (part,) = message_from_bytes(content, policy=default).iter_attachments()
+        assert part.get_payload(decode=True) == file.content
+
+
+async def test_a_file_that_is_to_be_fetched_is_refused(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        file = Attachment(filename="a", path="https://example.org/a")
+        with pytest.raises(InvalidMessage, match=r"attachments\[0\].path: is a URL"):
+            await Door(store).intake.accept(submission(attachments=(file,)), ORIGIN)
 
 
 async def test_a_bad_message_among_good_ones_harms_none_of_them(tmp_path: Path) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from base64 import b64encode
+from email import message_from_bytes
+from email.policy import default
 from pathlib import Path
 
 from emailhub.core.errors import OutboxFull, OutboxUnusable, Refused
@@ -50,6 +53,28 @@ async def test_a_message_reads_back_as_it_was_given(hub: WebHub) -> None:
     assert (recipient["address"], recipient["kind"], recipient["state"]) == ("ada@example.org", "to", "scheduled")
     assert recipient["next_attempt_at"] == "2027-01-16T08:00:00.000Z"
     assert recipient["attempts"] == 0
+
+
+async def test_a_file_goes_with_the_message_under_its_key(hub: WebHub) -> None:
+    given = GOOD | {"attachments": [{"filename": "März.pdf", "content": "QUJD"}]}
+    key = {"idempotency-key": "order/18"}
+    first, again = [await hub.client.post("/emails", json=given, headers=key) for _ in range(2)]
+    assert (first.status_code, again.json()) == (200, first.json())
+    content = await hub.faces.history.content(first.json()["id"])
+    assert content is not None
+    assert b"filename*=utf-8''M%C3%A4rz.pdf\r\n\r\nQUJD\r\n" in content
+    given["attachments"] = [{"filename": "März.pdf", "content": "QUJE"}]
+    other = await hub.client.post("/emails", json=given, headers=key)
+    assert (other.status_code, other.json()["name"]) == (409, "invalid_idempotent_request")
+
+
+async def test_a_large_file_is_read_outside_the_loop_and_all_of_it_is_stored(hub: WebHub) -> None:
+    file = bytes(range(256)) * 4096
+    id = await hub.send(attachments=[{"filename": "a.bin", "content": b64encode(file).decode()}])
+    content = await hub.faces.history.content(id)
+    assert content is not None
+    (part,) = message_from_bytes(content, policy=default).iter_attachments()
+    assert part.get_payload(decode=True) == file
 
 
 async def test_the_same_key_and_content_is_the_same_message_fifty_times_at_once(hub: WebHub) -> None:

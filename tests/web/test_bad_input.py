@@ -77,6 +77,7 @@ UNREADABLE = [
     Bad("empty idempotency key", GOOD, 400, "Idempotency-Key", headers=JSON | {"idempotency-key": ""}),
     Bad("long idempotency key", GOOD, 400, "Idempotency-Key", headers=JSON | {"idempotency-key": "k" * 257}),
 ]
+FILE = {"filename": "a.pdf", "content": "QQ=="}
 FIELDS = [
     emails("no recipient", "to", to=None),
     emails("empty recipient", "to", to=""),
@@ -141,7 +142,15 @@ FIELDS = [
     Bad("lone surrogate in the subject", LONE, 422, "subject"),
     Bad("lone surrogate as a name", '{"\\udfff": 1}', 422, "\ufffd"),
     Bad("lone surrogate deep inside", '{"metadata": {"a": ["\\ud800"]}}', 422, "metadata"),
-    Bad("attachment, which is not taken yet", GOOD | {"attachments": [{"path": "http://a"}]}, 422, "attachments"),
+    emails("attachments that are no list", "attachments", attachments={"filename": "a", "content": "QQ=="}),
+    emails("an attachment that is cut off", "attachments[0].content", attachments=[FILE | {"content": "QUI"}]),
+    emails("an attachment without a name", "attachments[1].filename", attachments=[FILE, FILE | {"filename": None}]),
+    emails("an attachment with a line break", "attachments[0].filename", attachments=[FILE | {"filename": "a\nb"}]),
+    emails("an attachment by http", "attachments[0].path", attachments=[{"path": "http://example.org/a.pdf"}]),
+    emails("an attachment by URL", "attachments[0].path", attachments=[{"path": "https://example.org/a.pdf"}]),
+    emails("fifty-one attachments", "attachments", attachments=[FILE] * 51),
+    emails("an attachment over the limit", "attachments[0].content", attachments=[FILE | {"content": "A" * 2**23 * 2}]),
+    emails("attachments over the limit", "attachments", attachments=[FILE | {"content": "A" * 2**23}] * 2),
     contract("no address", "to", to=None),
     contract("bad address", "to", to="nobody"),
     contract("no subject there", "subject", subject=None),

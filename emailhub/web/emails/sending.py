@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 from litestar import Response, post
 
-from emailhub.core import parse
+from emailhub.core import attachment, parse
 from emailhub.core.errors import InvalidMessage, Problem
 from emailhub.core.fields import KEY
-from emailhub.core.message import Key
+from emailhub.core.message import Key, Submission
 from emailhub.core.records import Receipt
+from emailhub.engine.intake import HEAVY
 from emailhub.web.body import read_object
 from emailhub.web.errors import MissingFields, WebError
 from emailhub.web.faces import API, Faces, GivenFaces
@@ -45,10 +47,17 @@ def lanes(faces: Faces) -> dict[str, Lane]:
 
 async def _take(fields: dict[str, object], faces: Faces, seen: Visit, key: Key | None) -> Receipt:
     try:
-        submission = parse.submission(fields, faces.intake.limits, now=faces.now(), key=key)
+        submission = await _read(fields, faces, key)
     except InvalidMessage as error:
         raise _explained(error, fields) from None
     return await faces.intake.accept(submission, seen.origin(API))
+
+
+async def _read(fields: dict[str, object], faces: Faces, key: Key | None) -> Submission:
+    limits, now = faces.intake.limits, faces.now()
+    if attachment.weight(fields.get("attachments")) > HEAVY:
+        return await asyncio.to_thread(parse.submission, fields, limits, now=now, key=key)
+    return parse.submission(fields, limits, now=now, key=key)
 
 
 def _key(value: str | None) -> Key | None:
