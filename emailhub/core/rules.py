@@ -75,7 +75,7 @@ RULES: tuple[Rule, ...] = (
         "454 4.7.0 TLS not available due to local problem",
     ),
     rule(
-        _AUTH, _K.RELAY, "the relay rejected our login, check SMTP_USER and SMTP_PASS",
+        _AUTH, _K.RELAY, "the relay rejected our login, check its user and password",
         "535 5.7.8 Username and Password not accepted. For more information, go to "
         "https://support.google.com/mail/?p=BadCredentials", "534 5.7.9 Application-specific password required.",
         "535 Authentication Credentials Invalid", "535 5.7.8 Error: authentication failed: UGFzc3dvcmQ6",
@@ -125,7 +125,7 @@ RULES: tuple[Rule, ...] = (
         "503 5.5.1 Error: need MAIL command", "503 5.5.2 Need mail command", code="503",
     ),
     rule(
-        _OF_MESSAGE, _K.RELAY, "the relay wants TLS first: set EMAILHUB_SMTP_TLS to starttls",
+        _OF_MESSAGE, _K.RELAY, "the relay wants TLS first, set its tls to starttls",
         "530 5.7.0 Must issue a STARTTLS command first", "550 5.7.10 Encryption needed",
         text=r"\bstarttls\b|encryption (needed|required)",
     ),

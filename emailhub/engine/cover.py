@@ -156,8 +156,17 @@ class Cover:
         return stand_in(self.router, self._standings(), home, domain)
 
     def covered(self, home: str) -> Covered | None:
-        """Who carries the mail of `home`, None when it does so itself."""
-        return self._covered.get(home)
+        """Who carries the mail of `home` now, None when nobody does but itself."""
+        covered = self._covered.get(home)
+        if covered is None:
+            return None
+        by = self._able(covered)
+        return Covered(covered.since, covered.cause, by) if by else None
+
+    def _able(self, covered: Covered) -> tuple[str, ...]:
+        """Those of them that still can: one that began may have come to its own limit, or be sick by now."""
+        standings = self._standings()
+        return tuple(name for name in covered.by if name in standings and standings[name].carrying)
 
     def news(self) -> tuple[str, ...]:
         """What was over in the last minutes: which relays carry their own mail again."""
@@ -166,7 +175,7 @@ class Cover:
 
     def covers(self, name: str) -> tuple[str, ...]:
         """Whose mail relay `name` carries now."""
-        return tuple(home for home, covered in self._covered.items() if name in covered.by)
+        return tuple(home for home, covered in self._covered.items() if name in self._able(covered))
 
     def carried(self, home: str, by: str) -> None:
         """Relay `by` has begun to carry mail of `home`; told when that is news."""

@@ -317,3 +317,23 @@ async def test_without_a_stand_in_trouble_waits_for_the_next_probe_as_ever(tmp_p
         assert {state for state, _ in rows} == {"deferred"}
         assert all(due - START >= 30.0 for _, due in rows)
         assert not gmail.asked
+
+
+@virtual
+async def test_nobody_is_said_to_carry_while_the_one_that_did_is_at_its_own_limit(tmp_path: Path) -> None:
+    ses, gmail = ScriptedRelay(name="ses", always=AWAY), ScriptedRelay(name="gmail")
+    ses.probe_verdicts = refused(100)
+    specs = (spec(ses), spec(gmail, priority=1, rates=[Rate(3, HOUR)]))
+    async with fleet_line(tmp_path, *specs, failover_after=0.0) as at:
+        broken(at)
+        await at.accept("A", "B")
+        await asyncio.sleep(2)
+        assert (at.status("ses").covered_by, at.status("gmail").covers) == (("gmail",), ("ses",))
+        await at.accept("C", "D", "E")
+        await asyncio.sleep(2)
+        assert len(gmail.asked) == 3
+        assert (at.status("ses").covered_by, at.status("gmail").covers) == ((), ())
+        await asyncio.sleep(2 * HOUR)
+        assert {await at.state(id) for id in "DE"} == {State.SENT}
+        assert at.status("ses").covered_by == ("gmail",)
+        assert len(at.told("relay_covered")) == 1, "it is one trouble"

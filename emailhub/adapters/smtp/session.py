@@ -248,7 +248,7 @@ class _Handshake:
         return trouble(
             Stage.TLS,
             f"the certificate of {self._options.host} is not trusted: {error.verify_message.rstrip('.')}; "
-            "for a private authority set EMAILHUB_SMTP_CA to its certificate file",
+            "for a private authority name its certificate file as the relay's ca (EMAILHUB_SMTP_CA)",
         )
 
     def _late(self, stage: Stage, limit: float) -> Trouble:

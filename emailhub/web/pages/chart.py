@@ -15,6 +15,11 @@ from msgspec import Struct
 from emailhub.core.records import Minute
 
 GRID = 3
+_TEXT_ROWS = 3
+_LETTER = 1.5
+"""Per cent of the width that a letter takes where the chart is narrow."""
+_CLOCK = 6
+"""Letters of the time behind a text."""
 
 
 class Span(Struct, frozen=True):
@@ -54,14 +59,17 @@ class Tick(Struct, frozen=True):
 
 
 class Mark(Struct, frozen=True):
-    """An event on the time axis: `side` start or end says where its text has room; `row` keeps texts apart."""
+    """An event on the time axis: `side` start or end says where its text has room; `row` keeps texts apart.
+
+    `row` is None where no room is left for its text, which then stands below the chart only.
+    """
 
     position: float
     at: float
     text: str
     tone: str
     side: str
-    row: int
+    row: int | None
 
 
 class Chart(Struct, frozen=True):
@@ -125,12 +133,23 @@ def ceiling(highest: int) -> int:
 
 def _marks(events: Sequence[tuple[float, str, str]], since: float, until: float) -> tuple[Mark, ...]:
     marks: list[Mark] = []
-    for at, text, tone in events:
+    taken: list[list[tuple[float, float]]] = [[] for _ in range(_TEXT_ROWS)]
+    # The latest first: where there is no room for all, it is the one to be read.
+    for at, text, tone in reversed(events):
         position = round(100 * (at - since) / (until - since), 2)
-        crowded = bool(marks) and position - marks[-1].position < 30
-        row = (marks[-1].row + 1) % 3 if crowded else 0
-        marks.append(Mark(position, at, text, tone, "end" if position > 50 else "start", row))
-    return tuple(marks)
+        side, length = "end" if position > 50 else "start", _LETTER * (len(text) + _CLOCK)
+        place = (position - length, position) if side == "end" else (position, position + length)
+        marks.append(Mark(position, at, text, tone, side, _row(taken, place)))
+    return tuple(reversed(marks))
+
+
+def _row(taken: Sequence[list[tuple[float, float]]], place: tuple[float, float]) -> int | None:
+    """The first row in which nothing is in the way, now taken; None when there is none."""
+    for number, row in enumerate(taken):
+        if all(place[1] <= left or right <= place[0] for left, right in row):
+            row.append(place)
+            return number
+    return None
 
 
 def _path(values: Sequence[int], top: int) -> str:

@@ -81,7 +81,7 @@ async def _throughput(faces: Faces, span: chart.Span, events: Mapping[str, Seque
     until = _after(faces.now(), span.step)
     since = until - span.seconds
     minutes: Sequence[Minute] = await faces.history.minutes(since, until, span.step)
-    return chart.draw(span, minutes, _marks(events, since))
+    return chart.draw(span, minutes, marks(events, since))
 
 
 def _after(now: float, step: float) -> float:
@@ -95,15 +95,19 @@ def _waiting(by_state: Mapping[State, int]) -> State:
     return max(candidates, key=lambda state: by_state.get(state, 0))
 
 
-def _marks(events: Mapping[str, Sequence[Event]], since: float) -> list[tuple[float, str, str]]:
+def marks(events: Mapping[str, Sequence[Event]], since: float) -> list[tuple[float, str, str]]:
     """The latest turns of the breakers; with several relays each says whose it was."""
-    marks = []
+    found = []
     for name, happened in events.items():
-        for event in happened:
+        last = ""
+        for event in reversed(happened):
             text, tone = _mark(event)
-            if text and event.at >= since:
-                marks.append((event.at, f"{name}: {text}" if len(events) > 1 else text, tone))
-    return sorted(marks)[-_MARKS:]
+            turn = event.kind.startswith("breaker_")
+            # A probe that fails opens the breaker anew, which is no news.
+            if text and event.at >= since and not (turn and text == last):
+                found.append((event.at, f"{name}: {text}" if len(events) > 1 else text, tone))
+            last = text if turn and text else last
+    return sorted(found)[-_MARKS:]
 
 
 def _mark(event: Event) -> tuple[str, str]:

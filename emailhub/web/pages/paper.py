@@ -23,6 +23,7 @@ from emailhub.web.pages import flash, words
 from emailhub.web.pages.assets import Assets
 from emailhub.web.pages.flash import Flash
 from emailhub.web.pages.places import folders
+from emailhub.web.pages.ways import ways
 from emailhub.web.visit import PART, AnyRequest, Visit, visit
 
 _TICKED = pattern(r"`([^`]+)`")
@@ -53,15 +54,16 @@ class Paper:
         part = is_part(request)
         seen = visit(request)
         said = None if part else flash.read(request.cookies.get(flash.COOKIE))
+        flow = await self._faces.board.flow()
         html = self._render(
             template,
             seen,
-            flow=await self._faces.board.flow(),
+            flow=flow,
             layout="bare.html" if part else "base.html",
             section=section,
             flash=said,
             theme=_theme(request),
-            banners=self._banners(seen),
+            banners=self._banners(seen, told=section == "/" and flow.level == "info"),
             origin=self._faces.options.public_url or _origin(request, seen),
             **facts,
         )
@@ -100,7 +102,7 @@ class Paper:
             "signed_in": seen is not None,
             "can_leave": seen is not None and seen.caller.way is Way.SESSION,
             "capturing": self._faces.board.capturing,
-            "ways": {relay.name: relay for relay in self._faces.board.relays()},
+            "ways": ways(self._faces.board.relays()),
             "flash": None,
             "theme": "",
             "banners": (),
@@ -109,11 +111,12 @@ class Paper:
         }
         return self._pages.get_template(template).render(frame | facts)
 
-    def _banners(self, seen: Visit) -> tuple[Banner, ...]:
+    def _banners(self, seen: Visit, *, told: bool) -> tuple[Banner, ...]:
+        """`told`: the page itself says first that mail is captured."""
         banners = list(_insecure(seen))
         if seen.caller.way is Way.OPEN and seen.caller.name == "anybody":
             banners.append(Banner("bad", _OPEN))
-        if self._faces.board.capturing:
+        if self._faces.board.capturing and not told:
             banners.append(Banner("info", _CAPTURING))
         return tuple(banners)
 

@@ -33,7 +33,7 @@ _NUMBER = re.compile(r"\d{1,6}(\.\d{1,6})?")
 
 
 _SAID = {
-    Mode.OPEN: Flash("warn", "The breaker is forced open: mail waits until you end it."),
+    Mode.OPEN: Flash("warn", "The relay is paused: nothing is handed to it until the pause ends."),
     Mode.CLOSED: Flash("info", "The breaker is forced closed: failures do not open it."),
     Mode.AUTO: Flash("ok", "The breaker decides by itself again."),
 }

@@ -33,11 +33,14 @@ class LimitView(Struct, frozen=True):
 
 
 class Carry(Struct, frozen=True):
-    """One relay carries the mail of another: the `names` of the others, since when (None: not known), and why."""
+    """One relay carries the mail of another: the `names` of the others, since when (None: not known), and why.
+
+    The reason is told of the one that is carried only: it is that one's trouble.
+    """
 
     names: tuple[str, ...]
     since: float | None
-    why: str
+    why: str = ""
 
 
 class RelayView(Struct, frozen=True, kw_only=True):
@@ -117,8 +120,8 @@ def _full(limits: Iterable[LimitStatus]) -> LimitView | None:
 def _carry(name: str, everyone: Sequence[RelayStatus]) -> Carry:
     for one in everyone:
         if one.name == name:
-            return Carry((name,), one.covered_since, one.covered_why)
-    return Carry((name,), None, "")
+            return Carry((name,), one.covered_since)
+    return Carry((name,), None)
 
 
 def _since(breaker: Snapshot, turns: Sequence[Event]) -> float:
@@ -141,13 +144,12 @@ def _line(relay: RelayStatus, now: float) -> str:
         return breaker.cause
     if relay.chaos:
         return chaos.words(relay.chaos)
-    if relay.captures:
-        return "mail that comes here is kept and sent to nobody"
+    did = "captured" if relay.captures else "accepted"
     last = (
-        f"last accepted {words.since(relay.last_sent_at, now)}"
-        if relay.last_sent_at
-        else "nothing accepted since the start"
+        f"last {did} {words.since(relay.last_sent_at, now)}" if relay.last_sent_at else f"nothing {did} since the start"
     )
+    if relay.captures:
+        return last
     failing = f" · {words.counted(breaker.failures, 'failure')} in a row" if breaker.failures else ""
     connections = words.counted(relay.pool.open, "connection")
     return f"{connections} · {relay.in_flight} being sent · {last}{failing}"

@@ -68,6 +68,6 @@ def _merged(turns: Sequence[tuple[float, _Look]]) -> list[tuple[float, float, _L
 
 def _piece(since: float, until: float, which: _Look, begin: float) -> Piece:
     left = 100 * (since - begin) / DAY
-    # Half a minute of trouble in a day is a third of a pixel; it must be seen all the same.
-    width = max(100 * (until - since) / DAY, _THINNEST)
+    # Half a minute of trouble in a day is a third of a pixel; it must be seen all the same, and calm not cover it.
+    width = max(100 * (until - since) / DAY, 0.0 if which == _CLOSED else _THINNEST)
     return Piece(round(min(left, 100 - width), 3), round(width, 3), which[0], which[1], words.coarse(until - since))

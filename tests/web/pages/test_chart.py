@@ -59,8 +59,15 @@ def test_an_hour_of_nothing_is_said_to_be_empty() -> None:
 
 def test_marks_close_to_each_other_do_not_write_over_each_other() -> None:
     chart = draw(SPANS["1h"], _minutes(*[0] * 60), [(60.0, "a", "bad"), (120.0, "b", "ok"), (3000.0, "c", "bad")])
-    assert [mark.row for mark in chart.marks] == [0, 1, 0]
+    assert [mark.row for mark in chart.marks] == [1, 0, 0]
     assert [mark.side for mark in chart.marks] == ["start", "start", "end"]
+
+
+def test_where_no_room_is_left_the_latest_marks_keep_their_texts_and_none_is_left_out() -> None:
+    events = [(3500.0 + i, f"gmail: breaker opened {i}", "bad") for i in range(5)]
+    chart = draw(SPANS["1h"], _minutes(*[0] * 60), events)
+    assert [mark.row for mark in chart.marks] == [None, None, 2, 1, 0]
+    assert [mark.at for mark in chart.marks] == [at for at, _, _ in events]
 
 
 @pytest.mark.parametrize("span", SPANS.values(), ids=SPANS)

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from emailhub.core.breaker import Mode
+from emailhub.engine.desk import Actor
 from emailhub.engine.gate import Access
 from emailhub.web.faces import WebOptions
 from tests.support.web_hub import WebHub, web_hub
@@ -33,7 +35,14 @@ async def test_the_script_gets_the_changing_parts_without_their_frame(hub: WebHu
 
 async def test_capturing_is_said_on_every_page(hub: WebHub) -> None:
     for path in PAGES:
-        assert "Capturing: mail is kept here and reaches nobody." in await page(hub, path)
+        html = await page(hub, path)
+        banner, headline = "Capturing: mail is kept here and reaches nobody.", "Mail is captured, not sent."
+        assert (banner in html, headline in html) == ((False, True) if path == "/" else (True, False))
+
+
+async def test_capturing_is_said_on_the_first_page_too_while_something_else_is_its_headline(hub: WebHub) -> None:
+    await hub.faces.desk.force("capture", Mode.OPEN, actor=Actor("ada"), note="upkeep", until=None)
+    assert "Capturing: mail is kept here and reaches nobody." in await page(hub, "/")
 
 
 async def test_an_open_hub_says_so_loudly(tmp_path: Path) -> None:

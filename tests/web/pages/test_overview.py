@@ -1,7 +1,9 @@
 """The first page answers whether mail is flowing."""
 
 from emailhub.core.breaker import Mode
+from emailhub.core.records import Event
 from emailhub.engine.desk import Actor
+from emailhub.web.pages.overview import marks
 from tests.support.web_hub import WebHub
 from tests.web.pages.reading import page, part, words_of
 
@@ -77,3 +79,14 @@ async def test_a_stopped_relay_is_the_headline_on_the_chart_and_in_the_tab(hub: 
     assert "paused" in words_of(part(html, "ways"))
     assert "Paused at" in words_of(part(html, "chart"))
     assert "relay capture takes no mail now · paused until somebody ends it" in words_of(part(html, "latest"))
+
+
+def test_a_probe_that_fails_is_no_news_on_the_chart_and_a_second_trouble_is() -> None:
+    kinds = ("breaker_opened", "relay_covered", "breaker_probing", "breaker_opened", "breaker_closed", "breaker_opened")
+    events = tuple(Event(at, float(at), kind, None, "ses", {"by": "ses"}) for at, kind in enumerate(kinds))
+    assert [text for _, text, _ in marks({"gmail": tuple(reversed(events))}, 0.0)] == [
+        "breaker opened",
+        "carried by ses",
+        "breaker closed",
+        "breaker opened",
+    ]

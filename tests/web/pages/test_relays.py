@@ -26,7 +26,7 @@ async def test_forcing_open_keeps_reason_actor_and_end(hub: WebHub) -> None:
     assert (found.mode, found.phase, found.note) == (Mode.OPEN, Phase.OPEN, "upkeep at the provider")
     assert found.until == hub.clock.at + 900
     text = words_of(await page(hub, RELAY))
-    assert "The breaker is forced open: mail waits until you end it." in text
+    assert "The relay is paused: nothing is handed to it until the pause ends." in text
     assert "Paused by hand" in text
     assert "The pause ends by itself in 15:00" in text
     assert "Set by local from 127.0.0.1: upkeep at the provider" in text

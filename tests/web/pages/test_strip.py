@@ -48,3 +48,9 @@ def test_probes_in_between_are_told_and_repeated_openings_are_one() -> None:
 def test_the_beginning_is_not_known_when_older_events_were_not_read() -> None:
     first, *_ = pieces(Snapshot(phase=Phase.OPEN), (_turn(60, Phase.OPEN),), NOW, whole=False)
     assert (first.word, first.tone) == ("not known", "neutral")
+
+
+def test_a_short_trouble_that_has_just_ended_is_not_covered_by_the_calm_after_it() -> None:
+    _, trouble, calm = pieces(Snapshot(), (_turn(20, Phase.CLOSED), _turn(200, Phase.OPEN)), NOW)
+    assert (trouble.word, calm.word) == ("open", "closed")
+    assert calm.left >= trouble.left + 0.2
