@@ -5,6 +5,7 @@ EmailhubError
 │   └── TemplateError                    a template cannot be used, or not with these variables
 ├── BadSettings                          settings read anew do not work; lists every problem
 ├── IdempotencyConflict                  the same key came with other content
+├── BatchRefused                         messages of a batch that stands or falls as a whole are not acceptable
 ├── NotFound              (LookupError)  no such message or relay
 ├── WrongState                           the verb does not apply to the state the thing is in
 ├── Refused                              not now: the hub is full, stopping, or its disk is
@@ -19,6 +20,7 @@ EmailhubError
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 
@@ -61,6 +63,15 @@ class IdempotencyConflict(EmailhubError):
         super().__init__(f"the key {key!r} was already used with other content, for message {id}")
         self.key = key
         self.id = id
+
+
+class BatchRefused(EmailhubError):
+    """Of a batch that stands or falls as a whole, `reasons` says of which messages, by index, why they are not
+    acceptable; nothing was stored."""
+
+    def __init__(self, reasons: Mapping[int, Exception]) -> None:
+        super().__init__("; ".join(f"[{index}] {reason}" for index, reason in reasons.items()))
+        self.reasons = reasons
 
 
 class NotFound(EmailhubError, LookupError):

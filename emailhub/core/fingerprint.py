@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import sha256
 
 from msgspec import json
@@ -15,7 +16,8 @@ def fingerprint(submission: Submission) -> bytes:
     In it: from, to, cc, bcc, reply_to, subject, text, html, attachments, headers, tags, metadata, and scheduled_at as
     given; the order of headers and metadata does not matter, and a file to fetch counts by its URL. Not in it: the
     face, the hub's defaults (its sender, its expiry), the ids and the key themselves, and how the message is carried
-    (priority, on_unknown, expiry), which a client that tries again often computes afresh.
+    (priority, on_unknown, expiry), which a client that tries again often computes afresh. What a key of a
+    batch stands for is the batch.
     """
     given = submission
     content: tuple[object, ...] = (
@@ -27,7 +29,13 @@ def fingerprint(submission: Submission) -> bytes:
     )
     if given.attachments:
         content += (tuple(map(_file, given.attachments)),)
-    return sha256(json.encode(content)).digest()
+    found = sha256(json.encode(content)).digest()
+    return sha256(found + given.key.batch).digest() if given.key and given.key.batch else found
+
+
+def of_batch(submissions: Sequence[Submission]) -> bytes:
+    """SHA-256 of what the messages of a batch are, one after the other: 32 bytes. Their own keys play no part."""
+    return sha256(b"".join(map(fingerprint, submissions))).digest()
 
 
 def _file(given: Attachment) -> tuple[str | None, ...]:

@@ -34,10 +34,14 @@ class Limits(Struct, frozen=True):
 
 class Key(Struct, frozen=True):
     """An idempotency key. `explicit` keys conflict on other content; implicit ones (`message_id`,
-    `notification_id`) only match together with the same content."""
+    `notification_id`) only match together with the same content.
+
+    `batch` is the fingerprint of the batch the key was given for: it stands for all its messages, in their order.
+    """
 
     value: str
     explicit: bool = True
+    batch: bytes = b""
 
 
 class Attachment(Struct, frozen=True, kw_only=True):

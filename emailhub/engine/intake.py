@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TypeAlias, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -13,7 +14,7 @@ from emailhub.core import header, mime
 from emailhub.core.address import needs_smtputf8
 from emailhub.core.delivery import OnUnknown
 from emailhub.core.diversion import CAPTURE, CAPTURING, NO_RULES, Addressed, Course, Diversion
-from emailhub.core.errors import InvalidMessage, Problem, Refused
+from emailhub.core.errors import BatchRefused, InvalidMessage, Problem, Refused
 from emailhub.core.fingerprint import fingerprint
 from emailhub.core.message import Limits, Mailbox, Priority, Submission
 from emailhub.core.records import Origin, Parcel, Receipt
@@ -33,6 +34,11 @@ HEAVY = 256 * 1024
 
 
 log = logs.get("intake")
+
+
+_A = TypeVar("_A", bound=Receipt | Exception)
+"""What came of a message."""
+_Add: TypeAlias = Callable[[Sequence[Parcel]], Awaitable[list[_A]]]
 
 
 class Defaults(Struct, frozen=True):
@@ -107,25 +113,43 @@ class Intake:
     async def accept_many(self, items: Sequence[Item]) -> list[Receipt | Exception]:
         """Store messages, sharing commits; for each its receipt or why it was not stored, in order."""
         try:
-            self._room.check()
+            self._check_room()
         except Refused as refused:
-            self._meter.refused(refused.name)
             return [refused] * len(items)
         built = await self._all_built(items)
         parcels = [parcel for parcel in built if isinstance(parcel, Parcel)]
-        self._room.spend(sum(len(parcel.content) for one in parcels for parcel in _with_companion(one)))
-        stored = await self._store(parcels) if parcels else []
+        stored = await self._store(parcels, self._outbox.add) if parcels else []
         answers = iter(stored)
         return [next(answers) if isinstance(one, Parcel) else one for one in built]
 
-    async def _store(self, parcels: Sequence[Parcel]) -> list[Receipt | Exception]:
+    async def accept_all(self, items: Sequence[Item]) -> list[Receipt]:
+        """Store the messages in one commit, or none of them; their receipts, in order.
+
+        Raises BatchRefused (InvalidMessage, IdempotencyConflict), Refused, OutboxError.
+        """
+        self._check_room()
+        built = await self._all_built(items)
+        refused = {index: one for index, one in enumerate(built) if isinstance(one, Exception)}
+        if refused:
+            raise BatchRefused(refused)
+        return await self._store([one for one in built if isinstance(one, Parcel)], self._outbox.add_all)
+
+    def _check_room(self) -> None:
+        try:
+            self._room.check()
+        except Refused as refused:
+            self._meter.refused(refused.name)
+            raise
+
+    async def _store(self, parcels: Sequence[Parcel], add: _Add[_A]) -> list[_A]:
+        self._room.spend(sum(len(parcel.content) for one in parcels for parcel in _with_companion(one)))
         seats = [self._seat_for(parcel) for parcel in parcels]
         parcels = [
             parcel if seat is None else replace(parcel, go=seat.take)
             for parcel, seat in zip(parcels, seats, strict=True)
         ]
         try:
-            stored = await self._outbox.add(parcels)
+            stored = await add(parcels)
         finally:
             for seat in seats:
                 if seat is not None:

@@ -187,6 +187,10 @@ class Outbox(Protocol):
         """Store each parcel or say why not (IdempotencyConflict); all in one commit."""
         ...
 
+    async def add_all(self, parcels: Sequence[Parcel]) -> list[Receipt]:
+        """Store the parcels in one commit, or none of them. Raises BatchRefused (IdempotencyConflict), OutboxError."""
+        ...
+
     async def claim(
         self,
         relay: str,

@@ -39,13 +39,32 @@ async def read_object(request: AnyRequest) -> dict[str, object]:
 
 async def object_in(body: bytes) -> dict[str, object]:
     """The JSON object `body` is. Raises as `read_object`."""
-    document = await asyncio.to_thread(_parse, body) if len(body) > _HEAVY else _parse(body)
+    return as_object(await _document(body))
+
+
+async def read_list(request: AnyRequest, most: int) -> list[object]:
+    """The JSON list of 1 to `most` items in the body. Raises as `read_object`."""
+    require_json(request.headers.get("content-type", ""))
+    document = await _document(await read_bytes(request))
+    if not isinstance(document, list):
+        raise InvalidMessage((Problem("$", f"must be a JSON list of 1 to {most} messages"),))
+    if not 1 <= len(document) <= most:
+        raise InvalidMessage((Problem("$", f"is a list of {len(document)} messages; it has 1 to {most}"),))
+    return document
+
+
+def as_object(document: object) -> dict[str, object]:
+    """`document` as a JSON object. Raises InvalidMessage when it is none or has too many fields."""
     if not isinstance(document, dict):
         kind = "null" if document is None else type(document).__name__
         raise InvalidMessage((Problem("$", f"must be a JSON object with the fields of the request, not {kind}"),))
     if len(document) > _FIELDS:
         raise InvalidMessage((Problem("$", f"has {len(document)} fields; at most {_FIELDS} are read"),))
     return document
+
+
+async def _document(body: bytes) -> object:
+    return await asyncio.to_thread(_parse, body) if len(body) > _HEAVY else _parse(body)
 
 
 async def read_optional_object(request: AnyRequest) -> dict[str, object]:

@@ -75,7 +75,8 @@ def _operation(operation: Operation) -> dict[str, Any]:
     if operation.inputs:
         found["parameters"] = [_parameter(given) for given in operation.inputs]
     if operation.body:
-        found["requestBody"] = {"required": _has_required(operation.body), "content": _json(operation.body)}
+        content = _body(operation.body, operation.most)
+        found["requestBody"] = {"required": _has_required(operation.body), "content": content}
     if operation.area is Area.OPEN:
         found["security"] = []
     return found
@@ -103,6 +104,13 @@ def _parameter(given: Input) -> dict[str, Any]:
 
 def _json(shape: type[msgspec.Struct]) -> dict[str, Any]:
     return {"application/json": {"schema": {"$ref": f"#/components/schemas/{shape.__name__}"}}}
+
+
+def _body(shape: type[msgspec.Struct], most: int) -> dict[str, Any]:
+    if not most:
+        return _json(shape)
+    items = {"$ref": f"#/components/schemas/{shape.__name__}"}
+    return {"application/json": {"schema": {"type": "array", "items": items, "minItems": 1, "maxItems": most}}}
 
 
 def _error(status: int, text: str) -> dict[str, Any]:

@@ -153,7 +153,8 @@ def _example(operation: Operation, body: dict[str, Any], base: str) -> str:
         lines.append('-H "Authorization: Bearer $EMAILHUB_API_KEY"')
     if body:
         lines.append('-H "Content-Type: application/json"')
-        lines.append(f"-d '{json.dumps(_example_body(body))}'")
+        example = _example_body(body)
+        lines.append(f"-d '{json.dumps([example] if operation.most else example)}'")
     return " \\\n  ".join(lines)
 
 

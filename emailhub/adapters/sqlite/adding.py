@@ -12,7 +12,7 @@ import msgspec
 from emailhub.adapters.sqlite import many
 from emailhub.adapters.sqlite.writer import Transaction
 from emailhub.core.delivery import Reason, Standing, State
-from emailhub.core.errors import IdempotencyConflict
+from emailhub.core.errors import BatchRefused, IdempotencyConflict
 from emailhub.core.records import Job, JobRecipient, Parcel, Receipt, Scalar
 from emailhub.core.routing import domain_of
 
@@ -26,6 +26,15 @@ def add(tx: Transaction, parcels: Sequence[Parcel]) -> list[Receipt | Exception]
     if fresh:
         _store(tx, fresh)
     return [answer or Receipt(parcel.id) for parcel, answer in zip(parcels, answers, strict=True)]
+
+
+def add_all(tx: Transaction, parcels: Sequence[Parcel]) -> list[Receipt]:
+    """Like `add`, all or none. Raises BatchRefused when a key came with other content."""
+    answers = add(tx, parcels)
+    refused = {index: answer for index, answer in enumerate(answers) if isinstance(answer, Exception)}
+    if refused:
+        raise BatchRefused(refused)
+    return [answer for answer in answers if isinstance(answer, Receipt)]
 
 
 def weight(parcel: Parcel) -> int:

@@ -34,6 +34,11 @@ class SqliteOutbox:
         answers = await asyncio.gather(*writes, return_exceptions=True)
         return [answer for answer in answers if isinstance(answer, Receipt | Exception)]
 
+    async def add_all(self, parcels: Sequence[Parcel]) -> list[Receipt]:
+        """Store the parcels in one commit, or none of them. Raises BatchRefused, OutboxError."""
+        size = sum(map(adding.weight, parcels))
+        return await self._database.write(partial(adding.add_all, parcels=parcels), weight=size)
+
     async def claim(
         self,
         relay: str,

@@ -22,16 +22,16 @@ from emailhub.web.lanes import Asked, Header, Lane
 from emailhub.web.shapes import Accepted
 from emailhub.web.visit import AnyRequest, Visit, visit
 
+REPLAYED: Final = {"Idempotency-Replayed": "true"}
 _REPLAYED: Final = ((b"idempotency-replayed", b"true"),)
 
 
 @post("/emails", status_code=200)
 async def send(request: AnyRequest, faces: GivenFaces) -> Response[Accepted]:
     """Take a message; the answer comes once it is durable. A replayed key answers with the first message's id."""
-    key = _key(", ".join(request.headers.getall("idempotency-key", [])) or None)
+    key = key_of(request)
     receipt = await _take(await read_object(request), faces, visit(request), key)
-    headers = {"Idempotency-Replayed": "true"} if receipt.replayed else {}
-    return Response(Accepted(receipt.id), headers=headers)
+    return Response(Accepted(receipt.id), headers=REPLAYED if receipt.replayed else None)
 
 
 def lanes(faces: Faces) -> dict[str, Lane]:
@@ -46,11 +46,20 @@ def lanes(faces: Faces) -> dict[str, Lane]:
 
 
 async def _take(fields: dict[str, object], faces: Faces, seen: Visit, key: Key | None) -> Receipt:
+    return await faces.intake.accept(await read(fields, faces, key), seen.origin(API))
+
+
+async def read(fields: dict[str, object], faces: Faces, key: Key | None = None) -> Submission:
+    """The message `fields` describe. Raises InvalidMessage, MissingFields when nothing else is wrong."""
     try:
-        submission = await _read(fields, faces, key)
+        return await _read(fields, faces, key)
     except InvalidMessage as error:
         raise _explained(error, fields) from None
-    return await faces.intake.accept(submission, seen.origin(API))
+
+
+def key_of(request: AnyRequest) -> Key | None:
+    """The idempotency key in the header. Raises WebError (400)."""
+    return _key(", ".join(request.headers.getall("idempotency-key", [])) or None)
 
 
 async def _read(fields: dict[str, object], faces: Faces, key: Key | None) -> Submission:

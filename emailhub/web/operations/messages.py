@@ -6,6 +6,12 @@ from emailhub.web import requests as asked
 from emailhub.web import shapes as told
 from emailhub.web.operations.operation import BODY, ID, KEY, STRING, Input, Operation
 
+_VALIDATION = Input(
+    "x-batch-validation",
+    "header",
+    "what becomes of the good messages when others are not",
+    {"enum": ["strict", "permissive"], "default": "strict"},
+)
 _LIST = (
     Input("limit", "query", "messages on a page", {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}),
     Input("after", "query", "go on after this message id, to older ones", STRING),
@@ -26,6 +32,21 @@ MESSAGES: tuple[Operation, ...] = (
         inputs=(KEY,),
         body=asked.EmailRequest,
         answer=told.Accepted,
+        errors=(*BODY, 409, 503),
+    ),
+    Operation(
+        method="post",
+        path="/emails/batch",
+        group="Messages",
+        summary="Send up to 100 messages",
+        meaning="In one commit. One message that is not acceptable, and none is accepted: the errors name each field "
+        "with the message's place in the list, as `[3].to`. With `x-batch-validation: permissive` the others are "
+        "accepted, and `errors` has those that are not. The key stands for the whole list: again with the same "
+        "messages it answers with the same ids, other messages under it are a 409.",
+        inputs=(KEY, _VALIDATION),
+        body=asked.EmailRequest,
+        most=100,
+        answer=told.AcceptedBatch,
         errors=(*BODY, 409, 503),
     ),
     Operation(

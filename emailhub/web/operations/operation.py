@@ -18,7 +18,10 @@ class Input(Struct, frozen=True):
 
 
 class Operation(Struct, frozen=True, kw_only=True):
-    """One method of one address. `answer` is a shape, or the media type of an answer that is no JSON."""
+    """One method of one address. `answer` is a shape, or the media type of an answer that is no JSON.
+
+    With `most` the body is a list of 1 to so many of what `body` says.
+    """
 
     method: str
     path: str
@@ -28,6 +31,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     area: Area = Area.API
     inputs: tuple[Input, ...] = ()
     body: type[Struct] | None = None
+    most: int = 0
     answer: type[Struct] | str
     errors: tuple[int, ...] = ()
 

@@ -1,7 +1,17 @@
 """What the API answers, as values; the reference and the OpenAPI document are made from these."""
 
 from emailhub.web.shapes.breakers import BreakerList, BreakerShape
-from emailhub.web.shapes.messages import Accepted, Changed, Email, EmailList, EmailSummary, RecipientShape, Tag
+from emailhub.web.shapes.messages import (
+    Accepted,
+    AcceptedBatch,
+    BatchError,
+    Changed,
+    Email,
+    EmailList,
+    EmailSummary,
+    RecipientShape,
+    Tag,
+)
 from emailhub.web.shapes.original import Health, Queued, RequestStatus
 from emailhub.web.shapes.past import (
     AttemptList,
@@ -24,8 +34,10 @@ from emailhub.web.shapes.reloaded import ChangeShape, ReloadedShape
 
 __all__ = [
     "Accepted",
+    "AcceptedBatch",
     "AttemptList",
     "AttemptShape",
+    "BatchError",
     "BehaviourShape",
     "BreakerList",
     "BreakerShape",

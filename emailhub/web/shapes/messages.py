@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from emailhub.core.delivery import OnUnknown, Reason, State
 from emailhub.core.diversion import Addressed
 from emailhub.core.header import display
 from emailhub.core.mime import View
 from emailhub.core.records import Detail, RecipientRecord, Summary
+from emailhub.web.errors import FieldError
 from emailhub.web.shapes.times import Time, iso, maybe_iso
 
 _LAST_EVENTS = {
@@ -30,6 +31,22 @@ class Accepted(Struct, frozen=True):
     """The message is durable; `id` finds it."""
 
     id: str
+
+
+class BatchError(Struct, frozen=True):
+    """Why a message of a batch was not taken: the error it would have got alone. `index` counts from 0."""
+
+    index: int
+    name: str
+    message: str
+    errors: list[FieldError]
+
+
+class AcceptedBatch(Struct, frozen=True, omit_defaults=True):
+    """The messages that are durable, in the order they were given, and with permissive validation those not taken."""
+
+    data: list[Accepted]
+    errors: list[BatchError] | UnsetType = UNSET
 
 
 class Tag(Struct, frozen=True):
