@@ -8,6 +8,8 @@ EmailhubError
 ├── BatchRefused                         messages of a batch that stands or falls as a whole are not acceptable
 ├── NotFound              (LookupError)  no such message or relay
 ├── WrongState                           the verb does not apply to the state the thing is in
+├── Outdated                             somebody changed it since it was looked at
+├── ReadOnly                             it is kept where the hub does not write
 ├── Refused                              not now: the hub is full, stopping, or its disk is
 ├── BrokerDown                           RabbitMQ did not confirm what was published
 ├── HookFailed                           a web hook did not take what was posted
@@ -91,6 +93,23 @@ class WrongState(EmailhubError):
         self.verb = verb
         self.id = id
         self.state = state
+
+
+class Outdated(EmailhubError):
+    """The template `id` was saved by somebody else meanwhile, as version `newest`; nothing was changed."""
+
+    def __init__(self, id: str, newest: int) -> None:
+        super().__init__(f"template {id} was changed meanwhile: its newest version is {newest}")
+        self.id = id
+        self.newest = newest
+
+
+class ReadOnly(EmailhubError):
+    """The template `id` comes from a file; nothing was changed."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"template {id} is kept in files: change it there")
+        self.id = id
 
 
 class Refused(EmailhubError):

@@ -234,7 +234,8 @@ class Event(Struct, frozen=True):
     `kind` of a message: accepted, scheduled (anew), sending, queued, sent, deferred, failed, held, canceled, wish,
     copied, dead_letter;
     of a relay: breaker_opened, breaker_probing, breaker_closed, breaker_forced, breaker_auto, chaos_set;
-    of neither: unreadable.
+    of a template: template_created, template_saved, template_renamed, template_published, template_deleted;
+    of none of these: unreadable.
     `message` and `relay` say whom it concerns, `data` holds only short facts (never a body): text, actor, reason,
     state, recipients, due_at …
     """
