@@ -18,6 +18,7 @@ from litestar.utils.path import normalize_path
 from emailhub import logs
 from emailhub.engine.gate import Area, Caller, Denial, Gate, Knock, Way
 from emailhub.engine.throttle import Throttle
+from emailhub.web.elsewhere import ELSEWHERE
 from emailhub.web.errors import Answer, ErrorPage, answer, denied
 from emailhub.web.lanes import Asked, Lane
 from emailhub.web.visit import Trace, Visit, for_people, remember, trace_of
@@ -60,6 +61,7 @@ _AREAS = {
     "metrics": Area.SHARED,
     "docs": Area.SHARED,
     "schema": Area.SHARED,
+    **dict.fromkeys(ELSEWHERE, Area.API),
 }
 """By the first segment of the path; whatever is not named belongs to the dashboard."""
 _BOTH = "relays"

@@ -12,7 +12,19 @@ from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler
 
 from emailhub.engine.throttle import Throttle
-from emailhub.web import breakers, contract, emails, health, login, metrics, reference, relays, reload, stream
+from emailhub.web import (
+    breakers,
+    contract,
+    elsewhere,
+    emails,
+    health,
+    login,
+    metrics,
+    reference,
+    relays,
+    reload,
+    stream,
+)
 from emailhub.web.errors import Answer, ErrorPage, answer_of, note
 from emailhub.web.faces import Faces
 from emailhub.web.guard import Guard
@@ -28,6 +40,7 @@ def create_app(faces: Faces, routers: Sequence[ControllerRouterHandler] = ()) ->
         route_handlers=[
             contract.router(),
             emails.router(),
+            elsewhere.router(),
             breakers.router(),
             reload.router(),
             relays.router(),
