@@ -307,7 +307,8 @@ class Gate:
         log_in = knock.area is Area.SHARED and self._password is not None
         if not self._keys and not log_in:
             return Denial(403, "invalid_permission", self._closed("API", "EMAILHUB_API_KEYS"))
-        if not (knock.authorization or "").lower().startswith("bearer "):
+        scheme_given, _, key = (knock.authorization or "").partition(" ")
+        if scheme_given.lower() != "bearer" or not key.strip():
             text = "This needs an API key: send the header `Authorization: Bearer <key>`."
             return Denial(401, "missing_api_key", text, log_in=log_in, scheme=scheme)
         return Denial(403, "invalid_api_key", "The API key is not one of this hub's keys.")
