@@ -15,6 +15,7 @@ from emailhub.core.delivery import Reason, State
 from emailhub.core.records import RecipientRecord
 from emailhub.core.status import Link
 from emailhub.web.pages.paper import environment
+from emailhub.web.pages.ways import ways
 from tests.support.demo_hub import DemoHub
 from tests.support.demo_outbox import NOW
 
@@ -98,7 +99,7 @@ def test_every_state_and_reason_has_a_pill_a_line_and_a_next_step(
     hub = DemoHub(now=lambda: NOW)
     template = pages.get_template(f"messages/states/{state}.html")
     macros = template.make_module({"now": NOW, "capturing": False})
-    for way in (None, *hub.board.relays()):
+    for way in (None, *ways(hub.board.relays()).values()):
         it = _recipient(state, reason)
         pill, line, then = macros.pill(it), macros.line(it, way), macros.next(it, way)  # type: ignore[attr-defined]
         assert re.search(rf'class="pill (ok|warn|bad|info|neutral)">.*({state}|captured)', pill)

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from emailhub.adapters.smtp import SmtpRelay
+from emailhub.adapters.smtp import SmtpRelay, Timeouts
 from emailhub.core.verdict import Envelope, Kind
 from tests.support.mtas import SIZE
 from tests.support.smtp_relays import Relays, kinds, said, send
@@ -32,7 +32,7 @@ def arrived(onward: SmtpServer, id: str) -> list[str]:
 
 @pytest.fixture
 def relay(relays: Relays, exim_port: int, chunking: bool) -> SmtpRelay:
-    return relays.at(exim_port, chunking=chunking)
+    return relays.at(exim_port, timeouts=Timeouts(), chunking=chunking)
 
 
 @ways

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from emailhub.adapters.smtp import SmtpRelay, TlsMode
+from emailhub.adapters.smtp import SmtpRelay, Timeouts, TlsMode
 from emailhub.core.verdict import Envelope, Kind, Stage
 from tests.support.mtas import LIMIT, PASSWORD, SIZE, USER
 from tests.support.smtp_relays import Authority, Relays, kinds, said, send
@@ -31,7 +31,9 @@ def arrived(onward: SmtpServer, id: str) -> list[str]:
 
 @pytest.fixture
 def relay(relays: Relays, postfix_port: int, authority: Authority, chunking: bool) -> SmtpRelay:
-    return relays.at(postfix_port, user=USER, password=PASSWORD, ca=authority.file, chunking=chunking)
+    return relays.at(
+        postfix_port, timeouts=Timeouts(), user=USER, password=PASSWORD, ca=authority.file, chunking=chunking
+    )
 
 
 @ways

@@ -33,7 +33,7 @@ STEPS = {
 def made(kind: type[errors.SMTPException]) -> errors.SMTPException:
     """An error of this class, with whatever it takes to make one."""
     if kind is errors.SMTPRecipientsRefused:
-        return kind([errors.SMTPRecipientRefused(550, "5.1.1 no", "ann@x.test")])  # type: ignore[arg-type]
+        return kind([errors.SMTPRecipientRefused(550, "5.1.1 no", "ann@x.test")])
     if issubclass(kind, (errors.SMTPSenderRefused, errors.SMTPRecipientRefused)):
         return kind(550, "5.7.1 no", "ann@x.test")
     if issubclass(kind, errors.SMTPResponseException):
