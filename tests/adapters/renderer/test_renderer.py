@@ -1,0 +1,241 @@
+"""What templates make of their values, what is told when they cannot, and what the process they run in may do."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from emailhub.adapters.renderer import Bounds, ProcessRenderer
+from emailhub.core.errors import Problem, Refused, TemplateError
+from emailhub.core.template import Rendered, Template
+
+
+@pytest.fixture(scope="module")
+async def renderer() -> AsyncIterator[ProcessRenderer]:
+    found = ProcessRenderer(workers=1)
+    yield found
+    await found.close()
+
+
+def template(**given: Any) -> Template:
+    return Template(id="t", **given)
+
+
+async def refused(renderer: ProcessRenderer, source: str, values: dict[str, object] | None = None) -> Problem:
+    with pytest.raises(TemplateError) as caught:
+        await renderer.render(template(html=source), values or {})
+    (problem,) = caught.value.problems
+    return problem
+
+
+async def test_values_are_escaped_in_html_and_in_nothing_else(renderer: ProcessRenderer) -> None:
+    made = await renderer.render(
+        template(subject="Hi {{ name }}", html="<p>{{ name }}</p>", text="Hi {{ name }}"), {"name": "<Ada> & Bob"}
+    )
+    assert made == Rendered("Hi <Ada> & Bob", "<p>&lt;Ada&gt; &amp; Bob</p>", "Hi <Ada> & Bob")
+
+
+async def test_what_html_includes_is_escaped_whatever_it_is_called(renderer: ProcessRenderer) -> None:
+    made = await renderer.render(
+        template(
+            html="{% include 'part.txt' %}", text="{% include 'page.html' %}", parts=_parts("part.txt", "page.html")
+        ),
+        {"name": "<b>"},
+    )
+    assert (made.html, made.text) == ("&lt;b&gt;", "<b>")
+
+
+def _parts(*names: str) -> tuple[tuple[str, str], ...]:
+    return tuple((name, "{{ name }}") for name in names)
+
+
+async def test_a_layout_is_filled_and_macros_are_imported(renderer: ProcessRenderer) -> None:
+    parts = (
+        ("layouts/base.html", "<html>{% block body %}{% endblock %}</html>"),
+        ("macros.html", "{% macro button(to) %}<a href='{{ to }}'>Go</a>{% endmacro %}"),
+    )
+    html = (
+        "{% extends 'layouts/base.html' %}{% from 'macros.html' import button %}"
+        "{% block body %}{{ button(url) }}{% endblock %}"
+    )
+    made = await renderer.render(template(html=html, parts=parts), {"url": "https://x.test"})
+    assert made.html == "<html><a href='https://x.test'>Go</a></html>"
+
+
+async def test_style_sheets_become_style_attributes_and_media_queries_stay(renderer: ProcessRenderer) -> None:
+    html = "<style>p { color: red } @media (max-width: 9px) { p { color: blue } }</style><p>{{ x }}</p>"
+    made = (await renderer.render(template(html=html), {"x": "Hi"})).html or ""
+    assert '<p style="color: red;">Hi</p>' in made
+    assert "@media (max-width: 9px)" in made
+
+
+async def test_no_style_sheet_is_fetched(renderer: ProcessRenderer) -> None:
+    asked = asyncio.Event()
+    server = await asyncio.start_server(lambda *_: asked.set(), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    links = f"<style></style><link rel=stylesheet href='http://127.0.0.1:{port}/a.css'>"
+    made = (
+        await renderer.render(template(html=links + "<link rel=stylesheet href=/etc/passwd><p>x</p>"), {})
+    ).html or ""
+    server.close()
+    await server.wait_closed()
+    assert not asked.is_set()
+    assert "root:" not in made
+
+
+async def test_without_a_text_of_its_own_the_text_is_made_from_the_html(renderer: ProcessRenderer) -> None:
+    made = await renderer.render(template(html="<h1>Hi {{ x }}</h1><p>Bye</p>"), {"x": "<Ada>"})
+    assert made.text == "Hi <Ada>\n\nBye\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "field"),
+    (
+        ("{{ name }}", "template.variables.name"),
+        ("{% if name %}x{% endif %}", "template.variables.name"),
+        ("{% for x in name %}x{% endfor %}", "template.variables.name"),
+        ("{{ name + 1 }}", "template.variables.name"),
+        ("{{ name.first }}", "template.variables.name"),
+        ("{{ user.name }}", "template.variables.user.name"),
+        ("{{ user['name'] }}", "template.variables.user.name"),
+        ("{{ list[1].name }}", "template.variables.list[1].name"),
+    ),
+)
+async def test_a_variable_that_is_not_given_is_named_with_the_line_that_needs_it(
+    renderer: ProcessRenderer, source: str, field: str
+) -> None:
+    values = {"user": {"x": 1}, "list": [{}, {"x": 2}]}
+    problem = await refused(renderer, "\n\n" + source, values)
+    assert problem == (field, "is not given, and body.html line 3 needs it")
+
+
+async def test_whether_a_variable_is_given_can_be_asked(renderer: ProcessRenderer) -> None:
+    source = "{{ name|default('you') }}{% if name is defined %}!{% endif %}"
+    assert (await renderer.render(template(text=source), {})).text == "you"
+    assert (await renderer.render(template(text=source), {"name": "Ada"})).text == "Ada!"
+
+
+async def test_a_value_named_like_a_method_is_the_value(renderer: ProcessRenderer) -> None:
+    made = await renderer.render(
+        template(text="{{ order.items|length }}{{ order.keys() }}"), {"order": {"items": [1, 2]}}
+    )
+    assert made.text == "2dict_keys(['items'])"
+
+
+async def test_an_error_says_where_it_happened_and_repeats_no_value(renderer: ProcessRenderer) -> None:
+    parts = (("part.html", "\n{{ 'a' ~ secret }}\n{{ secret.encode(secret) }}"),)
+    with pytest.raises(TemplateError, match=r"part\.html line 3") as caught:
+        await renderer.render(template(html="{% include 'part.html' %}", parts=parts), {"secret": "hunter2"})
+    assert "hunter2" not in str(caught.value)
+
+
+async def test_a_check_tells_of_every_part_what_does_not_compile_and_what_is_not_there(
+    renderer: ProcessRenderer,
+) -> None:
+    parts = (("layout.html", "{% block x %}{% endbloc %}"),)
+    found = await renderer.check(
+        template(subject="{{ a", html="{% extends 'layout.html' %}", text="\n{% include 'gone.txt' %}", parts=parts)
+    )
+    told = dict(found)
+    assert told["subject"].startswith("subject.txt line 1: ")
+    assert told["text"] == "body.txt includes 'gone.txt', which is not there"
+    assert told["parts"].startswith("layout.html line 1: ")
+    assert await renderer.check(template(subject="{{ a }}", html="{{ b }}")) == ()
+
+
+async def test_what_one_template_keeps_another_does_not_see(renderer: ProcessRenderer) -> None:
+    await renderer.render(template(text="{% set x = 'secret' %}{{ x }}", parts=(("a.txt", "1"),)), {})
+    assert (await refused(renderer, "{{ x }}")).field == "template.variables.x"
+    assert "not there" in (await refused(renderer, "{% include 'a.txt' %}")).message
+
+
+async def test_more_templates_than_a_process_keeps_are_all_rendered(renderer: ProcessRenderer) -> None:
+    for _ in range(2):
+        for number in range(70):
+            assert (await renderer.render(template(text=f"{number}"), {})).text == str(number)
+
+
+async def test_a_process_that_was_killed_is_replaced(renderer: ProcessRenderer) -> None:
+    await renderer.render(template(text="x"), {})
+    worker = renderer._idle[0]
+    os.kill(worker.pid, signal.SIGKILL)
+    await worker._process.wait()
+    assert (await renderer.render(template(text="x"), {})).text == "x"
+
+
+async def test_a_request_that_was_given_up_does_not_get_its_answer_to_the_next(renderer: ProcessRenderer) -> None:
+    slow = template(text="{% for i in range(9999) %}{% for j in range(99) %}{% endfor %}{% endfor %}slow")
+    task = asyncio.create_task(renderer.render(slow, {}))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert (await renderer.render(template(text="next"), {})).text == "next"
+
+
+async def test_the_process_gets_nothing_of_the_hubs_environment_and_can_open_nothing(
+    renderer: ProcessRenderer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SMTP_PASS", "hunter2")
+    probe = (
+        "import sys; from emailhub.adapters.renderer import child, sandbox\n"
+        "def render(self, values, most):\n"
+        "    import os, socket\n"
+        "    said = [str(dict(os.environ))]\n"
+        "    for what in (lambda: open('/etc/passwd'), socket.socket, os.pipe):\n"
+        "        try: said.append(str(what()))\n"
+        "        except OSError as error: said.append(type(error).__name__)\n"
+        "    return {'subject': '', 'html': None, 'text': '|'.join(said)}\n"
+        "import os, socket\n"
+        "child._warm_up(); child._warm_up = lambda: None\n"
+        "sandbox.Kitchen.render = render; child.main()"
+    )
+    own = ProcessRenderer(command=(sys.executable, "-I", "-c", probe))
+    made = await own.render(template(text="x"), {})
+    await own.close()
+    environment, *tried = (made.text or "").split("|")
+    assert "hunter2" not in environment
+    assert "PATH" not in environment
+    assert tried == ["OSError", "OSError", "OSError"]
+
+
+async def test_when_no_process_can_start_mail_is_put_off_and_not_refused_for_good() -> None:
+    with pytest.raises(Refused, match="cannot be rendered now"):
+        await ProcessRenderer(command=("/nonexistent/python",)).render(template(text="x"), {})
+    with pytest.raises(Refused, match="ended with code 3"):
+        await ProcessRenderer(command=("/bin/sh", "-c", "exit 3")).render(template(text="x"), {})
+
+
+async def test_a_process_that_is_stuck_is_ended() -> None:
+    stuck = (
+        "from emailhub.adapters.renderer import frames; import sys\n"
+        "sys.stdout.buffer.write(frames.pack({})); sys.stdout.flush(); sys.stdin.read()"
+    )
+    own = ProcessRenderer(Bounds(wall=0.1), command=(sys.executable, "-I", "-c", stuck))
+    with pytest.raises(TemplateError, match=r"takes longer than 0\.1 s"):
+        await own.render(template(text="x"), {})
+    await own.close()
+
+
+async def test_more_than_can_wait_are_put_off() -> None:
+    own = ProcessRenderer(workers=1, most=2)
+    answers = await asyncio.gather(*(own.render(template(text="x"), {}) for _ in range(3)), return_exceptions=True)
+    await own.close()
+    assert [type(answer) for answer in answers] == [Rendered, Rendered, Refused]
+
+
+async def test_a_closed_renderer_renders_nothing_more_and_leaves_no_process() -> None:
+    own = ProcessRenderer()
+    await own.render(template(text="x"), {})
+    pid = own._idle[0].pid
+    await own.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    with pytest.raises(Refused):
+        await own.render(template(text="x"), {})
