@@ -2,8 +2,10 @@
 
 closed -> open after `failures` relay-level failures in a row (a rejected login opens at once); open -> half-open when
 `probe_at` is reached; half-open -> closed when the one probe meets a message- or recipient-level verdict, -> open again
-(twice as long, up to `open_max`) when it meets relay trouble or an unknown outcome. An operator may force it `open`
-(until a time, or for good) or `closed` (failures are ignored) and set it back to `auto`.
+(twice as long, up to `open_max`) when it meets relay trouble or an unknown outcome. Where the trouble came at MAIL or
+later, a probe without a message proves nothing by being let in: it makes the breaker `ready`, half-open until the next
+message, which is the probe that counts. An operator may force it `open` (until a time, or for good) or `closed`
+(failures are ignored) and set it back to `auto`.
 """
 
 from __future__ import annotations
@@ -51,10 +53,14 @@ class Rules(Struct, frozen=True):
 
 
 class Permit(Struct, frozen=True):
-    """The right to make one attempt; `epoch` ties it to what the breaker was then, `probe` marks the one probe."""
+    """The right to make one attempt; `epoch` ties it to what the breaker was then, `probe` marks the one probe.
+
+    `message`: only for an attempt with a message.
+    """
 
     epoch: int
     probe: bool = False
+    message: bool = False
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
@@ -62,6 +68,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
 
     `since` is when the phase or mode last changed; `cause` the plain text of the last failure, "" when the relay is
     well; `openings` counts openings in a row (sets the doubling); `actor`, `note`, `until` belong to a forced mode.
+    `at_mail`: the last failure came at MAIL or later; `ready`: no probe is out, the next message is it.
     """
 
     phase: Phase = Phase.CLOSED
@@ -75,13 +82,15 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     actor: str = ""
     note: str = ""
     until: float | None = None
+    at_mail: bool = False
+    ready: bool = False
 
 
 class Breaker:
     """See the module's docstring. Every method takes `now` (unix seconds) and none reads a clock.
 
-    Half-open means exactly that one probe is out. A new value of `snapshot` is made at every change, so `is` tells
-    whether anything has to be stored.
+    Half-open means that one probe is out, or that the next message is it (`ready`). A new value of `snapshot` is made
+    at every change, so `is` tells whether anything has to be stored.
     """
 
     def __init__(self, rules: Rules, snapshot: Snapshot) -> None:
@@ -101,13 +110,18 @@ class Breaker:
         self.tick(now)
         if self._snapshot.phase is Phase.CLOSED:
             return Permit(self._snapshot.epoch)
+        if self._snapshot.ready:
+            self._snapshot = replace(self._snapshot, ready=False)
+            return Permit(self._snapshot.epoch, probe=True, message=True)
         if not self._probe_due(self._snapshot, now):
             return None
         self._snapshot = replace(self._snapshot, phase=Phase.HALF_OPEN, since=now)
         return Permit(self._snapshot.epoch, probe=True)
 
-    def record(self, permit: Permit, signal: Signal, *, cause: str, now: float, jitter: float) -> bool:
-        """Take in what the attempt found out; True when the snapshot changed.
+    def record(
+        self, permit: Permit, signal: Signal, *, cause: str, now: float, jitter: float, at_mail: bool = False
+    ) -> bool:
+        """Take in what the attempt found out, and whether `at_mail` or later; True when the snapshot changed.
 
         Results of attempts permitted before the last opening or forcing change nothing. `jitter` in [-1, 1] moves the
         next probe by up to 20 %, but after a rejected login never to sooner than `open_for_login`.
@@ -116,16 +130,19 @@ class Breaker:
         self.tick(now)
         if permit.epoch == self._snapshot.epoch and self._snapshot.phase is not Phase.OPEN:
             if signal is Signal.WELL:
-                self._well(now)
+                self._well(now, at_mail)
             else:
-                self._failed(signal, cause, now, jitter)
+                self._failed(signal, cause, now, jitter, at_mail)
         return self._snapshot is not before
 
     def release(self, permit: Permit, now: float) -> bool:
         """The attempt ended without a result: a probe may be made again at once. True when the snapshot changed."""
         if not permit.probe or permit.epoch != self._snapshot.epoch or self._snapshot.phase is not Phase.HALF_OPEN:
             return False
-        self._snapshot = replace(self._snapshot, phase=Phase.OPEN, since=now, probe_at=now)
+        if permit.message:
+            self._snapshot = replace(self._snapshot, ready=True)
+        else:
+            self._snapshot = replace(self._snapshot, phase=Phase.OPEN, since=now, probe_at=now)
         return True
 
     def force(self, mode: Mode, *, actor: str, note: str, until: float | None, now: float) -> Snapshot:
@@ -146,6 +163,8 @@ class Breaker:
             actor=actor,
             note=note,
             until=until,
+            at_mail=opened and self._snapshot.at_mail,
+            ready=False,
         )
         return self._snapshot
 
@@ -163,7 +182,7 @@ class Breaker:
     def would_permit(self, now: float) -> bool:
         """Whether `permit` would give one; changes nothing."""
         state = self.state(now)
-        return state.phase is Phase.CLOSED or self._probe_due(state, now)
+        return state.phase is Phase.CLOSED or state.ready or self._probe_due(state, now)
 
     def next_probe(self, now: float) -> float | None:
         """When time alone lets something go again; None when it may go now, a probe is out, or only a human decides."""
@@ -178,16 +197,27 @@ class Breaker:
         # A clock set back by hours must not keep the mail waiting for hours.
         return now >= state.probe_at or now < state.since - self._rules.open_max
 
-    def _well(self, now: float) -> None:
-        if self._snapshot.phase is Phase.HALF_OPEN:
+    def _well(self, now: float, at_mail: bool) -> None:
+        if self._snapshot.phase is not Phase.HALF_OPEN:
+            if self._snapshot.failures:
+                self._snapshot = replace(self._snapshot, failures=0, cause="", at_mail=False)
+        elif self._snapshot.at_mail and not at_mail:
+            self._snapshot = replace(self._snapshot, ready=True, since=now, probe_at=None)
+        else:
             self._snapshot = replace(
-                self._snapshot, phase=Phase.CLOSED, failures=0, openings=0, since=now, cause="", probe_at=None
+                self._snapshot,
+                phase=Phase.CLOSED,
+                failures=0,
+                openings=0,
+                since=now,
+                cause="",
+                probe_at=None,
+                at_mail=False,
             )
-        elif self._snapshot.failures:
-            self._snapshot = replace(self._snapshot, failures=0, cause="")
 
-    def _failed(self, signal: Signal, cause: str, now: float, jitter: float) -> None:
-        self._snapshot = replace(self._snapshot, failures=self._snapshot.failures + 1, cause=cause)
+    def _failed(self, signal: Signal, cause: str, now: float, jitter: float, at_mail: bool) -> None:
+        failures = self._snapshot.failures + 1
+        self._snapshot = replace(self._snapshot, failures=failures, cause=cause, at_mail=at_mail)
         if self._snapshot.mode is Mode.CLOSED:
             return
         at_once = self._snapshot.phase is Phase.HALF_OPEN or signal is Signal.LOGIN_REJECTED
@@ -226,6 +256,8 @@ def _automatic(state: Snapshot, now: float) -> Snapshot:
         actor="",
         note="",
         until=None,
+        at_mail=not closed and state.at_mail,
+        ready=False,
     )
 
 
@@ -235,4 +267,4 @@ def _restored(state: Snapshot) -> Snapshot:
         return state
     if state.phase is Phase.OPEN and state.probe_at is not None:
         return state
-    return replace(state, phase=Phase.OPEN, probe_at=state.since)
+    return replace(state, phase=Phase.OPEN, probe_at=state.since, ready=False)

@@ -36,8 +36,9 @@ class Terms(Struct, frozen=True, kw_only=True):
 
     `budget`: so many recipients in all (None: no limit); the first message may have `largest` all the same. `home`:
     mail of that relay instead of the courier's own, for the reason `why`; only what no unknown outcome pins to its
-    relay, from domains that satisfy `fits` (None: all), and what comes after `after` in the line. `stays` by sender's
-    domain, `turns` by pattern of the recipients' domain. A probe takes nothing that met trouble `troubles` times.
+    relay, from domains that satisfy `fits` (None: all), what has been due for `late` seconds, and what comes after
+    `after` in the line. `stays` by sender's domain, `turns` by pattern of the recipients' domain. A probe takes nothing
+    that met trouble `troubles` times.
     """
 
     budget: int | None = None
@@ -45,6 +46,7 @@ class Terms(Struct, frozen=True, kw_only=True):
     home: str | None = None
     why: str = ""
     fits: Callable[[str], bool] | None = None
+    late: float = 0.0
     after: Position | None = None
     stays: Mapping[str, Stay] = field(default_factory=dict)
     turns: Sequence[Turn] = ()

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext
 
-from emailhub.core.breaker import Phase, Snapshot
+from emailhub.core.breaker import Permit, Phase, Snapshot
 from emailhub.core.claiming import ANY, Claimed, Position, Terms
 from emailhub.core.limits import Limiter, words
 from emailhub.core.records import Job
@@ -132,12 +132,18 @@ class Allowance:
         """To be held from `terms` to `claimed`."""
         return self._gates.turn()
 
-    def terms(self, duty: Duty | None = None, *, after: Position | None = None, probe: bool = False) -> Terms:
-        """What may be claimed now, of the own mail or of that the `duty` is about."""
+    def terms(self, duty: Duty | None = None, *, after: Position | None = None, probe: Permit | None = None) -> Terms:
+        """What may be claimed now, of the own mail (with `probe`: as the one probe) or of that the `duty` is about."""
         limited, spared = bool(self.limiter), bool(self._gates)
         suspended = duty is None and self.suspensions is not None and bool(self.suspensions)
         # Others carry its mail meanwhile: no message shall wait because every probe takes just that one.
-        covered = probe and self._cover is not None and self._cover.covered(self._relay) is not None
+        # But where only a message can tell that the trouble is over, one that an unknown outcome pins here has to do.
+        covered = (
+            probe is not None
+            and not probe.message
+            and self._cover is not None
+            and self._cover.covered(self._relay) is not None
+        )
         if duty is None and not (limited or spared or suspended or covered):
             return ANY
         now = self._now()
@@ -147,8 +153,9 @@ class Allowance:
             home=duty.home if duty else None,
             why=duty.why if duty else "",
             fits=duty.fits if duty else None,
+            late=duty.late if duty else 0.0,
             after=after,
-            stays=self.suspensions.stays(self._elsewhere, probe=not probe)
+            stays=self.suspensions.stays(self._elsewhere, probe=probe is None)
             if suspended and self.suspensions is not None
             else {},
             troubles=PROBED if covered else None,
@@ -203,7 +210,8 @@ class Allowance:
             # Not `since` of now: probing in between is not sending.
             self._down = breaker.since
         if self._down is not None:
-            return Standing(carrying=False, since=self._down, cause=cause_of(breaker), suspended=suspended)
+            cause, ready = cause_of(breaker), breaker.ready
+            return Standing(carrying=False, ready=ready, since=self._down, cause=cause, suspended=suspended)
         reached = self.limiter.reached_since(self._now()) if self.limiter else None
         if reached is not None:
             return Standing(carrying=False, limited=True, since=reached, cause=self._reached(), suspended=suspended)

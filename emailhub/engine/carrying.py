@@ -17,7 +17,7 @@ from emailhub.core.judge import judge_failure
 from emailhub.core.records import Job
 from emailhub.core.verdict import Envelope, Kind, Progress, Report
 from emailhub.engine.allowance import Allowance
-from emailhub.engine.findings import cut_short, signal_of
+from emailhub.engine.findings import cut_short, health_of
 from emailhub.engine.fuse import Fuse
 from emailhub.engine.meter import Meter
 from emailhub.engine.ports import Outbox, Relay
@@ -198,7 +198,7 @@ class Carrier:
             self._fuse.release(permit)
             raise
         verdict = report.verdicts[0]
-        self._note(permit, report)
+        self._note(permit, report, message=False)
         log.info("probed", relay=self.relay.name, verdict=verdict.kind.value, text=verdict.text)
 
     def errand(self, work: Coroutine[Any, Any, None], name: str) -> None:
@@ -307,10 +307,10 @@ class Carrier:
     async def _mark_body(self, job: Job) -> None:
         await self._outbox.mark_body(job, self._now())
 
-    def _note(self, permit: Permit, report: Report) -> None:
-        signal, cause = signal_of(report)
+    def _note(self, permit: Permit, report: Report, *, message: bool = True) -> None:
+        signal, cause, at_mail = health_of(report)
         before = self._fuse.snapshot.phase
-        self._fuse.record(permit, signal, cause)
+        self._fuse.record(permit, signal, cause, at_mail=at_mail and message)
         if self._fuse.snapshot.phase is Phase.CLOSED and before is Phase.CLOSED and cause == "":
             self.last_well = self._now()
             self.ramp = min(self.ramp + 1, self.relay.capacity)

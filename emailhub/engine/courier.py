@@ -27,6 +27,8 @@ from emailhub.engine.recorder import UNRECORDED_WAIT, unless
 
 OFFERS = 20_000
 """Handed-off ids kept in memory; those beyond it are due by themselves a few seconds later."""
+OFFERED = 100
+"""Of these so many are looked at for a probe."""
 EXPIRED_WAIT = 1.0
 NOTHING_WAIT = 1.0
 """Seconds until mail of another relay is looked for again where none was found."""
@@ -168,7 +170,7 @@ class Courier:
         times = [] if self._next_due is None else [self._next_due]
         if self._offers:
             times.append(self._now())
-        if self._allowance.duties():
+        if self._duties():
             times.append(self._look_at)
         if not times or self._allowance.open():
             return min(times, default=None)
@@ -202,12 +204,17 @@ class Courier:
         return bool(duties) and await self._relieve(permit, duties)
 
     def _anything_due(self) -> bool:
-        if self._offers or self._fuse.snapshot.phase is not Phase.CLOSED:
+        breaker = self._fuse.snapshot
+        if self._offers or (breaker.phase is not Phase.CLOSED and not breaker.ready):
             return True
         return self._next_due is not None and self._next_due <= self._now()
 
+    def _duties(self) -> tuple[Duty, ...]:
+        # One that has to prove itself by the next message of its own carries nothing for others.
+        return self._allowance.duties() if self._fuse.snapshot.phase is Phase.CLOSED else ()
+
     def _duties_due(self) -> tuple[Duty, ...]:
-        return self._allowance.duties() if self._look_at <= self._now() else ()
+        return self._duties() if self._look_at <= self._now() else ()
 
     async def _claim(self, permit: Permit, room: int) -> bool:
         ids = [self._offers.popleft() for _ in range(min(room, len(self._offers)))]
@@ -258,23 +265,34 @@ class Courier:
         return claimed
 
     async def _probe(self, permit: Permit) -> bool:
+        # As for a claim: a `wake` that arrives while it runs is not to be overwritten by its answer.
+        self._next_due = None
         try:
-            claimed = await self._claim_probe()
+            claimed = await self._claim_probe(permit)
         except BaseException:
             self._fuse.release(permit)
             raise
         self._carrier.begin(claimed.jobs, permit)
-        if not claimed.jobs:
+        if claimed.jobs:
+            return False
+        if permit.message:
+            self._fuse.release(permit)
+            if (due := await self._outbox.next_due(self._name)) is not None:
+                self._due_by(max(due, self._now() + EXPIRED_WAIT))
+        else:
             self._carrier.probe(permit)
         return False
 
-    async def _claim_probe(self) -> Claimed:
+    async def _claim_probe(self, permit: Permit) -> Claimed:
         if not self._allowance.open():
             return Claimed()
+        ids = [self._offers.popleft() for _ in range(min(OFFERED, len(self._offers)))]
         async with self._allowance.turn():
-            terms = self._allowance.terms(probe=True)
-            claimed = await self._outbox.claim(self._name, limit=1, now=self._now(), probe=True, terms=terms)
+            terms = self._allowance.terms(probe=permit)
+            claimed = await self._outbox.claim(self._name, limit=1, now=self._now(), ids=ids, probe=True, terms=terms)
             self._allowance.claimed(claimed)
+        if claimed.jobs:
+            self._offers.extendleft(reversed([id for id in ids if id != claimed.jobs[0].id]))
         return claimed
 
     def _breaker_changed(self, before: Snapshot, after: Snapshot) -> None:

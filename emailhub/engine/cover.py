@@ -21,6 +21,8 @@ LOOK = 1.0
 NEWS = 600.0
 """Seconds for which it is said that a relay is back."""
 UNSTORED_WAIT = 1.0
+HEAD_START = 1.0
+"""Seconds for which a message is left to a relay that waits for one to prove itself."""
 
 log = logs.get("cover")
 
@@ -29,10 +31,12 @@ class Standing(Struct, frozen=True, kw_only=True):
     """How a relay stands: whether it is `carrying`, if not since when, and the `cause` in a few words.
 
     `suspended` are the from-domains it does not let send. `limited`: only a limit keeps it from carrying for now.
+    `ready`: its next message shows if it is well again.
     """
 
     carrying: bool = True
     limited: bool = False
+    ready: bool = False
     since: float = 0.0
     cause: str = ""
     suspended: frozenset[str] = frozenset()
@@ -41,13 +45,14 @@ class Standing(Struct, frozen=True, kw_only=True):
 class Duty(Struct, frozen=True):
     """Mail of relay `home` is to be carried too, `why` says so in one line; only domains that `fits` (None: all).
 
-    `limited`: the relay goes on, as slowly as its limit lets it.
+    `limited`: the relay goes on, as slowly as its limit lets it. `late`: only what has been due for so many seconds.
     """
 
     home: str
     why: str
     fits: Callable[[str], bool] | None = None
     limited: bool = False
+    late: float = 0.0
 
 
 class Covered(Struct):
@@ -86,7 +91,8 @@ def duties(
             continue
         why = f"relay {route.name} is not sending since {clock(standing.since)}: {standing.cause}"
         for name, fits in _stand_ins(router, standings, route.name).items():
-            found.setdefault(name, []).append(Duty(route.name, why, fits, standing.limited))
+            late = HEAD_START if standing.ready else 0.0
+            found.setdefault(name, []).append(Duty(route.name, why, fits, standing.limited, late))
     return {name: tuple(its) for name, its in found.items()}
 
 

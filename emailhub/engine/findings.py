@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -53,9 +54,8 @@ def _own_trouble(recipient: JobRecipient, verdict: Verdict, relay_well_at: float
 
     Without this one message that makes the relay drop the connection would be tried for ever at no cost.
     """
-    after_mail = STAGES.index(verdict.stage) >= STAGES.index(Stage.MAIL)
     alone = recipient.troubled_at is not None and relay_well_at > recipient.troubled_at
-    if verdict.kind is Kind.RELAY and after_mail and alone:
+    if verdict.kind is Kind.RELAY and _at_mail(verdict.stage) and alone:
         return replace(verdict, kind=Kind.TRANSIENT)
     return verdict
 
@@ -86,13 +86,26 @@ def cut_short(progress: Progress, recipients: int) -> Report:
     return Report(progress.verdicts(recipients, rest))
 
 
-def signal_of(report: Report) -> tuple[Signal, str]:
-    """What the report says of the relay's health, and the cause when it is not well."""
+class Health(NamedTuple):
+    """What an attempt says of its relay; the cause when it is not well, and whether that came at MAIL or later."""
+
+    signal: Signal
+    cause: str
+    at_mail: bool
+
+
+def health_of(report: Report) -> Health:
+    """What the report of an attempt with a message says of the relay's health."""
     troubles = [verdict for verdict in report.verdicts if verdict.kind is Kind.RELAY]
     if troubles:
         worst = next((verdict for verdict in troubles if verdict.login_rejected), troubles[0])
-        return (Signal.LOGIN_REJECTED if worst.login_rejected else Signal.TROUBLE), worst.text
+        signal = Signal.LOGIN_REJECTED if worst.login_rejected else Signal.TROUBLE
+        return Health(signal, worst.text, _at_mail(worst.stage))
     unknown = next((verdict for verdict in report.verdicts if verdict.kind is Kind.UNKNOWN), None)
     if unknown is not None:
-        return Signal.UNKNOWN, unknown.text
-    return Signal.WELL, ""
+        return Health(Signal.UNKNOWN, unknown.text, at_mail=True)
+    return Health(Signal.WELL, "", at_mail=True)
+
+
+def _at_mail(stage: Stage) -> bool:
+    return STAGES.index(stage) >= STAGES.index(Stage.MAIL)

@@ -92,7 +92,9 @@ def relay_flow(relay: RelayStatus, waits: int, now: float, *, many: bool) -> Flo
         return Flow(level="warn", headline=f"{name} is in trouble.", sentence=sentence, action=action)
     if breaker.phase is Phase.CLOSED:
         return _stumbling(relay, name, waits, action) if breaker.failures and waits else None
-    next_try = "One probe is under way."
+    next_try = (
+        "It answers again; the next message shows if it takes mail." if breaker.ready else "One probe is under way."
+    )
     if relay.next_probe is not None:
         next_try = f"Next try in {_duration(max(relay.next_probe - now, 0))}."
     return Flow(

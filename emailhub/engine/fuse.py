@@ -69,11 +69,16 @@ class Fuse:
         """False once the breaker opened or was forced after `permit` was given."""
         return self.snapshot.epoch == permit.epoch
 
-    def record(self, permit: Permit, signal: Signal, cause: str) -> None:
-        self._watched(lambda: self._breaker.record(permit, signal, cause=cause, now=self._now(), jitter=self._jitter()))
+    def record(self, permit: Permit, signal: Signal, cause: str, *, at_mail: bool = False) -> None:
+        """What the attempt found out, and whether `at_mail` or later."""
+        now, jitter = self._now(), self._jitter()
+        self._watched(
+            lambda: self._breaker.record(permit, signal, cause=cause, now=now, jitter=jitter, at_mail=at_mail)
+        )
 
     def release(self, permit: Permit) -> None:
-        self._watched(lambda: self._breaker.release(permit, self._now()))
+        """The attempt ended without a result."""
+        self._watched(lambda: self._breaker.release(permit, self._now()), given_back=True)
 
     async def force(self, mode: Mode, *, actor: str, note: str, until: float | None) -> Snapshot:
         """An operator's decision, stored when this returns."""
@@ -93,13 +98,14 @@ class Fuse:
                 self._changed.set()
                 await asyncio.sleep(UNSTORED_WAIT)
 
-    def _watched(self, act: Callable[[], T]) -> T:
+    def _watched(self, act: Callable[[], T], *, given_back: bool = False) -> T:
         before = self._breaker.snapshot
         result = act()
         after = self._breaker.snapshot
         if after is not before:
             self._changed.set()
-            if (before.phase, before.mode) != (after.phase, after.mode):
+            # Ready because a probe was given back is no news: there was no mail for it, and looking again would go on.
+            if (after.ready and not given_back) or (before.phase, before.mode) != (after.phase, after.mode):
                 _log_change(self.relay, before, after)
                 self.on_change(before, after)
         return result
@@ -143,6 +149,7 @@ def _log_change(relay: str, before: Snapshot, after: Snapshot) -> None:
         relay=relay,
         was=before.phase.value,
         mode=after.mode.value,
+        ready=after.ready,
         cause=after.cause,
         actor=after.actor,
         note=after.note,

@@ -109,6 +109,63 @@ def test_a_failed_probe_opens_twice_as_long_up_to_ten_minutes(signal: Signal) ->
     assert waits == [60.0, 120.0, 240.0, 480.0, 600.0, 600.0, 600.0]
 
 
+def opened_at_mail() -> Breaker:
+    breaker = fresh()
+    for _ in range(RULES.failures):
+        breaker.record(
+            permit(breaker, 0.0), Signal.TROUBLE, cause="451 4.3.2 not now", now=0.0, jitter=0.0, at_mail=True
+        )
+    assert phase(breaker) is Phase.OPEN
+    return breaker
+
+
+def ready(now: float = 31.0) -> Breaker:
+    """Opened by trouble at MAIL, and then let in by a probe without a message."""
+    breaker = opened_at_mail()
+    breaker.record(permit(breaker, now), Signal.WELL, cause="", now=now, jitter=0.0)
+    return breaker
+
+
+def test_where_the_trouble_came_with_mail_a_probe_without_a_message_closes_nothing() -> None:
+    breaker = ready()
+    state = breaker.snapshot
+    assert (state.phase, state.ready, state.cause) == (Phase.HALF_OPEN, True, "451 4.3.2 not now")
+    assert breaker.next_probe(31.0) is None
+    first = permit(breaker, 40.0)
+    assert first == Permit(state.epoch, probe=True, message=True)
+    assert not breaker.would_permit(40.0), "one at a time"
+    breaker.record(first, Signal.WELL, cause="", now=41.0, jitter=0.0, at_mail=True)
+    assert breaker.snapshot == Snapshot(epoch=state.epoch, since=41.0)
+
+
+def test_when_that_message_meets_the_trouble_too_the_breaker_opens_for_twice_as_long() -> None:
+    breaker = ready()
+    breaker.record(permit(breaker, 40.0), Signal.TROUBLE, cause="451", now=40.0, jitter=0.0, at_mail=True)
+    assert (phase(breaker), breaker.snapshot.ready, breaker.snapshot.probe_at) == (Phase.OPEN, False, 100.0)
+
+
+def test_a_message_that_is_given_back_leaves_the_place_to_the_next() -> None:
+    breaker = ready()
+    assert breaker.release(permit(breaker, 40.0), 41.0)
+    assert (phase(breaker), breaker.snapshot.ready) == (Phase.HALF_OPEN, True)
+    assert permit(breaker, 42.0).message
+
+
+def test_a_relay_that_could_not_be_reached_since_is_well_as_soon_as_it_lets_us_in() -> None:
+    breaker = opened_at_mail()
+    breaker.record(permit(breaker, 31.0), Signal.TROUBLE, cause="connection refused", now=31.0, jitter=0.0)
+    breaker.record(permit(breaker, 100.0), Signal.WELL, cause="", now=100.0, jitter=0.0)
+    assert phase(breaker) is Phase.CLOSED
+
+
+def test_a_restart_and_an_operator_end_the_wait_for_a_message_with_a_probe() -> None:
+    restored = fresh(ready().snapshot)
+    assert (restored.snapshot.phase, restored.snapshot.ready) == (Phase.OPEN, False)
+    assert restored.would_permit(31.0)
+    forced = ready().force(Mode.AUTO, actor="ann", note="", until=None, now=50.0)
+    assert (forced.phase, forced.ready, forced.probe_at) == (Phase.OPEN, False, 50.0)
+
+
 def test_the_doubling_ends_when_the_relay_was_well_again() -> None:
     breaker = opened()
     breaker.record(permit(breaker, 30.0), Signal.TROUBLE, cause="x", now=30.0, jitter=0.0)
@@ -266,14 +323,20 @@ class AnyOrder(RuleBasedStateMachine):
         would, state = self.breaker.would_permit(self.now), self.breaker.state(self.now)
         got = self.breaker.permit(self.now)
         assert (got is not None) == would
-        assert (got is not None and got.probe) == (would and state.phase is Phase.OPEN)
+        assert (got is not None and got.probe) == (would and state.phase is not Phase.CLOSED)
+        assert (got is not None and got.message) == state.ready
         if got is not None:
             self.out.append(got)
 
     @precondition(lambda self: self.out)
-    @rule(data=st.data(), signal=st.sampled_from(tuple(Signal)), jitter=st.floats(-1, 1))
-    def result(self, data: st.DataObject, signal: Signal, jitter: float) -> None:
-        self.end(data, lambda p: self.breaker.record(p, signal, cause="c", now=self.now, jitter=jitter))
+    @rule(data=st.data(), signal=st.sampled_from(tuple(Signal)), jitter=st.floats(-1, 1), at_mail=st.booleans())
+    def result(self, data: st.DataObject, signal: Signal, jitter: float, at_mail: bool) -> None:
+        def record(permit: Permit) -> bool:
+            # An attempt with a message that is well has come to MAIL.
+            far = at_mail or (permit.message and signal is Signal.WELL)
+            return self.breaker.record(permit, signal, cause="c", now=self.now, jitter=jitter, at_mail=far)
+
+        self.end(data, record)
 
     @precondition(lambda self: self.out)
     @rule(data=st.data())
@@ -300,11 +363,12 @@ class AnyOrder(RuleBasedStateMachine):
         self.out.clear()
 
     @invariant()
-    def half_open_means_one_probe_is_out(self) -> None:
+    def half_open_means_one_probe_is_out_or_the_next_message_is_it(self) -> None:
         state = self.breaker.snapshot
         probes = [p for p in self.out if p.probe and p.epoch == state.epoch]
         if state.phase is Phase.HALF_OPEN:
-            assert len(probes) == 1
+            assert len(probes) == (0 if state.ready else 1)
+        assert not state.ready or (state.phase is Phase.HALF_OPEN and state.at_mail and state.cause)
         if state.phase is Phase.OPEN:
             assert not probes
 

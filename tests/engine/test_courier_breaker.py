@@ -10,6 +10,7 @@ from emailhub.core.delivery import Reason, State
 from emailhub.core.verdict import Kind, Stage, Verdict
 from tests.support.clock import now, settled, virtual
 from tests.support.courier_line import line
+from tests.support.factories import parcel
 from tests.support.relays import ScriptedRelay, answers, drops, takes
 
 AWAY = drops(Stage.CONNECT)
@@ -122,6 +123,45 @@ async def test_with_no_mail_due_the_relay_is_probed_without_mail(tmp_path: Path)
         await settled(lambda: at.fuse.snapshot.phase is Phase.CLOSED)
         assert len(relay.probed) == 2
         assert relay.asked == []
+
+
+AT_MAIL = answers(421, "4.3.2 System not accepting network messages", Stage.MAIL)
+
+
+@virtual
+async def test_where_the_trouble_came_with_mail_the_next_message_is_the_probe_and_not_a_login(tmp_path: Path) -> None:
+    relay = ScriptedRelay(*[AT_MAIL] * 5, takes(2.0, AT_MAIL, Stage.MAIL))
+    async with line(tmp_path, relay) as at:
+        await at.accept(*(f"M{number}" for number in range(5)))
+        await asyncio.sleep(1)
+        for number in range(5):
+            await at.store.verbs.hold(f"M{number}", now=now(), actor="op", note="")
+        await asyncio.sleep(40)
+        state = at.fuse.snapshot
+        assert (state.phase, state.ready, len(relay.probed)) == (Phase.HALF_OPEN, True, 1)
+        assert "4.3.2" in state.cause
+        before = len(at.outbox.calls)
+        await asyncio.sleep(600)
+        assert len(at.outbox.calls) - before < 100, "waiting for mail does not spin"
+        await at.accept("A", "B", "C")
+        await asyncio.sleep(1)
+        assert len(relay.asked) == 6, "one message alone"
+        assert relay.asked[-1].fresh
+        await asyncio.sleep(2)
+        assert (at.fuse.snapshot.phase, at.fuse.snapshot.openings) == (Phase.OPEN, 2)
+        await at.carried("A", "B", "C")
+        assert (at.fuse.snapshot.phase, at.fuse.snapshot.cause) == (Phase.CLOSED, "")
+
+
+@virtual
+async def test_what_rabbitmq_hands_over_can_be_the_message_that_shows_if_the_relay_is_well(tmp_path: Path) -> None:
+    snapshot = Snapshot(phase=Phase.OPEN, epoch=1, openings=1, since=now(), cause="451", probe_at=now(), at_mail=True)
+    async with line(tmp_path, ScriptedRelay(), snapshot=snapshot) as at:
+        await settled(lambda: at.fuse.snapshot.ready)
+        await at.store.outbox.add([parcel(id, due_at=now() + 5) for id in "AB"])
+        at.courier.offer(["NOBODY", "A", "B"])
+        await at.carried(within=2)
+        assert [one.fresh for one in at.relay.asked] == [True, False]
 
 
 @virtual

@@ -337,3 +337,26 @@ async def test_nobody_is_said_to_carry_while_the_one_that_did_is_at_its_own_limi
         assert {await at.state(id) for id in "DE"} == {State.SENT}
         assert at.status("ses").covered_by == ("gmail",)
         assert len(at.told("relay_covered")) == 1, "it is one trouble"
+
+
+@virtual
+async def test_a_relay_that_waits_for_a_message_to_prove_itself_gets_one_and_the_others_take_no_longer(
+    tmp_path: Path,
+) -> None:
+    at_mail = answers(421, "4.3.2 not now", Stage.MAIL)
+    ses, gmail = ScriptedRelay(*[at_mail] * 6, name="ses"), ScriptedRelay(name="gmail")
+    async with fleet_line(tmp_path, spec(gmail, priority=1), spec(ses), failover_after=0.0) as at:
+        await opened_breaker(at)
+        await at.carried(within=5)
+        await asyncio.sleep(60)
+        assert at.fleet.fuses["ses"].snapshot.ready
+        assert at.told("relay_returned") == []
+        await at.accept("A", "B", "C")
+        await at.carried(within=3)
+        assert [attempt.relay for attempt in await at.attempts("A")] == ["ses", "gmail"]
+        assert {(await at.attempts(id))[-1].relay for id in "ABC"} == {"gmail"}
+        await asyncio.sleep(120)
+        await at.accept("D")
+        await at.carried(within=1)
+        assert [attempt.relay for attempt in await at.attempts("D")] == ["ses"]
+        assert len(at.told("relay_returned")) == 1

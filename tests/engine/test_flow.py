@@ -64,3 +64,12 @@ def test_a_suspended_sender_is_said_with_the_relay_s_words_and_the_next_try() ->
     assert flow.headline == "Relay ses does not let example.org send."
     assert flow.sentence.startswith("550 5.7.60 not allowed. Its mail waits or goes over another relay.")
     assert flow.sentence.endswith("One message asks again at 08:09 UTC.")
+
+
+def test_a_relay_that_waits_for_a_message_to_prove_itself_keeps_its_cause_and_says_what_it_waits_for() -> None:
+    ready = Snapshot(phase=Phase.HALF_OPEN, cause="421 4.3.2 not now", since=NOW - 60, at_mail=True, ready=True)
+    (flow,) = said(relay(breaker=ready), waiting=0)
+    assert (flow.level, flow.headline) == ("warn", "Relay ses takes no mail.")
+    assert (
+        flow.sentence == "421 4.3.2 not now. Nothing waits. It answers again; the next message shows if it takes mail."
+    )

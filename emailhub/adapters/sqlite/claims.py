@@ -21,7 +21,7 @@ def claim(
     tx: Transaction, relay: str, limit: int, now: float, ids: Sequence[str], probe: bool, terms: Terms = ANY
 ) -> Claimed:
     """See `SqliteOutbox.claim`."""
-    found = _probes(tx, relay, now, terms.troubles) if probe else _candidates(tx, relay, limit, now, ids, terms)
+    found = _probes(tx, relay, now, ids, terms.troubles) if probe else _candidates(tx, relay, limit, now, ids, terms)
     pick = Pick(tx, now, terms) if terms is not ANY else Plain()
     chosen: list[tuple[Candidate, bool]] = []
     loaded = 0
@@ -40,27 +40,38 @@ def _candidates(
 ) -> Iterator[tuple[Candidate, bool]]:
     """Rows to claim with whether they were handed off (those may be claimed before they are due by themselves)."""
     seen: set[int] = set()
-    for id in ids[:limit]:
+    for row in _handed_off(tx, relay, now, ids[:limit]):
+        if row.seq not in seen:
+            seen.add(row.seq)
+            yield row, True
+    home = terms.home or relay
+    for row in line(tx, home, limit, now, covering=terms.home is not None, late=terms.late, after=terms.after):
+        if row.seq not in seen:
+            yield row, False
+
+
+def _handed_off(tx: Transaction, relay: str, now: float, ids: Sequence[str]) -> Iterator[Candidate]:
+    for id in ids:
         row = tx.execute(
             f"SELECT {CANDIDATE} FROM message "  # noqa: S608
             "WHERE id = ? AND relay = ? AND state = 'queued' AND attempts = 0 AND due_at IS NOT NULL "
             "AND expires_at > ?",
             (id, relay, now),
         ).fetchone()
-        if row and row[0] not in seen:
-            seen.add(row[0])
-            yield Candidate(*row), True
-    for row in line(tx, terms.home or relay, limit, now, covering=terms.home is not None, after=terms.after):
-        if row.seq not in seen:
-            yield row, False
+        if row:
+            yield Candidate(*row)
 
 
-def _probes(tx: Transaction, relay: str, now: float, most: int | None) -> Iterator[tuple[Candidate, bool]]:
+def _probes(
+    tx: Transaction, relay: str, now: float, ids: Sequence[str], most: int | None
+) -> Iterator[tuple[Candidate, bool]]:
     """What is due, the message first that met the least trouble, so that one poisonous message is not every probe."""
     found = [row for priority in PRIORITIES for row in tx.execute(_PROBES, (relay, priority, now)).fetchall()]
     for *row, troubles in sorted(found, key=lambda row: (row[-1], row[14], row[13])):
         if most is None or troubles < most:
             yield Candidate(*row), False
+    for fresh in _handed_off(tx, relay, now, ids):
+        yield fresh, True
 
 
 _PROBES = (

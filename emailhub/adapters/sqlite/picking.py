@@ -42,16 +42,16 @@ CANDIDATE = ", ".join(Candidate._fields)
 
 
 def line(
-    tx: Transaction, relay: str, limit: int, now: float, *, covering: bool, after: Position | None
+    tx: Transaction, relay: str, limit: int, now: float, *, covering: bool, late: float, after: Position | None
 ) -> Iterator[Candidate]:
     """What is due at `relay` in order, read on as long as somebody asks for more.
 
-    `covering`: only what another relay may carry; `after`: only what stands behind.
+    `covering`: only what another relay may carry; `late`: due for so many seconds; `after`: only what stands behind.
     """
     for priority in PRIORITIES if after is None else PRIORITIES[after.priority :]:
         place = (after.due_at, after.seq) if after is not None and after.priority == priority else None
         while True:
-            found = _stretch(tx, relay, priority, limit, now, covering, place)
+            found = _stretch(tx, relay, priority, limit, now, now - late, covering, place)
             yield from found
             if len(found) < limit:
                 break
@@ -64,17 +64,18 @@ def _stretch(
     priority: int,
     limit: int,
     now: float,
+    due_by: float,
     covering: bool,
     place: tuple[float, int] | None,
 ) -> list[Candidate]:
     wheres = "AND pinned = 0 " if covering else ""
-    given: tuple[object, ...] = (relay, priority, now, limit)
+    given: tuple[object, ...] = (relay, priority, due_by, limit, now)
     if place is not None:
-        wheres += "AND due_at >= ?5 AND (due_at, seq) > (?5, ?6) "
+        wheres += "AND due_at >= ?6 AND (due_at, seq) > (?6, ?7) "
         given += place
     found = tx.execute(
         f"SELECT {CANDIDATE} FROM message WHERE relay = ?1 AND priority = ?2 AND due_at <= ?3 "  # noqa: S608
-        f"AND expires_at > ?3 {wheres}ORDER BY due_at, seq LIMIT ?4",
+        f"AND expires_at > ?5 {wheres}ORDER BY due_at, seq LIMIT ?4",
         given,
     )
     return [Candidate(*row) for row in found.fetchall()]

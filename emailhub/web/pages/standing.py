@@ -174,6 +174,9 @@ def _stands(relay: RelayStatus, full: LimitView | None) -> tuple[str, str, str]:
     if breaker.phase is Phase.OPEN:
         text = f"The relay is in trouble, so nothing is handed to it.{mail}"
         return ("bad", "The breaker is open", text)
+    if breaker.ready:
+        text = "The relay lets emailhub in again. The trouble came with mail, so the next message shows if it is over."
+        return ("warn", "The next message is the probe", text)
     if breaker.phase is Phase.HALF_OPEN:
         return ("warn", "One probe is on its way", "If the relay takes it, mail flows again.")
     if breaker.failures:

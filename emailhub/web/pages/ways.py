@@ -48,4 +48,6 @@ def _open(relay: RelayStatus) -> Stop:
     text, paused = f"relay {relay.name} takes no mail now", relay.breaker.mode is Mode.OPEN
     if relay.next_probe is not None:
         return Stop(text, "the pause ends" if paused else "next try", relay.next_probe)
+    if relay.breaker.ready:
+        return Stop(text, "the next message is the probe")
     return Stop(text, "paused until somebody ends it" if paused else "a probe is on its way")

@@ -251,6 +251,13 @@ async def test_what_waits_for_trouble_alone_is_recalled_for_a_relay_that_did_not
         assert queued[-1].data["text"] == "away; spare carries it"
 
 
+async def test_a_relay_that_stands_in_can_be_made_to_leave_what_has_only_just_come(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        await store.outbox.add([parcel("OLD", due_at=NOW - 1.0), parcel("NEW", due_at=NOW - 0.9)])
+        assert ids((await claimed(store, "spare", home="default", why="away", late=1.0)).jobs) == ["OLD"]
+        assert ids((await claimed(store, "default", probe=True)).jobs) == ["NEW"]
+
+
 async def test_what_a_relay_took_or_may_have_taken_is_counted_per_minute_and_kept(tmp_path: Path) -> None:
     async with opened(tmp_path / "hub.db") as store:
         await store.outbox.add([parcel("A", to=("a@x.test", "b@x.test")), parcel("B"), parcel("C")])

@@ -47,6 +47,8 @@ def test_mail_that_waits_for_the_breaker_says_what_comes_next() -> None:
     text = "relay ses takes no mail now"
     assert stop(breaker=OPEN, next_probe=NOW + 42, limits=(HOUR,)) == Stop(text, "next try", NOW + 42)
     assert stop(breaker=replace(OPEN, phase=Phase.HALF_OPEN)) == Stop(text, "a probe is on its way")
+    ready = replace(OPEN, phase=Phase.HALF_OPEN, at_mail=True, ready=True)
+    assert stop(breaker=ready) == Stop(text, "the next message is the probe")
     paused = replace(OPEN, mode=Mode.OPEN)
     assert stop(breaker=paused) == Stop(text, "paused until somebody ends it")
     assert stop(breaker=paused, next_probe=NOW + 900) == Stop(text, "the pause ends", NOW + 900)
