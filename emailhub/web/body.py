@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import math
 import re
 from codecs import BOM_UTF8
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import NoReturn
 
 from litestar.exceptions import InternalServerException
@@ -16,6 +18,7 @@ from litestar.exceptions import InternalServerException
 from emailhub.core.errors import InvalidMessage, Problem
 from emailhub.core.fields import shown
 from emailhub.web.errors import WebError
+from emailhub.web.lifting import NotPutBackError, decode, lifted
 from emailhub.web.visit import AnyRequest
 
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -25,6 +28,10 @@ _DEPTH = 64
 _FIELDS = 200
 _HEAVY = 256 * 1024
 """Bytes from which a body is read in a thread: millions of tiny values would stall every other request."""
+
+
+_MANY = 32
+"""Pieces of a body, of up to 64 KiB each, that are no longer put together at once."""
 
 
 class _JsonError(ValueError):
@@ -82,6 +89,13 @@ async def read_bytes(request: AnyRequest) -> bytes:
         raise WebError(400, "validation_error", "The connection ended before the whole body had arrived.") from None
 
 
+async def joined(parts: list[bytes]) -> bytes:
+    """All of them as one; megabytes are put together in a thread, which does that without the interpreter's lock."""
+    if len(parts) < _MANY:
+        return b"".join(parts)
+    return await asyncio.to_thread(b"".join, parts)
+
+
 def require_json(content_type: str) -> None:
     """Raise WebError (415) unless the header says JSON in UTF-8."""
     if content_type != _MEDIA:
@@ -104,6 +118,16 @@ def _require(content_type: str, media: str) -> None:
 
 
 def _parse(body: bytes) -> object:
+    if len(body) > _HEAVY:
+        rest, strings = lifted(body)
+        if strings:
+            # What is wrong is told by the whole body, where it has its line and column.
+            with contextlib.suppress(WebError, NotPutBackError):
+                return _read(rest, partial(decode, strings=strings, decoder=_decoding))
+    return _read(body, _decoder.decode)
+
+
+def _read(body: bytes, reader: Callable[[str], object]) -> object:
     try:
         text = body.removeprefix(BOM_UTF8).decode()
     except UnicodeDecodeError as error:
@@ -111,7 +135,7 @@ def _parse(body: bytes) -> object:
     if not text or text.isspace():
         raise _malformed("it is empty")
     try:
-        document: object = _decoder.decode(text)
+        document = reader(text)
     except RecursionError:
         raise _malformed("it is nested too deeply") from None
     except json.JSONDecodeError as error:
@@ -167,8 +191,14 @@ def _int(digits: str) -> int:
     return int(digits)
 
 
+def _decoding(finish: Callable[[dict[str, object]], dict[str, object]] | None = None) -> json.JSONDecoder:
+    """A strict decoder; `finish` is given each object when it is made."""
+    hook = _object if finish is None else lambda pairs: finish(_object(pairs))
+    return json.JSONDecoder(object_pairs_hook=hook, parse_constant=_constant, parse_float=_float, parse_int=_int)
+
+
 # Made once: `json.loads` with these would make one for every body.
-_decoder = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_float=_float, parse_int=_int)
+_decoder = _decoding()
 
 
 def _refuse_surrogates(document: object) -> None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from litestar.types import Receive
 
-from emailhub.web.body import object_in, require_json
+from emailhub.web.body import joined, object_in, require_json
 from emailhub.web.errors import WebError, answer_of, note
 from emailhub.web.visit import Visit
 
@@ -74,4 +74,4 @@ async def _body(receive: Receive) -> bytes:
             raise WebError(400, "validation_error", "The connection ended before the whole body had arrived.")
         parts.append(message["body"])
         if not message["more_body"]:
-            return parts[0] if len(parts) == 1 else b"".join(parts)
+            return parts[0] if len(parts) == 1 else await joined(parts)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from emailhub.adapters.smtp import command
-from emailhub.adapters.smtp.body import chunk, lines, stuffed
+from emailhub.adapters.smtp.body import chunk, lines, outgoing
 from emailhub.adapters.smtp.connection import Connection
 from emailhub.adapters.smtp.outcome import Ended, Outcome, Task, why_broken, why_over
 from emailhub.adapters.smtp.wire import CHUNK, WireError
@@ -97,7 +97,9 @@ class Transaction:
         if not self._chunked:
             text += "\r\nDATA"
             replies += 1
-        body = lines(self._envelope.content) if self._chunked and self._may_run_ahead() else b""
+        content = self._envelope.content
+        small = self._chunked and len(content) <= LARGEST_AHEAD
+        body = lines(content) if small and self._may_run_ahead() else b""
         if 0 < len(body) <= LARGEST_AHEAD:
             self._wire.command(b"%b\r\n%b" % (text.encode(), chunk(body)), replies + 1, self._about_to_end)
             self._ahead = True
@@ -164,7 +166,7 @@ class Transaction:
             await self._before_body()
         self._enter(Stage.BODY)
         content, times = self._envelope.content, self._timeouts
-        data = chunk(lines(content)) if self._chunked else stuffed(content)
+        data = await outgoing(content, chunked=self._chunked)
         if len(data) <= CHUNK:
             self._wire.command(data, 1, self._about_to_end)
         else:
