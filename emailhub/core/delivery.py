@@ -27,7 +27,7 @@ class State(StrEnum):
     SENT       final: the relay accepted the message for this recipient.
     FAILED     final: refused, attempts used up, expired, or unknown with the policy `fail`.
     CANCELED   final: an operator or the sender withdrew it in time.
-    SUPPRESSED final: the address is on the suppression list; never sent.
+    SUPPRESSED final: the address was on the suppression list; not sent.
     """
 
     QUEUED = "queued"
@@ -60,6 +60,7 @@ class Reason(StrEnum):
     BREAKER_OPENED = "breaker opened"
     OPERATOR = "operator"
     SENDER = "sender"
+    SUPPRESSED = "suppression list"
 
 
 class OnUnknown(StrEnum):
@@ -85,6 +86,7 @@ class Verb(StrEnum):
     EXPIRE = "expire"
     RETRY = "retry"
     RESCHEDULE = "reschedule"
+    SUPPRESS = "suppress"
 
 
 class Wish(StrEnum):
@@ -129,7 +131,9 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(CLAIMABLE, Verb.HOLD, _states(_S.HELD)),
     Transition(_states(_S.SCHEDULED), Verb.RESCHEDULE, _states(_S.SCHEDULED)),
     Transition(_states(_S.DEFERRED, _S.HELD), Verb.RETRY, _states(_S.QUEUED)),
-    Transition(_states(_S.FAILED, _S.CANCELED), Verb.RETRY, _states(_S.QUEUED)),
+    Transition(_states(_S.FAILED, _S.CANCELED, _S.SUPPRESSED), Verb.RETRY, _states(_S.QUEUED)),
+    Transition(CLAIMABLE | {_S.HELD}, Verb.SUPPRESS, _states(_S.SUPPRESSED)),
+    Transition(_states(_S.SENDING), Verb.SUPPRESS, _states(_S.SUPPRESSED)),
 )
 """Every allowed change of state. `costs=None`: no attempt is open, or what the attempt met decides."""
 

@@ -75,10 +75,14 @@ class Parcel(Struct, frozen=True, kw_only=True):
 
 
 class Receipt(Struct, frozen=True):
-    """Intake's answer: the message's `id`, and `replayed` when it was accepted earlier under the same key."""
+    """Intake's answer: the message's `id`, and `replayed` when it was accepted earlier under the same key.
+
+    `suppressed` counts its recipients that are on the suppression list, and so get nothing.
+    """
 
     id: str
     replayed: bool = False
+    suppressed: int = 0
 
 
 class Job(Struct, frozen=True):
@@ -231,11 +235,11 @@ class AttemptRecord(Struct, frozen=True, kw_only=True):
 class Event(Struct, frozen=True):
     """Something that happened. `id` grows by one with every event and never repeats, also across restarts.
 
-    `kind` of a message: accepted, scheduled (anew), sending, queued, sent, deferred, failed, held, canceled, wish,
-    copied, dead_letter;
+    `kind` of a message: accepted, scheduled (anew), sending, queued, sent, deferred, failed, held, canceled,
+    suppressed, wish, copied, dead_letter, listed (its recipient was put on the suppression list);
     of a relay: breaker_opened, breaker_probing, breaker_closed, breaker_forced, breaker_auto, chaos_set;
     of a template: template_created, template_saved, template_renamed, template_published, template_deleted;
-    of none of these: unreadable.
+    of none of these: unreadable, suppression_added, suppression_lifted.
     `message` and `relay` say whom it concerns, `data` holds only short facts (never a body): text, actor, reason,
     state, recipients, due_at …
     """

@@ -190,11 +190,11 @@ def test_a_wish_granted_after_relay_trouble_uses_no_attempt(wish: Wish) -> None:
     assert after(Kind.TRANSIENT, standing=Standing(wish=wish)).costs
 
 
-def test_every_state_is_reached_by_some_transition_and_only_sent_and_suppressed_are_left_by_none() -> None:
+def test_every_state_is_reached_by_some_transition_and_only_sent_is_left_by_none() -> None:
     reached = frozenset[State]().union(*(t.targets for t in TRANSITIONS))
     left = frozenset[State]().union(*(t.sources for t in TRANSITIONS))
     assert reached == set(State)
-    assert set(State) - left == {State.SENT, State.SUPPRESSED}
+    assert set(State) - left == {State.SENT}
 
 
 def test_states_are_either_final_or_unfinished_and_what_is_claimable_is_unfinished() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from emailhub.adapters.sqlite import Database, SqliteHistory, SqliteOutbox, open_database
+from emailhub.adapters.sqlite.suppressions import SqliteSuppressions
 from emailhub.adapters.sqlite.upkeep import SqliteUpkeep
 from emailhub.adapters.sqlite.verbs import SqliteVerbs
 from emailhub.core.delivery import OnUnknown, Outcome, Reason, State, Verb
@@ -76,6 +77,7 @@ class Store(NamedTuple):
     verbs: SqliteVerbs
     upkeep: SqliteUpkeep
     history: SqliteHistory
+    suppressions: SqliteSuppressions
     events: list[Event]
 
     async def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
@@ -98,17 +100,20 @@ class Store(NamedTuple):
 
 
 @asynccontextmanager
-async def opened(path: Path, *, dead_letters: bool = True, gather: float = 0.0) -> AsyncIterator[Store]:
+async def opened(
+    path: Path, *, dead_letters: bool = True, gather: float = 0.0, suppress_refused: bool = False
+) -> AsyncIterator[Store]:
     """The outbox at `path`, closed afterwards."""
     events: list[Event] = []
     database = await open_database(path, on_events=events.extend, lock_wait=0, gather=gather)
     try:
         yield Store(
             database,
-            SqliteOutbox(database, dead_letters=dead_letters),
+            SqliteOutbox(database, dead_letters=dead_letters, suppress_refused=suppress_refused),
             SqliteVerbs(database, dead_letters=dead_letters),
             SqliteUpkeep(database),
             SqliteHistory(database),
+            SqliteSuppressions(database),
             events,
         )
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import count
@@ -9,12 +10,13 @@ from typing import Any
 
 import msgspec
 
-from emailhub.adapters.sqlite import many
+from emailhub.adapters.sqlite import many, withholding
 from emailhub.adapters.sqlite.writer import Transaction
 from emailhub.core.delivery import Reason, Standing, State
 from emailhub.core.errors import BatchRefused, IdempotencyConflict
 from emailhub.core.records import Job, JobRecipient, Parcel, Receipt, Scalar
 from emailhub.core.routing import domain_of
+from emailhub.core.suppression import folded
 
 _encode = msgspec.json.Encoder().encode
 
@@ -23,9 +25,11 @@ def add(tx: Transaction, parcels: Sequence[Parcel]) -> list[Receipt | Exception]
     """Store each parcel whose key is new; the receipts, or IdempotencyConflict, in order."""
     answers = _by_key(tx, parcels)
     fresh = [parcel for parcel, answer in zip(parcels, answers, strict=True) if answer is None]
-    if fresh:
-        _store(tx, fresh)
-    return [answer or Receipt(parcel.id) for parcel, answer in zip(parcels, answers, strict=True)]
+    withheld = _store(tx, fresh) if fresh else {}
+    return [
+        answer or Receipt(parcel.id, suppressed=withheld.get(parcel.id, 0))
+        for parcel, answer in zip(parcels, answers, strict=True)
+    ]
 
 
 def add_all(tx: Transaction, parcels: Sequence[Parcel]) -> list[Receipt]:
@@ -76,7 +80,8 @@ def _known(parcel: Parcel, held: dict[str, tuple[bytes, str, float]]) -> Receipt
     return Receipt(id, replayed=True) if fingerprint == parcel.fingerprint else IdempotencyConflict(parcel.key, id)
 
 
-def _store(tx: Transaction, parcels: Sequence[Parcel]) -> None:
+def _store(tx: Transaction, parcels: Sequence[Parcel]) -> dict[str, int]:
+    """Store them; how many recipients of which were suppressed at once, by the message's id."""
     first = many.next_id(tx, "message", "seq")
     numbered = list(enumerate(_with_companions(parcels), first))
     many.insert(tx, _MESSAGE, [_message(seq, parcel) for seq, parcel in numbered])
@@ -88,7 +93,29 @@ def _store(tx: Transaction, parcels: Sequence[Parcel]) -> None:
     for seq, parcel in numbered:
         tx.count(parcel.accepted_at, "accepted")
         tx.tell("accepted", parcel.accepted_at, _facts(parcel, others.get(parcel.id)), seq=seq, message=parcel.id)
+    withheld = _withheld(tx, numbered, recipients)
+    if withheld:
+        kept = {one.id for one in withheld}
+        recipients = [row for row in recipients if row[0] not in kept]
     _set_out(tx, [(seq, parcel) for seq, parcel in numbered if parcel.go is not None], recipients)
+    return Counter(one.message for one in withheld)
+
+
+def _withheld(
+    tx: Transaction, numbered: Sequence[tuple[int, Parcel]], recipients: Sequence[tuple[Any, ...]]
+) -> list[withholding.Held]:
+    """The recipients that are on the suppression list, which are suppressed now."""
+    lines = withholding.listed(tx, [row[2] for row in recipients])
+    if not lines:
+        return []
+    parcels = dict(numbered)
+    held = [
+        withholding.Held(id, seq, parcels[seq].id, address)
+        for id, seq, address, *_ in recipients
+        if folded(address) in lines
+    ]
+    withholding.withhold(tx, held, lines, max(parcels[one.seq].accepted_at for one in held))
+    return held
 
 
 def _set_out(tx: Transaction, going: Sequence[tuple[int, Parcel]], recipients: Sequence[tuple[Any, ...]]) -> None:
@@ -98,6 +125,7 @@ def _set_out(tx: Transaction, going: Sequence[tuple[int, Parcel]], recipients: S
     addressed: dict[int, list[JobRecipient]] = {}
     for id, seq, address, *_ in recipients:
         addressed.setdefault(seq, []).append(JobRecipient(id, address, Standing()))
+    going = [(seq, parcel) for seq, parcel in going if seq in addressed]
     numbered = list(enumerate(going, many.next_id(tx, "attempt", "id")))
     many.insert(tx, _ATTEMPT, [(id, seq, 1, parcel.relay, parcel.accepted_at) for id, (seq, parcel) in numbered])
     for id, (seq, parcel) in numbered:

@@ -17,11 +17,16 @@ from emailhub.core.verdict import Report, Stage
 
 
 class SqliteOutbox:
-    """Accept, claim, record. `dead_letters` says whether failed recipients are to be published."""
+    """Accept, claim, record. `dead_letters` says whether failed recipients are to be published.
 
-    def __init__(self, database: Database, *, dead_letters: bool) -> None:
+    `suppress_refused`, which may be changed while it runs: addresses that turn out to take no mail at all go on the
+    suppression list.
+    """
+
+    def __init__(self, database: Database, *, dead_letters: bool, suppress_refused: bool = False) -> None:
         self._database = database
         self._dead_letters = dead_letters
+        self.suppress_refused = suppress_refused
 
     async def add(self, parcels: Sequence[Parcel]) -> list[Receipt | Exception]:
         """Store each parcel, or answer with the receipt it already has, or IdempotencyConflict or OutboxError."""
@@ -68,7 +73,7 @@ class SqliteOutbox:
 
         Empty: the attempt was closed before, nothing was changed.
         """
-        ended = recording.Ended(job, results, report, now, self._dead_letters)
+        ended = recording.Ended(job, results, report, now, self._dead_letters, self.suppress_refused)
         return await self._database.write_one(recording.record, ended)
 
     async def release(self, job: Job, reason: Reason, now: float) -> tuple[Result, ...]:

@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from emailhub.adapters.sqlite import many, rows
+from emailhub.adapters.sqlite import many, rows, suppressions, withholding
 from emailhub.adapters.sqlite.writer import Transaction
 from emailhub.core.delivery import Wish
 from emailhub.core.records import AttemptResult, Job, Result, Scalar
+from emailhub.core.suppression import bounces
 from emailhub.core.verdict import Kind, Report
 
 _encode = msgspec.json.Encoder().encode
@@ -20,13 +21,17 @@ _TAKEN = (Kind.ACCEPTED.value, Kind.UNKNOWN.value)
 
 
 class Ended(NamedTuple):
-    """An attempt that ended `now`, and what it found out; `bury`: failed recipients become dead letters."""
+    """An attempt that ended `now`, and what it found out; `bury`: failed recipients become dead letters.
+
+    `suppress`: addresses that turn out to take no mail at all go on the suppression list.
+    """
 
     job: Job
     results: Sequence[Result]
     report: Report
     now: float
     bury: bool
+    suppress: bool = False
 
 
 class _Open(NamedTuple):
@@ -45,15 +50,13 @@ class _Open(NamedTuple):
 def record(tx: Transaction, group: Sequence[Ended]) -> list[tuple[Result, ...]]:
     """Apply what attempts found out; for each the results as applied, none when it was closed before."""
     opened = _still_open(tx, group)
-    changes = rows.end_attempts(
-        tx,
-        [
-            rows.Ending(one.sending[result.recipient_id], result.outcome, result.text, one.ended.now)
-            for one in opened
-            if one is not None
-            for result in one.known
-        ],
-    )
+    endings = [
+        rows.Ending(one.sending[result.recipient_id], result.outcome, result.text, one.ended.now)
+        for one in opened
+        if one is not None
+        for result in one.known
+    ]
+    changes = rows.end_attempts(tx, withholding.stopped(tx, endings))
     answers: list[tuple[Result, ...]] = []
     settled, closed = [], []
     at = 0
@@ -69,7 +72,19 @@ def record(tx: Transaction, group: Sequence[Ended]) -> list[tuple[Result, ...]]:
         answers.append(tuple(replace(result, outcome=change.outcome) for result, change in pairs))
     many.update(tx, _CLOSE, closed, "attempt.id = v.column7")
     rows.settle_all(tx, settled)
+    for one in opened:
+        if one is not None and one.ended.suppress:
+            _suppress(tx, one)
     return answers
+
+
+def _suppress(tx: Transaction, one: _Open) -> None:
+    """Put the addresses on the suppression list that take no mail at all."""
+    job, now, alone = one.ended.job, one.ended.now, one.recipients == 1
+    bounced = [result for result in one.known if bounces(result.kind, result.stage, result.reply, alone=alone)]
+    if bounced:
+        addresses = [(one.sending[result.recipient_id].address, result.text) for result in bounced]
+        suppressions.suppress_bounced(tx, job.seq, job.id, addresses, now)
 
 
 _CLOSE = """UPDATE attempt SET finished_at = v.column1, counted = v.column2, results = v.column3,

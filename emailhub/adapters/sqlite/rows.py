@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -83,20 +83,33 @@ def end_attempts(tx: Transaction, endings: Sequence[Ending]) -> list[Change]:
     ]
 
 
-def move(tx: Transaction, seq: int, sources: Iterable[State], outcome: Outcome, text: str, now: float) -> list[Change]:
-    """Move every recipient of message `seq` that is in one of `sources`; the changes made, maybe none."""
+def move(
+    tx: Transaction,
+    seq: int,
+    sources: Iterable[State],
+    outcome: Outcome,
+    text: str,
+    now: float,
+    *,
+    without: Collection[int] = (),
+) -> list[Change]:
+    """Move every recipient of message `seq` that is in one of `sources`, but those `without`; the changes, maybe none.
+
+    `without` are ids of recipients' rows.
+    """
     wanted = ", ".join(f"'{state}'" for state in sorted(sources))
     fresh = _FRESH if outcome.verb is Verb.RETRY else ""
+    spared = f" AND id NOT IN ({', '.join(map(str, without))})" if without else ""
     found = tx.execute(
         f"UPDATE recipient SET state = ?, reason = ?, due_at = ?, changed_at = ?, last = ?{fresh} "  # noqa: S608
-        f"WHERE seq = ? AND state IN ({wanted}) RETURNING address",
+        f"WHERE seq = ? AND state IN ({wanted}){spared} RETURNING address",
         (outcome.to.value, outcome.reason.value, outcome.due_at, now, text, seq),
     ).fetchall()
     return [Change(address, outcome, text) for (address,) in found]
 
 
 _FRESH = """, troubles = 0, unknowns = 0, troubled_at = NULL,
-    attempts = CASE WHEN state IN ('failed', 'canceled') THEN 0 ELSE attempts END"""
+    attempts = CASE WHEN state IN ('failed', 'canceled', 'suppressed') THEN 0 ELSE attempts END"""
 """A retry starts the rows of troubles anew; what had come to its end gets a new allowance of attempts too."""
 
 

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 
-from emailhub.adapters.sqlite import rows
+from emailhub.adapters.sqlite import rows, withholding
 from emailhub.adapters.sqlite.database import Database
 from emailhub.adapters.sqlite.writer import Transaction
 from emailhub.core.delivery import Outcome, Reason, State, Verb, Wish, sources
 from emailhub.core.errors import NotFound, WrongState
 from emailhub.core.records import Expired, Scalar
+from emailhub.core.suppression import folded
 
 EXPIRE_BATCH = 500
 
@@ -27,10 +28,11 @@ class SqliteVerbs:
     async def retry(
         self, id: str, *, relays: Sequence[str], now: float, expires_at: float, actor: str, note: str
     ) -> None:
-        """Queue what is deferred, held, failed or canceled. Raises NotFound, WrongState.
+        """Queue what is deferred, held, failed, canceled or suppressed. Raises NotFound, WrongState.
 
-        What had failed or was canceled gets a new allowance of attempts, and until `expires_at` at least. `relays` are
-        those set up: the first of them takes it over when its own is not among them any more.
+        Recipients on the suppression list stay where they are. What had come to its end gets a new allowance of
+        attempts, and until `expires_at` at least. `relays` are those set up: the first of them takes it over when its
+        own is not among them any more.
         """
         work = partial(_retry, id=id, relays=relays, now=now, expires_at=expires_at, actor=actor, note=note)
         await self._database.write(work)
@@ -92,11 +94,12 @@ def _retry(
     outcome = Outcome(Verb.RETRY, State.QUEUED, Reason.OPERATOR, now)
     text = f"retried by {actor}" + (f": {note}" if note else "")
     ended = tx.execute(
-        "SELECT 1 FROM recipient WHERE seq = ? AND state IN ('failed', 'canceled') LIMIT 1", (seq,)
+        "SELECT 1 FROM recipient WHERE seq = ? AND state IN ('failed', 'canceled', 'suppressed') LIMIT 1", (seq,)
     ).fetchone()
-    changes = rows.move(tx, seq, sources(Verb.RETRY), outcome, text, now)
+    listed = withholding.listed_of(tx, seq)
+    changes = rows.move(tx, seq, sources(Verb.RETRY), outcome, text, now, without=listed)
     if not changes:
-        raise WrongState("retry", id, state)
+        raise WrongState("retry", id, _listed(listed) if listed else state)
     if ended:
         tx.execute("UPDATE message SET expires_at = max(expires_at, ?) WHERE seq = ?", (expires_at, seq))
     known = ", ".join("?" * len(relays))
@@ -105,6 +108,12 @@ def _retry(
         (relays[0], seq, *relays),
     )
     rows.settle(tx, seq, id, changes, now, {"actor": actor, "note": note}, bury=False)
+
+
+def _listed(listed: dict[int, tuple[str, str]]) -> str:
+    address, _ = next(iter(listed.values()))
+    who = address if len(listed) == 1 else f"{address} and {len(listed) - 1} more"
+    return f"for {who}, on the suppression list; lift that first"
 
 
 def _demand_content(tx: Transaction, seq: int, id: str) -> None:
@@ -216,3 +225,6 @@ def _copy(tx: Transaction, id: str, new_id: str, relay: str, now: float, expires
     tx.tell("copied", now, {"copy": new_id, "over": relay, "actor": actor}, seq=seq, message=id)
     facts: dict[str, Scalar] = {"state": "queued", "face": "dashboard", "detail": f"copy of {id}", "actor": actor}
     tx.tell("accepted", now, {**facts, "recipients": recipients}, seq=copied, message=new_id)
+    if listed := withholding.listed_of(tx, copied or 0):
+        held = [withholding.Held(id, copied or 0, new_id, address) for id, (address, _) in listed.items()]
+        withholding.withhold(tx, held, {folded(address): line for address, line in listed.values()}, now)
