@@ -28,6 +28,7 @@ from emailhub.adapters.rabbit import Delivery, Rabbit
 from emailhub.adapters.sqlite import Database, SqliteHistory, SqliteOutbox, open_database
 from emailhub.adapters.sqlite.behaviour import SqliteBehaviour
 from emailhub.adapters.sqlite.relays import SqliteRelays
+from emailhub.adapters.sqlite.suppressions import SqliteSuppressions
 from emailhub.adapters.sqlite.upkeep import SqliteUpkeep
 from emailhub.adapters.sqlite.verbs import SqliteVerbs
 from emailhub.core.errors import BadSettings, OutboxBusy, OutboxUnusable
@@ -45,6 +46,7 @@ from emailhub.engine.rescuer import rescue
 from emailhub.engine.room import Room
 from emailhub.engine.solo import NoBroker
 from emailhub.engine.subscriber import Subscriber
+from emailhub.engine.suppression import SuppressionList
 from emailhub.engine.undertaker import Undertaker
 from emailhub.engine.watch import Watch
 from emailhub.parts import EXIT_FAILED, Parts, verdict
@@ -128,7 +130,8 @@ class Hub:
         meter = Meter()
         history, upkeep = SqliteHistory(database), SqliteUpkeep(database)
         burying = settings.rabbitmq_url is not None
-        outbox, verbs = SqliteOutbox(database, dead_letters=burying), SqliteVerbs(database, dead_letters=burying)
+        outbox = SqliteOutbox(database, dead_letters=burying, suppress_refused=settings.suppress_refused)
+        self._outbox, verbs = outbox, SqliteVerbs(database, dead_letters=burying)
         self._live = Live(history, clients=settings.sse_clients)
         await self._tidy(outbox, verbs, meter)
         broker = await self._broker(upkeep)
@@ -191,7 +194,10 @@ class Hub:
         )
         gate = wiring.gate(settings)
         web = wiring.web_options(settings)
-        faces = Faces(intake, desk, history, self._live, board, gate, meter, web, now, self._asked_to_reload)
+        listed = SuppressionList(SqliteSuppressions(database), meter=meter, now=now)
+        faces = Faces(
+            intake, desk, history, self._live, board, gate, meter, web, now, self._asked_to_reload, suppressions=listed
+        )
         server = Server(create_app(faces), header_timeout=settings.request_timeout)
         return Parts(
             broker=broker,
@@ -287,6 +293,7 @@ class Hub:
         self._intake.diversion, self._intake.signer = wiring.diversion(settings), signer
         self._intake.defaults = wiring.defaults(settings)
         self._desk.expire_after = settings.expire_after
+        self._outbox.suppress_refused = settings.suppress_refused
 
     async def _set_up(self, settings: Settings) -> None:
         assert self._fleet is not None

@@ -195,7 +195,7 @@ document.addEventListener("pointermove", ({ target, clientX }) => {
 document.addEventListener("focusout", ({ target }) => target.matches?.(".plot") && read(target, -1));
 
 // Keys.
-const GO = { o: "/", m: "/messages", r: "/relays", t: "/send" };
+const GO = { o: "/", m: "/messages", r: "/relays", s: "/suppressions", t: "/send" };
 let going = 0;
 
 function walk(step) {

@@ -73,11 +73,21 @@ class Parcel(Struct, frozen=True, kw_only=True):
     note: str = ""
     companion: Parcel | None = None
 
+    @property
+    def people(self) -> int:
+        """How many recipients it has."""
+        return len(self.to) + len(self.cc) + len(self.bcc)
+
+    @property
+    def parts(self) -> tuple[Parcel, ...]:
+        """What is stored of it: itself, and its companion."""
+        return (self,) if self.companion is None else (self, self.companion)
+
 
 class Receipt(Struct, frozen=True):
     """Intake's answer: the message's `id`, and `replayed` when it was accepted earlier under the same key.
 
-    `suppressed` counts its recipients that are on the suppression list, and so get nothing.
+    `suppressed` counts its recipients, with those of its companion, that are on the suppression list: they get nothing.
     """
 
     id: str

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from emailhub import logs
 from emailhub.core import header, mime
 from emailhub.core.address import needs_smtputf8
-from emailhub.core.delivery import OnUnknown
+from emailhub.core.delivery import OnUnknown, Reason, State
 from emailhub.core.diversion import CAPTURE, CAPTURING, NO_RULES, Addressed, Course, Diversion
 from emailhub.core.errors import BatchRefused, InvalidMessage, Problem, Refused
 from emailhub.core.fingerprint import fingerprint
@@ -142,7 +142,7 @@ class Intake:
             raise
 
     async def _store(self, parcels: Sequence[Parcel], add: _Add[_A]) -> list[_A]:
-        self._room.spend(sum(len(parcel.content) for one in parcels for parcel in _with_companion(one)))
+        self._room.spend(sum(len(parcel.content) for one in parcels for parcel in one.parts))
         seats = [self._seat_for(parcel) for parcel in parcels]
         parcels = [
             parcel if seat is None else replace(parcel, go=seat.take)
@@ -285,23 +285,27 @@ class Intake:
         fresh = []
         for parcel, answer in stored:
             if isinstance(answer, Receipt):
-                _tell("replayed" if answer.replayed else "accepted", parcel, answer.id)
+                _tell("replayed" if answer.replayed else "accepted", parcel, answer)
                 fresh += [] if answer.replayed else [parcel]
+                self._withheld(parcel, answer)
         if not fresh:
             return
-        for parcel in [each for one in fresh for each in _with_companion(one)]:
+        for parcel in [each for one in fresh for each in one.parts]:
             self._room.waiting += 1
             self._meter.accepted(parcel.origin.face)
         handed = [parcel.id for parcel in fresh if parcel.scheduled_at is None]
         if handed and self._broker.can_hand_off:
             self._broker.hand_off(handed)
-        waiting = {each.relay for one in fresh for each in _with_companion(one) if each.go is None}
+        waiting = {each.relay for one in fresh for each in one.parts if each.go is None}
         if waiting:
             self._wake(waiting)
 
-
-def _with_companion(parcel: Parcel) -> tuple[Parcel, ...]:
-    return (parcel,) if parcel.companion is None else (parcel, parcel.companion)
+    def _withheld(self, parcel: Parcel, receipt: Receipt) -> None:
+        if not receipt.suppressed:
+            return
+        self._meter.recipient(State.SUPPRESSED, Reason.SUPPRESSED, receipt.suppressed)
+        if receipt.suppressed == sum(one.people for one in parcel.parts):
+            self._room.waiting -= len(parcel.parts)
 
 
 def _refuse_urls(submission: Submission) -> None:
@@ -320,15 +324,16 @@ def _sizes(submission: Submission) -> list[tuple[str, int]]:
     return [("text", len(submission.text or "")), ("html", len(submission.html or "")), *files]
 
 
-def _tell(event: str, parcel: Parcel, id: str) -> None:
+def _tell(event: str, parcel: Parcel, receipt: Receipt) -> None:
     log.info(
         event,
-        message_id=id,
+        message_id=receipt.id,
         correlation_id=parcel.origin.correlation_id,
         request_id=parcel.request_id,
         face=parcel.origin.face,
-        recipients=len(parcel.to) + len(parcel.cc) + len(parcel.bcc),
+        recipients=parcel.people,
         size=len(parcel.content),
+        **({"suppressed": receipt.suppressed} if receipt.suppressed else {}),
         **({"diverted": len(parcel.diverted) or "captured"} if parcel.note else {}),
     )
 

@@ -17,7 +17,9 @@ OF_RELAYS = frozenset(name for name in fields() if name.startswith(("smtp_", "oa
 """Settings that make relays what they are; a change of them is told as a change of the relays."""
 _OF_DKIM = frozenset({"dkim_domain", "dkim_selector", "dkim_key"})
 _DEADLINES = frozenset(name for name in OF_RELAYS if name.endswith("_timeout")) | {"smtp_min_rate"}
-_RULES = frozenset({"failover_after", "divert_to", "allow_recipients", "email_from", "expire_after", "on_unknown"})
+_RULES = frozenset(
+    {"failover_after", "divert_to", "allow_recipients", "email_from", "expire_after", "on_unknown", "suppress_refused"}
+)
 _LISTS = frozenset({"listed_relays", "destinations", "listed_dkim"})
 
 LIVE = OF_RELAYS | _OF_DKIM | _RULES | _LISTS | {"use_real_smtp"}

@@ -176,6 +176,13 @@ class MailSettings(msgspec.Struct, frozen=True, kw_only=True):
         float,
         _patience(kinds.duration(0, "5m"), "Wait before a message is sent again whose last outcome is unknown."),
     ] = 300.0
+    suppress_refused: Annotated[
+        bool,
+        _patience(
+            kinds.BOOLEAN,
+            "Put an address on the suppression list when its server says that there is no such mailbox.",
+        ),
+    ] = False
     on_unknown: Annotated[
         Literal["retry", "hold", "fail"],
         _patience(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import urlsplit
@@ -20,6 +20,7 @@ from emailhub.engine.intake import Intake
 from emailhub.engine.live import Live
 from emailhub.engine.meter import Meter
 from emailhub.engine.ports import History
+from emailhub.engine.suppression import SuppressionList
 from emailhub.web.visit import AnyRequest, visit
 
 __all__ = ["API", "Actor", "Faces", "GivenFaces", "WebOptions", "actor_of"]
@@ -72,6 +73,7 @@ class Faces:
     options: WebOptions
     now: Callable[[], float]
     reload: Callable[[Actor], Awaitable[Reloaded]] = nothing_to_reload
+    suppressions: SuppressionList = field(kw_only=True)
 
 
 GivenFaces: TypeAlias = NamedDependency[SkipValidation[Faces]]

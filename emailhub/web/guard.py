@@ -64,7 +64,7 @@ _AREAS = {
     **dict.fromkeys(ELSEWHERE, Area.API),
 }
 """By the first segment of the path; whatever is not named belongs to the dashboard."""
-_BOTH = "relays"
+_BOTH = frozenset({"relays", "suppressions"})
 """Pages for people and JSON for programs at the same addresses: each face asks for its own credential."""
 _STREAM = "/events"
 _PAGES = frozenset({Area.DASHBOARD, Area.LOGIN, Area.SHARED})
@@ -81,7 +81,7 @@ _PROXY_HEADERS = frozenset(
 def area_of(path: str, headers: dict[str, str]) -> Area:
     """What a request for a normalised path is for."""
     first = path.split("/", 2)[1]
-    if first == _BOTH and not for_people(headers):
+    if first in _BOTH and not for_people(headers):
         return Area.API
     return _AREAS.get(first, Area.DASHBOARD)
 

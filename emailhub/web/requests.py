@@ -123,6 +123,34 @@ class BreakerRequest(Struct, omit_defaults=True):
     until: Annotated[str | UnsetType, _about("back to auto at this time, ISO 8601", "2027-01-31T09:30:00Z")] = UNSET
 
 
+_ORIGIN = "why: bounce, complaint, unsubscribe or, when left out, manual"
+_Origin = Literal["bounce", "complaint", "unsubscribe", "manual"]
+
+
+class SuppressionRequest(Struct, omit_defaults=True):
+    """An address nothing shall be sent to."""
+
+    email: Annotated[str, _about("the address; upper and lower case make no difference", "ada@example.org")]
+    origin: Annotated[_Origin | UnsetType, _about(_ORIGIN, "unsubscribe")] = UNSET
+    reason: Annotated[str | UnsetType, _about("one line of at most 500 characters", "asked on the phone")] = UNSET
+
+
+class SuppressionsRequest(Struct, omit_defaults=True):
+    """Addresses nothing shall be sent to."""
+
+    emails: Annotated[list[str], _about("1 to 100 addresses", ["ada@example.org", "bob@example.org"])]
+    origin: Annotated[_Origin | UnsetType, _about(_ORIGIN, "unsubscribe")] = UNSET
+    reason: Annotated[str | UnsetType, _about("one line of at most 500 characters", "asked on the phone")] = UNSET
+
+
+class LiftRequest(Struct, omit_defaults=True):
+    """Addresses mail shall go to again: `emails` or `ids`."""
+
+    emails: Annotated[list[str] | UnsetType, _about("1 to 100 addresses", ["ada@example.org"])] = UNSET
+    ids: Annotated[list[str] | UnsetType, _about("1 to 100 ids of entries", ["17"])] = UNSET
+    reason: Annotated[str | UnsetType, _about("one line of at most 500 characters", "they asked again")] = UNSET
+
+
 class ResumeSenderRequest(Struct):
     """Whose mail may go again."""
 

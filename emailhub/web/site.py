@@ -24,6 +24,7 @@ from emailhub.web import (
     relays,
     reload,
     stream,
+    suppressions,
 )
 from emailhub.web.errors import Answer, ErrorPage, answer_of, note
 from emailhub.web.faces import Faces
@@ -36,6 +37,8 @@ def create_app(faces: Faces, routers: Sequence[ControllerRouterHandler] = ()) ->
     """The ASGI application for `faces`, with the dashboard, and with `routers` beside its own."""
     pages = Pages(faces)
     pages.router.register(reference.reference)
+    for handler in suppressions.HANDLERS:
+        pages.router.register(handler)
     app = Litestar(
         route_handlers=[
             contract.router(),

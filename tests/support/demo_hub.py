@@ -34,9 +34,11 @@ from emailhub.core.status import (
 from emailhub.engine.gate import Access, Gate
 from emailhub.engine.live import Live
 from emailhub.engine.meter import Meter
+from emailhub.engine.suppression import SuppressionList
 from emailhub.web.faces import Actor, Faces, WebOptions
 from emailhub.web.site import create_app
 from tests.support.demo_outbox import Canned, DemoOutbox, _detail, message_id
+from tests.support.demo_suppressions import DemoSuppressions
 
 _CAUSE = "535 5.7.8 Username and Password not accepted"
 _REFUSED = "554 5.7.1 Sender address rejected: domain news.example.org is not verified for this account"
@@ -255,7 +257,16 @@ class DemoHub:
         self.intake = DemoIntake(self.outbox, self.desk)
         self.gate = Gate(access or Access(), lambda: secrets.token_hex(32))
         self.faces = Faces(
-            self.intake, self.desk, self.outbox, self.live, self.board, self.gate, Meter(), options or WebOptions(), now
+            self.intake,
+            self.desk,
+            self.outbox,
+            self.live,
+            self.board,
+            self.gate,
+            Meter(),
+            options or WebOptions(),
+            now,
+            suppressions=SuppressionList(DemoSuppressions(now, empty=scene == "empty"), meter=Meter(), now=now),
         )
         self.app = create_app(self.faces)
         transport = httpx.ASGITransport(self.app, client=("127.0.0.1", 4321), raise_app_exceptions=False)

@@ -15,6 +15,7 @@ from litestar import Litestar
 
 from emailhub.adapters.capture import CaptureRelay
 from emailhub.adapters.sqlite import Database, SqliteHistory, SqliteOutbox, open_database
+from emailhub.adapters.sqlite.suppressions import SqliteSuppressions
 from emailhub.adapters.sqlite.upkeep import SqliteUpkeep
 from emailhub.adapters.sqlite.verbs import SqliteVerbs
 from emailhub.core.breaker import Rules, Snapshot
@@ -31,6 +32,7 @@ from emailhub.engine.live import Live
 from emailhub.engine.meter import Meter
 from emailhub.engine.room import Room
 from emailhub.engine.solo import NoBroker
+from emailhub.engine.suppression import SuppressionList
 from emailhub.web.faces import Faces, WebOptions
 from emailhub.web.site import create_app
 
@@ -146,7 +148,10 @@ async def web_hub(
         board = Board(lines, NoBroker(), history, room, capturing=True, now=clock)
         tokens = itertools.count()
         gate = Gate(access or Access(), lambda: f"token-{next(tokens)}-{secrets.token_hex(16)}")
-        faces = Faces(intake, desk, history, live, board, gate, meter, options or WebOptions(), clock)
+        listed = SuppressionList(SqliteSuppressions(database), meter=meter, now=clock)
+        faces = Faces(
+            intake, desk, history, live, board, gate, meter, options or WebOptions(), clock, suppressions=listed
+        )
         yield WebHub(create_app(faces), faces, clock, room, courier, database)
     finally:
         if live:

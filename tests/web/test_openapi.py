@@ -16,7 +16,13 @@ from emailhub.web.requests import BreakerRequest, EmailRequest, SendEmailRequest
 from tests.support.web_hub import WebHub, web_hub
 
 UNDESCRIBED = {"/login", "/logout", "/docs"}
-FORMS = {"/relays/{relay}/breaker", "/relays/{relay}/sender", "/relays/{relay}/chaos"}
+FORMS = {
+    "/relays/{relay}/breaker",
+    "/relays/{relay}/sender",
+    "/relays/{relay}/chaos",
+    "/suppressions/add",
+    "/suppressions/lift",
+}
 """Of the dashboard: forms in, redirects out."""
 
 
@@ -71,6 +77,7 @@ async def test_every_route_of_the_api_is_described_and_nothing_else(hub: WebHub)
         "/breakers",
         "/relays",
         "/reload",
+        "/suppressions",
         "/send_email",
         "/status",
         "/health",
@@ -98,11 +105,12 @@ def test_the_described_fields_are_those_that_are_read() -> None:
 async def test_answers_have_the_fields_that_are_described(hub: WebHub) -> None:
     id = await hub.send()
     await hub.client.post("/send_email/", json={"to": "a@example.org", "subject": "s", "body": "b", "request_id": "r"})
+    await hub.client.post("/suppressions", json={"email": "bob@example.org"})
     found = document(None)
     for operation in OPERATIONS:
         if isinstance(operation.answer, str) or operation.method != "get":
             continue
-        path = operation.path.format(id=id, relay="capture")
+        path = operation.path.format(id=id, relay="capture", key="bob@example.org")
         answer = (await hub.client.get(path)).json()
         schema = found["components"]["schemas"][operation.answer.__name__]
         assert set(answer) <= set(schema["properties"]), path

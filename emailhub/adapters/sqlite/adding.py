@@ -27,7 +27,7 @@ def add(tx: Transaction, parcels: Sequence[Parcel]) -> list[Receipt | Exception]
     fresh = [parcel for parcel, answer in zip(parcels, answers, strict=True) if answer is None]
     withheld = _store(tx, fresh) if fresh else {}
     return [
-        answer or Receipt(parcel.id, suppressed=withheld.get(parcel.id, 0))
+        answer or Receipt(parcel.id, suppressed=sum(withheld.get(each.id, 0) for each in parcel.parts))
         for parcel, answer in zip(parcels, answers, strict=True)
     ]
 
@@ -201,7 +201,7 @@ def _message(seq: int, parcel: Parcel) -> tuple[Any, ...]:
         parcel.sender,
         parcel.from_header,
         parcel.to_header,
-        _count(parcel),
+        parcel.people,
         parcel.subject,
         len(parcel.content),
         int(parcel.smtputf8),
@@ -231,7 +231,7 @@ def _facts(parcel: Parcel, companion: str | None) -> dict[str, Scalar]:
         "state": _first_state(parcel).value,
         "face": parcel.origin.face,
         "detail": parcel.origin.detail,
-        "recipients": _count(parcel),
+        "recipients": parcel.people,
     }
     if companion is not None:
         facts["companion"] = companion
@@ -248,7 +248,3 @@ def _first_state(parcel: Parcel) -> State:
 
 def _stored_state(parcel: Parcel) -> State:
     return State.SENDING if parcel.go is not None else _first_state(parcel)
-
-
-def _count(parcel: Parcel) -> int:
-    return len(parcel.to) + len(parcel.cc) + len(parcel.bcc)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Final, TypeVar
 
 from emailhub.core.delivery import State
 from emailhub.core.errors import Problem
@@ -15,15 +17,18 @@ LIST_MOST: Final = 100
 _LIST_PARAMETERS = ("limit", "after", "before", "status", "request_id", "q")
 
 
+_E = TypeVar("_E", bound=StrEnum)
+
+
 class Query:
     """The parameters of a list, read one by one; `check` raises BadParameters with all that is wrong."""
 
-    def __init__(self, request: AnyRequest) -> None:
+    def __init__(self, request: AnyRequest, parameters: Sequence[str] = _LIST_PARAMETERS) -> None:
         self._given = request.query_params
         self.problems: list[Problem] = []
         for name in dict.fromkeys(self._given):
-            if name not in _LIST_PARAMETERS:
-                known = ", ".join(_LIST_PARAMETERS)
+            if name not in parameters:
+                known = ", ".join(parameters)
                 self.problems.append(Problem(shown(name), f"is not a parameter of this list; those are {known}"))
             elif len(self._given.getall(name)) > 1:
                 self.problems.append(Problem(name, "is given more than once"))
@@ -48,14 +53,33 @@ class Query:
 
     def status(self) -> State | None:
         """The state asked for."""
-        value = self._given.get("status")
+        return self.choice("status", State)
+
+    def choice(self, name: str, choices: type[_E]) -> _E | None:
+        """The member of `choices` that the parameter names."""
+        value = self._given.get(name)
         if not value:
             return None
         try:
-            return State(value)
+            return choices(value)
         except ValueError:
-            self.problems.append(Problem("status", f"must be one of {', '.join(State)}"))
+            self.problems.append(Problem(name, f"must be one of {', '.join(choices)}"))
             return None
+
+    def number(self, name: str) -> int | None:
+        """The id of an entry that is a number."""
+        value = self._given.get(name)
+        if not value:
+            return None
+        if value.isascii() and value.isdecimal() and len(value) < 19:
+            return int(value)
+        self.problems.append(Problem(name, "must be the id of an entry, a whole number"))
+        return None
+
+    def at_most_one(self, name: str, other: str) -> None:
+        """Find fault with two that exclude each other."""
+        if self._given.get(name) and self._given.get(other):
+            self.problems.append(Problem(name, f"is given together with {other}; give one of the two"))
 
     def check(self) -> None:
         """Raise BadParameters with all that was found wrong."""

@@ -26,8 +26,7 @@ async def list_emails(request: AnyRequest, faces: GivenFaces) -> EmailList:
     """Messages, newest first. `after` goes on to older ones, `before` back to newer ones; both are message ids."""
     query = Query(request)
     limit, status, after, before = query.limit(), query.status(), query.text("after"), query.text("before")
-    if after and before:
-        query.problems.append(Problem("before", "is given together with after; give one of the two"))
+    query.at_most_one("before", "after")
     wanted = Filter(state=status, search=query.text("q") or "", request_id=query.text("request_id"))
     query.check()
     try:

@@ -6,8 +6,9 @@ from emailhub.web.operations.hub import HUB
 from emailhub.web.operations.messages import MESSAGES
 from emailhub.web.operations.operation import Input, Operation
 from emailhub.web.operations.original import ORIGINAL
+from emailhub.web.operations.suppressions import SUPPRESSIONS
 from emailhub.web.operations.watching import DOCUMENT, STREAM, TEXT, WATCHING
 
 __all__ = ["DOCUMENT", "OPERATIONS", "STREAM", "TEXT", "Input", "Operation"]
 
-OPERATIONS: tuple[Operation, ...] = (*MESSAGES, *HUB, *ORIGINAL, *WATCHING)
+OPERATIONS: tuple[Operation, ...] = (*MESSAGES, *SUPPRESSIONS, *HUB, *ORIGINAL, *WATCHING)

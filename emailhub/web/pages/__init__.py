@@ -8,7 +8,7 @@ from litestar.params import FromPath
 
 from emailhub.web.errors import ErrorPage
 from emailhub.web.faces import Faces
-from emailhub.web.pages import message, messages, overview, relays, send
+from emailhub.web.pages import message, messages, overview, relays, send, suppressions
 from emailhub.web.pages.assets import answer
 from emailhub.web.pages.paper import GivenPaper, Paper
 from emailhub.web.visit import AnyRequest
@@ -30,6 +30,7 @@ class Pages:
                 *messages.HANDLERS,
                 *message.HANDLERS,
                 *relays.HANDLERS,
+                *suppressions.HANDLERS,
                 *send.HANDLERS,
                 static,
             ],

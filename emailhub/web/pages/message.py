@@ -129,6 +129,7 @@ async def message(request: AnyRequest, faces: GivenFaces, paper: GivenPaper, id:
         unknown_words=_UNKNOWN,
         content=content,
         record=_record(detail, attempts, events),
+        listed=await faces.suppressions.listed([one.address for one in detail.recipients]),
     )
 
 

@@ -29,7 +29,7 @@ _EMPTY = {
     State.SENT: "Nothing was sent yet.",
     State.FAILED: "Nothing failed. Recipients that fail for good land here, with the reason, and can be sent again.",
     State.CANCELED: "Nothing was canceled.",
-    State.SUPPRESSED: "Nothing was suppressed.",
+    State.SUPPRESSED: "Nothing was suppressed: no mail was for an address on the suppression list.",
 }
 _ORDER = (
     State.QUEUED,

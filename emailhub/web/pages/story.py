@@ -29,6 +29,8 @@ _TITLES = {
     "scheduled": ("○", "neutral", "Rescheduled"),
     "held": ("?", "info", "Held"),
     "canceled": ("–", "neutral", "Canceled"),
+    "suppressed": ("–", "neutral", "Suppressed"),
+    "listed": ("‖", "warn", "Put on the suppression list"),
     "copied": ("➤", "info", "Sent for real"),
     "wish": ("!", "info", "Asked for"),
     "dead_letter": ("✕", "bad", "Dead letter"),

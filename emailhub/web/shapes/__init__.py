@@ -31,6 +31,13 @@ from emailhub.web.shapes.relays import (
     SuspensionShape,
 )
 from emailhub.web.shapes.reloaded import ChangeShape, ReloadedShape
+from emailhub.web.shapes.suppressions import (
+    SuppressionLifted,
+    SuppressionListShape,
+    SuppressionsAdded,
+    SuppressionShape,
+    SuppressionsLifted,
+)
 
 __all__ = [
     "Accepted",
@@ -60,6 +67,11 @@ __all__ = [
     "RequestStatus",
     "ResultShape",
     "StageShape",
+    "SuppressionLifted",
+    "SuppressionListShape",
+    "SuppressionShape",
+    "SuppressionsAdded",
+    "SuppressionsLifted",
     "SuspensionShape",
     "Tag",
 ]
