@@ -32,7 +32,7 @@ _FROM_TEMPLATE = _paths("template_content template.body template.content templat
 _VARIABLES = _paths("variables template_vars.variables template_variables data context")
 _TEMPLATE = _paths("template_code template_id template_key template_name template template.slug")
 _USER = _paths("user_id user.id recipient_id")
-_AS_GIVEN = ("cc", "bcc", "reply_to", "on_unknown", "scheduled_at", "expires_at", "expires_in")
+_AS_GIVEN = ("cc", "bcc", "reply_to", "on_unknown", "scheduled_at", "expires_at", "expires_in", "store_body")
 _MAIL_HEADERS = ("list-", "in-reply-to", "references")
 _FILE = {
     "filename": ("filename", "file_name", "name"),

@@ -26,6 +26,8 @@ METADATA_VALUE = 1024
 REQUEST_ID = 256
 KEY = re.compile(r"[\x21-\x7e]{1,256}")
 """An idempotency key: 1 to 256 visible ASCII characters."""
+CORRELATION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=@~-]{0,127}")
+"""An id of the sender's that is harmless in a log line and a header."""
 LATEST = 366 * 86400.0
 """Seconds ahead a message may be scheduled or expire."""
 
@@ -129,6 +131,21 @@ def idempotency_key(value: object) -> str:
     if not KEY.fullmatch(found):
         raise BadValueError("must be 1 to 256 visible ASCII characters (no space)")
     return found
+
+
+def correlation_id(value: object) -> str:
+    """A string that matches CORRELATION_ID."""
+    found = string(value)
+    if not CORRELATION_ID.fullmatch(found):
+        raise BadValueError("must be 1 to 128 ASCII letters, digits and . _ : / + = @ ~ -, a letter or digit first")
+    return found
+
+
+def boolean(value: object) -> bool:
+    """true or false."""
+    if not isinstance(value, bool):
+        raise BadValueError("must be true or false")
+    return value
 
 
 def header_name(name: str) -> str:

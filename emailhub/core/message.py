@@ -83,6 +83,8 @@ class Submission(Struct, frozen=True, kw_only=True):
     scheduled_at: float | None = None
     scheduled_as: str | None = None
     expires_at: float | None = None
+    correlation_id: str | None = None
+    store_body: bool = True
 
     @property
     def weight(self) -> int:

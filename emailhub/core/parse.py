@@ -3,7 +3,8 @@
 Fields (null means not given): `from`, `to`, `cc`, `bcc`, `reply_to` (a string or a list of strings), `subject`, `text`,
 `html`, `body` (html when it contains an HTML tag, otherwise text), `attachments` [{filename, content, content_type,
 content_id, path}], `headers` {name: value}, `tags` [{name, value}], `metadata` {name: string or number}, `request_id`,
-`idempotency_key`, `on_unknown`, `priority`, `scheduled_at`, `expires_at`, `expires_in`.
+`idempotency_key`, `on_unknown`, `priority`, `scheduled_at`, `expires_at`, `expires_in`,
+`correlation_id`, `store_body`.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ FIELDS = (
     *("from", "to", "cc", "bcc", "reply_to", "subject", "text", "html", "body", "attachments"),
     *("headers", "tags", "metadata"),
     *("request_id", "idempotency_key", "on_unknown", "priority", "scheduled_at", "expires_at", "expires_in"),
+    *("correlation_id", "store_body"),
 )
 """Every field a message can have, as senders name it."""
 _KNOWN = frozenset(FIELDS)
@@ -75,6 +77,8 @@ def submission(fields: Mapping[str, object], limits: Limits, *, now: float, key:
         scheduled_at=scheduled_at,
         scheduled_as=scheduled_as,
         expires_at=expires_at,
+        correlation_id=form.take("correlation_id", read.correlation_id),
+        store_body=form.take("store_body", read.boolean) is not False,
     )
     form.unknown()
     if form.problems:

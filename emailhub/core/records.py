@@ -35,6 +35,8 @@ class Parcel(Struct, frozen=True, kw_only=True):
     one stored before `key_since`. With `go` it is stored as being sent, its first attempt open, and `go` is called with
     it after the commit.
 
+    Without `store_body` its content is shown to nobody, and erased as soon as it is final.
+
     `diverted` are the recipients its sender named and it does not go to, `note` says why in one line; `companion` is
     the part of it that is kept back, stored in the same commit under an id of its own.
     """
@@ -70,6 +72,7 @@ class Parcel(Struct, frozen=True, kw_only=True):
     due_at: float
     go: Callable[[Job], None] | None = None
     diverted: tuple[str, ...] = ()
+    store_body: bool = True
     note: str = ""
     companion: Parcel | None = None
 
@@ -195,7 +198,10 @@ class Summary(Struct, frozen=True, kw_only=True):
 
 
 class Detail(Struct, frozen=True, kw_only=True):
-    """A message with everything but its bytes. `diverted`: the recipients its sender named and it does not go to."""
+    """A message with everything but its bytes. `diverted`: the recipients its sender named and it does not go to.
+
+    `has_content`: its content may be shown, which it never may without `store_body`.
+    """
 
     summary: Summary
     message_id: str
@@ -207,6 +213,7 @@ class Detail(Struct, frozen=True, kw_only=True):
     metadata: tuple[tuple[str, str], ...]
     has_content: bool
     recipients: tuple[RecipientRecord, ...]
+    store_body: bool = True
     diverted: tuple[str, ...] = ()
 
 

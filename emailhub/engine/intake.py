@@ -19,6 +19,7 @@ from emailhub.core.fingerprint import fingerprint
 from emailhub.core.message import Limits, Mailbox, Priority, Submission
 from emailhub.core.records import Origin, Parcel, Receipt
 from emailhub.core.routing import domain_of
+from emailhub.engine.keys import QueueFacts, key_of
 from emailhub.engine.meter import Meter
 from emailhub.engine.ports import Broker, Outbox, Seat, Signer
 from emailhub.engine.room import Room
@@ -48,14 +49,6 @@ class Defaults(Struct, frozen=True):
     relay: str
     expire_after: float = 86400.0
     on_unknown: OnUnknown = OnUnknown.RETRY
-
-
-class QueueFacts(Struct, frozen=True):
-    """What is known of a queue message: its raw `body`, the body's hash, and if RabbitMQ delivered it before."""
-
-    body: bytes
-    body_hash: str
-    redelivered: bool
 
 
 Item = tuple[Submission, Origin, QueueFacts | None]
@@ -187,7 +180,7 @@ class Intake:
         message_id = mime.message_id(id, sender)
         content = mime.build(submission, sender=sender, message_id=message_id, date=now, boundary=random[10:].hex())
         self._check_size(submission, content)
-        key, explicit, matches = _key(submission, queue)
+        key, explicit, matches = key_of(submission, queue)
         if self.signer is not None:
             content = self.signer.sign(content, domain)
         boxes = (submission.to, submission.cc, submission.bcc)
@@ -198,7 +191,7 @@ class Intake:
             id=id,
             message_id=message_id,
             relay=self._relay_for(domain),
-            origin=origin,
+            origin=replace(origin, correlation_id=submission.correlation_id or origin.correlation_id),
             sender=sender.address,
             from_header=header.display(sender),
             to=named.to,
@@ -206,7 +199,7 @@ class Intake:
             bcc=named.bcc,
             to_header=header.display((submission.to or submission.cc or submission.bcc)[0]),
             subject=submission.subject,
-            snippet=mime.snippet(submission.text, submission.html),
+            snippet=mime.snippet(submission.text, submission.html) if submission.store_body else "",
             content=content,
             smtputf8=needs_smtputf8((sender.address, *named.all, *course.out.all, *replies)),
             request_id=submission.request_id,
@@ -215,7 +208,8 @@ class Intake:
             key_matches=matches,
             key_since=now - REDELIVERED_WITHIN if queue and submission.key is None else 0.0,
             fingerprint=fingerprint(submission),
-            queue_body=queue.body if queue else None,
+            queue_body=queue.body if queue and submission.store_body else None,
+            store_body=submission.store_body,
             tags=submission.tags,
             metadata=submission.metadata,
             on_unknown=submission.on_unknown or self.defaults.on_unknown,
@@ -336,14 +330,3 @@ def _tell(event: str, parcel: Parcel, receipt: Receipt) -> None:
         **({"suppressed": receipt.suppressed} if receipt.suppressed else {}),
         **({"diverted": len(parcel.diverted) or "captured"} if parcel.note else {}),
     )
-
-
-def _key(submission: Submission, queue: QueueFacts | None) -> tuple[str | None, bool, bool]:
-    """The key as stored; if other content under it is a conflict; if an older message under it is this one."""
-    key = submission.key
-    if key is None:
-        # Without any id, only RabbitMQ's own word that it delivered this body before makes it a duplicate.
-        return (queue.body_hash, False, queue.redelivered) if queue else (None, False, True)
-    if key.explicit:
-        return key.value, True, True
-    return f"{key.value}#{fingerprint(submission).hex()}", False, True

@@ -18,7 +18,8 @@ from emailhub.core.errors import EmailhubError, IdempotencyConflict, InvalidMess
 from emailhub.core.message import Limits
 from emailhub.core.records import DeadLetter, Origin, Receipt
 from emailhub.core.shapes import Properties, Unreadable
-from emailhub.engine.intake import Item, QueueFacts
+from emailhub.engine.intake import Item
+from emailhub.engine.keys import QueueFacts
 
 FACE = "amqp"
 ENVELOPE = 64 * 1024

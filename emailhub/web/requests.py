@@ -72,6 +72,13 @@ class EmailRequest(Struct, kw_only=True, omit_defaults=True):
         ),
     ] = UNSET
     expires_at: Annotated[str | UnsetType, _about("give up at this time")] = UNSET
+    correlation_id: Annotated[
+        str | UnsetType, _about("your id to follow the message by in logs; like the header X-Correlation-Id", "cart-17")
+    ] = UNSET
+    store_body: Annotated[
+        bool | UnsetType,
+        _about("false: the content is shown nowhere, and erased as soon as the message is final; default true"),
+    ] = UNSET
     expires_in: Annotated[str | UnsetType, _about("give up after this long, from when it may be sent", "24h")] = UNSET
 
 

@@ -10,6 +10,7 @@ from litestar import Request
 from litestar.types import Scope
 from msgspec import Struct
 
+from emailhub.core.fields import CORRELATION_ID
 from emailhub.core.records import Origin
 from emailhub.engine.gate import Area, Caller
 
@@ -19,7 +20,6 @@ PART = "x-part"
 """The header with which the script asks for the changing parts of a page, without its frame."""
 _KEY = "emailhub.visit"
 _FORM = "application/x-www-form-urlencoded"
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=@~-]{0,127}")
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -75,4 +75,4 @@ def trace_of(headers: dict[str, str]) -> Trace:
 
 
 def _harmless(value: str | None) -> bool:
-    return value is not None and _ID.fullmatch(value) is not None
+    return value is not None and CORRELATION_ID.fullmatch(value) is not None

@@ -15,7 +15,8 @@ from emailhub.core.diversion import NO_RULES, Diversion
 from emailhub.core.errors import IdempotencyConflict, InvalidMessage, Refused
 from emailhub.core.message import Attachment, Key, Limits, Mailbox, Priority, Submission
 from emailhub.core.records import Origin, Receipt
-from emailhub.engine.intake import Defaults, Intake, QueueFacts
+from emailhub.engine.intake import Defaults, Intake
+from emailhub.engine.keys import QueueFacts
 from emailhub.engine.meter import Meter
 from emailhub.engine.ports import Signer
 from emailhub.engine.room import Room
@@ -93,6 +94,16 @@ async def test_a_message_is_stored_with_the_hubs_defaults_and_the_courier_is_wok
         assert content is not None
         assert found.message_id.encode() in content
         assert (door.wakes, door.room.waiting) == (1, 1)
+
+
+async def test_of_a_body_that_is_not_to_be_stored_no_copy_is_kept(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        given = submission(text="your code is 471104", store_body=False)
+        facts = QueueFacts(b'{"text": "your code is 471104"}', "sha256:x", redelivered=False)
+        (receipt,) = await Door(store).intake.accept_many([(given, ORIGIN, facts)])
+        assert not isinstance(receipt, Exception)
+        assert (await store.history.find(receipt.id)).snippet == ""
+        assert await store.rows("SELECT queue_body, snippet FROM body") == [(None, "")]
 
 
 async def test_what_the_sender_gave_wins_over_the_defaults(tmp_path: Path) -> None:

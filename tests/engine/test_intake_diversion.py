@@ -12,7 +12,7 @@ from emailhub.core.diversion import Diversion
 from emailhub.core.errors import IdempotencyConflict
 from emailhub.core.message import Key, Mailbox, Submission
 from emailhub.core.records import Detail, Origin
-from emailhub.engine.intake import QueueFacts
+from emailhub.engine.keys import QueueFacts
 from tests.engine.test_intake import ORIGIN, Door, HandsOff
 from tests.support.factories import DAY, NOW, REFUSED, SENT, Store, opened
 

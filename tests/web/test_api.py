@@ -34,6 +34,7 @@ async def test_a_message_reads_back_as_it_was_given(hub: WebHub) -> None:
         "metadata": {"order": 17},
         "request_id": "r-9",
         "scheduled_at": "2027-01-16T08:00:00Z",
+        "priority": "low",
     }
     response = await hub.client.post("/emails", json=given)
     email = (await hub.client.get(f"/emails/{response.json()['id']}")).json()
@@ -48,6 +49,7 @@ async def test_a_message_reads_back_as_it_was_given(hub: WebHub) -> None:
     assert (email["tags"], email["metadata"]) == ([{"name": "kind", "value": "test"}], {"order": "17"})
     assert (email["status"], email["last_event"], email["request_id"]) == ("scheduled", "scheduled", "r-9")
     assert (email["created_at"], email["scheduled_at"]) == ("2027-01-15T08:00:00.000Z", "2027-01-16T08:00:00.000Z")
+    assert (email["priority"], email["store_body"]) == ("low", True)
     assert email["message_id"].endswith("@example.org>")
     recipient = email["recipients"][0]
     assert (recipient["address"], recipient["kind"], recipient["state"]) == ("ada@example.org", "to", "scheduled")
@@ -250,6 +252,39 @@ async def test_times_of_the_clock_are_utc(hub: WebHub) -> None:
     assert hub.clock() == START
     id = await hub.send()
     assert (await hub.client.get(f"/emails/{id}")).json()["created_at"] == "2027-01-15T08:00:00.000Z"
+
+
+async def test_a_body_that_is_not_to_be_stored_is_read_nowhere_and_gone_once_sent(hub: WebHub) -> None:
+    id = await hub.send(text="your code is 471104", store_body=False)
+    live = hub.faces.live.subscribe()
+    email = (await hub.client.get(f"/emails/{id}")).json()
+    assert (email["store_body"], email["text"], email["html"]) == (False, None, None)
+    for path in (f"/emails/{id}", f"/emails/{id}/events", "/emails", f"/messages/{id}", "/messages"):
+        for accept in ("application/json", "text/html"):
+            assert "471104" not in (await hub.client.get(path, headers={"accept": accept})).text, path
+    assert "shown to nobody" in (await hub.client.get(f"/messages/{id}", headers={"accept": "text/html"})).text
+    assert (await hub.client.get(f"/messages/{id}/source")).status_code == 404
+    assert "471104" not in (await hub.client.get(f"/messages/{id}/preview")).text
+    async with hub.carrying():
+        while b'"kind":"sent"' not in (await live.read(5) or b'"kind":"sent"'):
+            pass
+    email = (await hub.client.get(f"/emails/{id}")).json()
+    assert (email["last_event"], email["subject"], email["text"]) == ("sent", "Hello", None)
+    assert (await hub.client.post(f"/emails/{id}/retry")).status_code == 409
+
+
+async def test_a_message_is_followed_by_the_senders_own_id(hub: WebHub) -> None:
+    id = await hub.send(correlation_id="cart/17")
+    assert (await hub.client.get(f"/emails/{id}")).json()["correlation_id"] == "cart/17"
+    response = await hub.client.post(
+        "/emails/batch",
+        json=[GOOD, GOOD | {"correlation_id": "cart/18"}],
+        headers={"x-correlation-id": "request-1"},
+    )
+    first, second = [
+        (await hub.client.get(f"/emails/{one['id']}")).json()["correlation_id"] for one in response.json()["data"]
+    ]
+    assert (first, second) == ("request-1", "cart/18")
 
 
 async def test_erased_content_reads_as_null(hub: WebHub) -> None:

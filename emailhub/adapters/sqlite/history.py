@@ -61,7 +61,7 @@ class SqliteHistory:
         return await self._ask(_addressed, seqs)
 
     async def content(self, id: str) -> bytes | None:
-        """The final MIME bytes; None when they were erased. Raises NotFound."""
+        """The final MIME bytes; None when they were erased, or are not to be shown. Raises NotFound."""
         return await self._ask(_content, id)
 
     async def attempts(self, id: str) -> tuple[AttemptRecord, ...]:
@@ -203,7 +203,7 @@ def _find(connection: sqlite3.Connection, id: str) -> Detail:
         raise NotFound("message", id)
     more = connection.execute(
         "SELECT m.message_id, m.sender, m.origin, m.on_unknown, b.snippet, b.tags, b.metadata, length(b.content) > 0, "
-        "m.diverted FROM message m JOIN body b ON b.seq = m.seq WHERE m.seq = ?",
+        "m.diverted, m.store_body FROM message m JOIN body b ON b.seq = m.seq WHERE m.seq = ?",
         (row[0],),
     ).fetchone()
     pairs = tuple[tuple[str, str], ...]
@@ -216,7 +216,8 @@ def _find(connection: sqlite3.Connection, id: str) -> Detail:
         snippet=more[4],
         tags=msgspec.json.decode(more[5], type=pairs),
         metadata=msgspec.json.decode(more[6], type=pairs),
-        has_content=bool(more[7]),
+        has_content=bool(more[7]) and bool(more[9]),
+        store_body=bool(more[9]),
         recipients=_recipients(connection, row[0]),
         diverted=msgspec.json.decode(more[8], type=tuple[str, ...]) if more[8] else (),
     )
@@ -255,8 +256,11 @@ def _addressed(connection: sqlite3.Connection, seqs: Sequence[int]) -> dict[int,
 
 
 def _content(connection: sqlite3.Connection, id: str) -> bytes | None:
-    row = connection.execute("SELECT content FROM body WHERE seq = ?", (_seq(connection, id),)).fetchone()
-    return row[0] or None
+    row = connection.execute(
+        "SELECT b.content FROM body b JOIN message m ON m.seq = b.seq AND m.store_body WHERE b.seq = ?",
+        (_seq(connection, id),),
+    ).fetchone()
+    return row[0] or None if row else None
 
 
 def _attempts(connection: sqlite3.Connection, id: str) -> tuple[AttemptRecord, ...]:

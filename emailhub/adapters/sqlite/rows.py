@@ -156,7 +156,9 @@ def settle_all(tx: Transaction, settled: Sequence[Settlement]) -> None:
     """`settle` for many messages."""
     summaries = [_summary_of(one.changes) if one.whole else _read_summary(tx, one.seq) for one in settled]
     values = [_shown(one, summary) for one, summary in zip(settled, summaries, strict=True)]
-    many.update(tx, _SUMMARIZE, values, "message.seq = v.column9")
+    found = many.update(tx, _SUMMARIZE, values, f"message.seq = v.column9 RETURNING {_UNKEPT}")
+    for seq in [seq for (seq,) in found if seq is not None]:
+        tx.execute(f"{ERASE} WHERE seq = ?", (seq,))
     for one, summary in zip(settled, summaries, strict=True):
         _tell(tx, one, summary.state)
         for change in one.changes:
@@ -226,6 +228,11 @@ UPDATE message SET state = v.column1, reason = v.column2, due_at = v.column3, at
     final_at = CASE WHEN v.column8 THEN coalesce(final_at, v.column7) END,
     waiting_since = CASE WHEN v.column1 IN ('queued', 'sending', 'deferred') THEN coalesce(waiting_since, v.column7) END
 """
+
+
+_UNKEPT = "CASE WHEN NOT store_body AND final_at IS NOT NULL THEN message.seq END"
+ERASE = "UPDATE body SET content = x'', queue_body = NULL, snippet = ''"
+"""What is left of a body once it is not kept any more, WHERE it is one of those."""
 
 
 def _shown(one: Settlement, summary: _Summary) -> tuple[Any, ...]:

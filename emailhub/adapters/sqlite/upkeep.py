@@ -115,8 +115,7 @@ def _erase_bodies(tx: Transaction, found: Sequence[int], before: float) -> int:
     # A retry may have brought one of them back to life since it was found.
     return sum(
         tx.execute(
-            "UPDATE body SET content = x'', queue_body = NULL, snippet = '' "
-            "WHERE seq = ? AND (SELECT final_at FROM message WHERE message.seq = body.seq) < ?",
+            f"{rows.ERASE} WHERE seq = ? AND (SELECT final_at FROM message WHERE message.seq = body.seq) < ?",  # noqa: S608
             (seq, before),
         ).rowcount
         for seq in found

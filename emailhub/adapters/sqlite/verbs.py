@@ -118,7 +118,11 @@ def _listed(listed: dict[int, tuple[str, str]]) -> str:
 
 def _demand_content(tx: Transaction, seq: int, id: str) -> None:
     if not tx.execute("SELECT length(content) FROM body WHERE seq = ?", (seq,)).fetchone()[0]:
-        raise WrongState("send: its content was erased when its time of keeping ended", id, "empty")
+        raise WrongState(
+            "send: its content was erased, when its time of keeping ended or (store_body false) it was final",
+            id,
+            "empty",
+        )
 
 
 def _stop(tx: Transaction, id: str, outcome: Outcome, wish: Wish, now: float, actor: str, note: str) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from emailhub.core.delivery import OnUnknown, Reason, State
 from emailhub.core.diversion import Addressed
 from emailhub.core.header import display
+from emailhub.core.message import Priority
 from emailhub.core.mime import View
 from emailhub.core.records import Detail, RecipientRecord, Summary
 from emailhub.web.errors import FieldError
@@ -25,6 +26,9 @@ _LAST_EVENTS = {
     State.CANCELED: "canceled",
     State.SUPPRESSED: "suppressed",
 }
+
+_Priority: TypeAlias = Literal["high", "normal", "low"]
+_PRIORITIES: dict[int, _Priority] = {Priority.HIGH: "high", Priority.NORMAL: "normal", Priority.LOW: "low"}
 
 
 class Accepted(Struct, frozen=True):
@@ -138,7 +142,8 @@ class EmailList(Struct, frozen=True):
 
 
 class Email(Struct, frozen=True, kw_only=True):
-    """A message with everything but its raw bytes. `html` and `text` are null once the content was erased."""
+    """A message with everything but its raw bytes. `html` and `text` are null once the content was erased, and without
+    `store_body` always."""
 
     object: Literal["email"] = "email"
     id: str
@@ -167,6 +172,8 @@ class Email(Struct, frozen=True, kw_only=True):
     attempts: int
     size: Annotated[int, Meta(description="bytes as they go to the SMTP server")]
     on_unknown: Annotated[OnUnknown, Meta(description="what to do when the final reply was never seen")]
+    priority: Annotated[_Priority, Meta(description="which goes first")]
+    store_body: bool
     tags: list[Tag]
     metadata: dict[str, str]
     recipients: list[RecipientShape]
@@ -199,6 +206,8 @@ class Email(Struct, frozen=True, kw_only=True):
             attempts=summary.attempts,
             size=summary.size,
             on_unknown=detail.on_unknown,
+            priority=_PRIORITIES[summary.priority],
+            store_body=detail.store_body,
             tags=[Tag(name, value) for name, value in detail.tags],
             metadata=dict(detail.metadata),
             recipients=[RecipientShape.of(record) for record in detail.recipients],

@@ -1,0 +1,80 @@
+"""A body its sender asked not to store: it goes out, nobody reads it, and nothing of it is left once it is final."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emailhub.core.delivery import State
+from emailhub.core.errors import WrongState
+from tests.support.factories import DAY, NOW, REFUSED, REPORT, SENT, Store, deferred, opened, parcel, results
+
+SECRET = b"Subject: x\r\n\r\nyour code is 471104\r\n"
+BY: dict[str, Any] = {"now": NOW, "actor": "op", "note": ""}
+
+
+async def content(store: Store, id: str) -> bytes:
+    """What the file holds, whether or not anybody may read it."""
+    ((found,),) = await store.rows("SELECT content FROM body JOIN message USING (seq) WHERE id = ?", id)
+    return bytes(found)
+
+
+async def test_it_is_carried_but_never_read_and_gone_once_sent(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        await store.outbox.add([parcel("A", store_body=False, content=SECRET), parcel("B", content=SECRET)])
+        found = await store.history.find("A")
+        assert (found.store_body, found.has_content) == (False, False)
+        assert await store.history.content("A") is None
+        jobs = {job.id: job for job in await store.claim()}
+        assert jobs["A"].content == SECRET
+        await store.finish(jobs["A"], deferred(NOW + 60))
+        assert await content(store, "A") == SECRET
+        (again,) = await store.claim(NOW + 60)
+        await store.finish(again, SENT)
+        await store.finish(jobs["B"], SENT)
+        assert await content(store, "A") == b""
+        assert await content(store, "B") == await store.history.content("B") == SECRET
+
+
+@pytest.mark.parametrize("end", ("refused", "canceled", "expired"))
+async def test_it_is_gone_however_the_message_ended_and_cannot_be_sent_again(tmp_path: Path, end: str) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        await store.outbox.add([parcel("A", store_body=False, content=SECRET)])
+        if end == "refused":
+            (job,) = await store.claim()
+            await store.finish(job, REFUSED)
+        elif end == "canceled":
+            await store.verbs.cancel("A", **BY)
+        else:
+            await store.verbs.expire(NOW + 2 * DAY)
+        assert await content(store, "A") == b""
+        with pytest.raises(WrongState, match="erased"):
+            await store.verbs.retry("A", relays=("default",), expires_at=NOW + DAY, **BY)
+
+
+async def test_it_stays_until_the_last_recipient_is_final(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        await store.outbox.add([parcel("A", to=("a@x.test", "b@x.test"), store_body=False, content=SECRET)])
+        (job,) = await store.claim()
+        await store.outbox.record(job, results(job, SENT, deferred(NOW + 60)), REPORT, NOW)
+        assert await content(store, "A") == SECRET
+        (job,) = await store.claim(NOW + 60)
+        assert [one.address for one in job.recipients] == ["b@x.test"]
+        await store.finish(job, SENT)
+        assert await store.states("A") == [State.SENT, State.SENT]
+        assert await content(store, "A") == b""
+
+
+async def test_not_a_byte_of_it_is_left_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "hub.db"
+    async with opened(path) as store:
+        await store.outbox.add([parcel("A", store_body=False, content=SECRET + b"x" * 100_000)])
+        (job,) = await store.claim()
+        await store.finish(job, SENT)
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    assert b"471104" not in path.read_bytes()
