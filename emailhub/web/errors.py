@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import TypeAlias
 
@@ -77,13 +77,14 @@ class MissingFields(errors.InvalidMessage):
     """Nothing is wrong with what was given, but required fields are not there."""
 
 
-_NAMES = {
+NAMES = {
     400: "validation_error",
     401: "missing_api_key",
     403: "invalid_permission",
     404: "not_found",
     405: "method_not_allowed",
     408: "request_timeout",
+    409: "invalid_state",
     413: "payload_too_large",
     415: "unsupported_media_type",
     421: "misdirected_request",
@@ -145,6 +146,12 @@ def answer(
     return Answer(ErrorBody(statusCode=status, name=name, message=message, errors=fields), headers)
 
 
+def allow(methods: Iterable[str]) -> str:
+    """The value of the header Allow: whatever is answered to GET is answered to HEAD."""
+    found = set(methods)
+    return ", ".join(sorted(found | {"HEAD"} if "GET" in found else found))
+
+
 def _invalid(name: str, problems: tuple[Problem, ...]) -> Answer:
     return answer(422, name, "; ".join(f"{p.field}: {p.message}" for p in problems[:3]), problems)
 
@@ -172,8 +179,11 @@ def _meant(error: EmailhubError) -> Answer:
 
 def _routed(error: HTTPException) -> Answer:
     status = error.status_code
-    name = _NAMES.get(status, "validation_error" if status < 500 else "application_error")
-    headers = tuple((key.lower(), value) for key, value in (error.headers or {}).items())
+    name = NAMES.get(status, "validation_error" if status < 500 else "application_error")
+    given = {key.lower(): value for key, value in (error.headers or {}).items()}
+    if "allow" in given:
+        given["allow"] = allow(given["allow"].split(", "))
+    headers = tuple(given.items())
     return answer(status, name, _routed_text(status, dict(headers)), headers=headers)
 
 

@@ -9,8 +9,11 @@ import msgspec
 from emailhub import __version__
 from emailhub.core.delivery import State
 from emailhub.engine.gate import Area
-from emailhub.web.errors import ErrorBody
+from emailhub.web.errors import NAMES, ErrorBody
+from emailhub.web.links import links, name
 from emailhub.web.operations import OPERATIONS, Input, Operation
+from emailhub.web.requests import NEEDS, shapes_sent
+from emailhub.web.sendable import closed, example
 
 _INTRODUCTION = (
     "Messages in over HTTP, carried to your SMTP provider. Every error has the same shape; `name` is stable and made "
@@ -34,6 +37,16 @@ _ALWAYS = (400, 421, 500)
 _GUARDED = {Area.OPEN: (), Area.SEND: (401, 403, 429), Area.API: (401, 403, 429), Area.SHARED: (401, 403)}
 """What may be answered before an operation of an area begins."""
 _WAITS = frozenset({429, 503})
+_SHOWN = frozenset({"to", "text", "reason", "transient", "slow", "delay"})
+"""Optional fields that an example has anyway."""
+_EXAMPLES = {
+    422: {
+        "statusCode": 422,
+        "name": "validation_error",
+        "message": "to[1]: 'nobody' is not an e-mail address: it needs an @",
+        "errors": [{"field": "to[1]", "message": "'nobody' is not an e-mail address: it needs an @"}],
+    },
+}
 _REF = "#/components/schemas/{name}"
 
 
@@ -43,9 +56,12 @@ def document(public_url: str | None) -> dict[str, Any]:
         shape for operation in OPERATIONS for shape in (operation.body, operation.answer) if isinstance(shape, type)
     ]
     _, components = msgspec.json.schema_components([*shapes, ErrorBody, State], ref_template=_REF)
+    for sent in shapes_sent():
+        if sent.__name__ in components:
+            components[sent.__name__] = closed(components[sent.__name__], NEEDS.get(sent))
     paths: dict[str, dict[str, Any]] = {}
     for operation in OPERATIONS:
-        paths.setdefault(operation.path, {})[operation.method] = _operation(operation)
+        paths.setdefault(operation.path, {})[operation.method] = _operation(operation, components)
     return {
         "openapi": "3.1.0",
         "info": {"title": "emailhub", "version": __version__, "description": _INTRODUCTION},
@@ -63,9 +79,16 @@ def document(public_url: str | None) -> dict[str, Any]:
     }
 
 
-def _operation(operation: Operation) -> dict[str, Any]:
+def body_example(operation: Operation, components: dict[str, Any]) -> Any:
+    """What may be sent to `operation`."""
+    assert operation.body is not None
+    found = example(components[operation.body.__name__], _SHOWN)
+    return [found] if operation.most else found
+
+
+def _operation(operation: Operation, components: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {
-        "operationId": _name(operation),
+        "operationId": name(operation),
         "tags": [operation.group],
         "summary": operation.summary,
         "responses": _responses(operation),
@@ -76,6 +99,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
         found["parameters"] = [_parameter(given) for given in operation.inputs]
     if operation.body:
         content = _body(operation.body, operation.most)
+        content["application/json"]["example"] = body_example(operation, components)
         found["requestBody"] = {"required": _has_required(operation.body), "content": content}
     if operation.area is Area.OPEN:
         found["security"] = []
@@ -89,7 +113,10 @@ def _responses(operation: Operation) -> dict[str, Any]:
     errors: dict[str, Any] = {str(status): {"$ref": f"#/components/responses/{status}"} for status in sorted(statuses)}
     if operation.area is Area.OPEN and "503" in errors:
         errors["503"] = {"description": "As above, and not well.", "content": content}
-    return {"200": {"description": "Done.", "content": content}} | errors
+    done: dict[str, Any] = {"description": "Done.", "content": content}
+    if found := links(operation):
+        done["links"] = found
+    return {"200": done} | errors
 
 
 def _parameter(given: Input) -> dict[str, Any]:
@@ -114,7 +141,9 @@ def _body(shape: type[msgspec.Struct], most: int) -> dict[str, Any]:
 
 
 def _error(status: int, text: str) -> dict[str, Any]:
-    found: dict[str, Any] = {"description": text, "content": _json(ErrorBody)}
+    content = _json(ErrorBody)
+    content["application/json"]["example"] = _EXAMPLES.get(status) or _example(status, text)
+    found: dict[str, Any] = {"description": text, "content": content}
     if status in _WAITS:
         found["headers"] = {
             "Retry-After": {"description": "seconds to wait", "schema": {"type": "integer", "minimum": 1}}
@@ -126,6 +155,5 @@ def _has_required(shape: type[msgspec.Struct]) -> bool:
     return any(field.required for field in msgspec.structs.fields(shape))
 
 
-def _name(operation: Operation) -> str:
-    words = operation.path.strip("/").replace("{", "").replace("}", "").replace(".", "_").replace("/", "_")
-    return f"{operation.method}_{words}"
+def _example(status: int, text: str) -> dict[str, Any]:
+    return {"statusCode": status, "name": NAMES[status], "message": text, "errors": []}

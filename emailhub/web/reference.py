@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from emailhub.engine.gate import Area
 from emailhub.web.faces import GivenFaces
-from emailhub.web.openapi import document
+from emailhub.web.openapi import body_example, document
 from emailhub.web.operations import DOCUMENT, OPERATIONS, Input, Operation
 from emailhub.web.pages.paper import GivenPaper
 from emailhub.web.visit import AnyRequest
@@ -21,8 +21,6 @@ _OPENERS = {
     Area.API: "API key or dashboard log-in",
     Area.SHARED: "API key or dashboard log-in",
 }
-_EXAMPLE_FIELDS = frozenset({"text", "reason", "transient", "slow", "delay"})
-"""Optional fields that an example shows anyway."""
 
 
 class FieldView(Struct, frozen=True):
@@ -97,7 +95,7 @@ def _view(operation: Operation, schemas: dict[str, Any], base: str) -> Operation
         inputs=tuple(_input(given) for given in operation.inputs),
         fields=_fields(body),
         answer=operation.answer if isinstance(operation.answer, str) else operation.answer.__name__,
-        example=_example(operation, body, base),
+        example=_example(operation, schemas, base),
     )
 
 
@@ -145,23 +143,13 @@ def _errors(found: dict[str, Any]) -> list[tuple[str, str]]:
     return [(status, response["description"]) for status, response in found["components"]["responses"].items()]
 
 
-def _example(operation: Operation, body: dict[str, Any], base: str) -> str:
+def _example(operation: Operation, schemas: dict[str, Any], base: str) -> str:
     """A command that a reader can paste."""
     verb = "" if operation.method == "get" else f"-X {operation.method.upper()} "
     lines = [f"curl {verb}{base}{operation.path}"]
     if operation.area is not Area.OPEN:
         lines.append('-H "Authorization: Bearer $EMAILHUB_API_KEY"')
-    if body:
+    if operation.body:
         lines.append('-H "Content-Type: application/json"')
-        example = _example_body(body)
-        lines.append(f"-d '{json.dumps([example] if operation.most else example)}'")
+        lines.append(f"-d '{json.dumps(body_example(operation, schemas))}'")
     return " \\\n  ".join(lines)
-
-
-def _example_body(schema: dict[str, Any]) -> dict[str, Any]:
-    shown = _EXAMPLE_FIELDS | set(schema.get("required", ()))
-    return {
-        name: field["examples"][0]
-        for name, field in schema["properties"].items()
-        if name in shown and field.get("examples")
-    }

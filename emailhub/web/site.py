@@ -9,6 +9,7 @@ from litestar import Litestar, Response
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
+from litestar.routes import BaseRoute, HTTPRoute
 from litestar.types import ControllerRouterHandler
 
 from emailhub.engine.throttle import Throttle
@@ -26,7 +27,7 @@ from emailhub.web import (
     stream,
     suppressions,
 )
-from emailhub.web.errors import Answer, ErrorPage, answer_of, note
+from emailhub.web.errors import Answer, ErrorPage, allow, answer_of, note
 from emailhub.web.faces import Faces
 from emailhub.web.guard import Guard
 from emailhub.web.pages import Pages
@@ -58,6 +59,7 @@ def create_app(faces: Faces, routers: Sequence[ControllerRouterHandler] = ()) ->
         dependencies={"faces": Provide(lambda: faces, sync_to_thread=False)},
         exception_handlers={HTTPException: _on_error(pages.error_page), Exception: _on_error(pages.error_page)},
         lifespan=[stream.status_feed],
+        before_request=_name_methods,
         state=State({"faces": faces}),
         request_max_body_size=faces.options.body_limit,
         openapi_config=None,
@@ -75,6 +77,19 @@ def create_app(faces: Faces, routers: Sequence[ControllerRouterHandler] = ()) ->
         lanes={**contract.lanes(faces), **emails.lanes(faces)},
     )
     return app
+
+
+def _name_methods(request: AnyRequest) -> Response[None] | None:
+    """Answer OPTIONS: the framework itself, of an address with several handlers, names the method of one of them."""
+    if request.method != "OPTIONS":
+        return None
+    template = request.scope["path_template"]
+    methods = {method for route in request.app.routes if route.path_format == template for method in _methods(route)}
+    return Response(None, status_code=204, headers={"Allow": allow(methods)})
+
+
+def _methods(route: BaseRoute) -> set[str]:
+    return {str(method) for method in route.methods} if isinstance(route, HTTPRoute) else set()
 
 
 def _on_error(error_page: ErrorPage) -> Any:

@@ -12,13 +12,14 @@ _VALIDATION = Input(
     "what becomes of the good messages when others are not",
     {"enum": ["strict", "permissive"], "default": "strict"},
 )
+_WORDS: dict[str, object] = {"type": "string", "format": "printable", "maxLength": 320}
 _LIST = (
     Input("limit", "query", "messages on a page", {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}),
     Input("after", "query", "go on after this message id, to older ones", STRING),
     Input("before", "query", "go back before this message id, to newer ones", STRING),
     Input("status", "query", "only messages in this state", {"$ref": "#/components/schemas/State"}),
-    Input("request_id", "query", "only messages with this request id", STRING),
-    Input("q", "query", "search in addresses, subjects and ids", STRING),
+    Input("request_id", "query", "only messages with this request id", _WORDS),
+    Input("q", "query", "search in addresses, subjects and ids", _WORDS),
 )
 
 MESSAGES: tuple[Operation, ...] = (

@@ -36,8 +36,9 @@ class Operation(Struct, frozen=True, kw_only=True):
     errors: tuple[int, ...] = ()
 
 
+_KEY: dict[str, object] = {"type": "string", "pattern": "^[!-~]{1,256}$", "examples": ["invoice/4711"]}
 STRING: dict[str, object] = {"type": "string"}
 ID = Input("id", "path", "the message's id", STRING, required=True)
-KEY = Input("Idempotency-Key", "header", "1 to 256 visible ASCII characters; the same key never sends twice", STRING)
+KEY = Input("Idempotency-Key", "header", "1 to 256 visible ASCII characters; the same key never sends twice", _KEY)
 BODY = (400, 413, 415, 422)
 """The errors of every operation that takes a body."""

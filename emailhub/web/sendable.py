@@ -1,0 +1,37 @@
+"""What may be sent as a body, in JSON Schema: the shapes of the requests, closed, with null for what is not given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Schema = dict[str, Any]
+_NULL: Schema = {"type": "null"}
+
+
+def closed(schema: Schema, needs: Schema | None = None) -> Schema:
+    """`schema` of an object as it is read: a field that it does not name is an error, null is a field not given.
+
+    `needs` is what holds between its fields.
+    """
+    required = set(schema.get("required", ()))
+    fields = {
+        name: field if name in required else _nullable(field) for name, field in schema.get("properties", {}).items()
+    }
+    return schema | {"properties": fields, "additionalProperties": False} | (needs or {})
+
+
+def example(schema: Schema, optional: frozenset[str]) -> Schema:
+    """A body made of the examples of its fields: those that are required, and those of `optional` it has."""
+    wanted = optional | set(schema.get("required", ()))
+    return {
+        name: field["examples"][0]
+        for name, field in schema.get("properties", {}).items()
+        if name in wanted and field.get("examples")
+    }
+
+
+def _nullable(field: Schema) -> Schema:
+    told = {key: value for key, value in field.items() if key in {"description", "examples"}}
+    rest = {key: value for key, value in field.items() if key not in told}
+    options = rest.pop("anyOf", None)
+    return told | {"anyOf": [*(options or ()), *([rest] if rest else ()), _NULL]}

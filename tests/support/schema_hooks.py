@@ -1,0 +1,129 @@
+"""What the schema cannot say, for Schemathesis: what its own formats look like, and which fields go together.
+
+Loaded by the command line of Schemathesis (SCHEMATHESIS_HOOKS), not by pytest.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import schemathesis
+from hypothesis import strategies as st
+
+RESERVED = {
+    *("from", "to", "cc", "bcc", "reply-to", "subject", "date", "message-id", "sender", "received", "return-path"),
+    *("x-request-id", "auto-submitted", "mime-version", "delivered-to", "authentication-results", "dkim-signature"),
+    *("list-unsubscribe", "list-unsubscribe-post"),
+}
+RESERVED_STARTS = ("content-", "resent-", "arc-", "x-emailhub-")
+ONE_OF = (("body", "text"), ("body", "html"), ("expires_at", "expires_in"))
+"""Of these pairs one is given; both together say the same thing twice."""
+WORDS = ("in 1 hour", "in 30 min", "tomorrow at 9am", "monday at 14:30", "next friday at noon", "at 18:00")
+
+_printable = st.characters(exclude_categories=("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"))
+_line = st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp")), min_size=1, max_size=80).filter(str.strip)
+_names = st.text(st.characters(categories=("L", "N")), min_size=1, max_size=20).map(
+    lambda name: unicodedata.normalize("NFC", name)
+)
+_addresses = st.from_regex(
+    r"[a-z][a-z0-9]{0,20}(\.[a-z0-9]{1,10})?@[a-z][a-z0-9]{0,15}\.(org|com|example)", fullmatch=True
+)
+
+
+def _later(days: float) -> str:
+    return (datetime.now(UTC) + timedelta(days=days)).isoformat()
+
+
+schemathesis.openapi.format(
+    "mailbox", _addresses | st.builds("{} <{}>".format, _names.map(lambda n: f'"{n}"'), _addresses)
+)
+schemathesis.openapi.format("address", _addresses)
+schemathesis.openapi.format("line", _line)
+schemathesis.openapi.format("printable", st.text(_printable, min_size=1, max_size=40))
+schemathesis.openapi.format("filename", _names.map("{}.txt".format))
+schemathesis.openapi.format("content-id", st.from_regex("[a-z0-9.@-]{1,20}", fullmatch=True))
+schemathesis.openapi.format(
+    "media-type", st.sampled_from(("text/plain", "application/pdf", "text/calendar; method=REQUEST"))
+)
+schemathesis.openapi.format("https-url", st.just("https://example.com/a.pdf"))
+schemathesis.openapi.format("request-id", st.text(_printable, min_size=1, max_size=40))
+schemathesis.openapi.format("moment", st.sampled_from(WORDS) | st.floats(1, 300).map(_later))
+
+
+@schemathesis.hook
+def before_call(context: Any, case: Any, kwargs: Any) -> None:
+    """Take out of the request what contradicts itself, and ids of messages that are not there."""
+    for one in case.body if isinstance(case.body, list) else [case.body]:
+        if isinstance(one, dict):
+            _settle(one)
+            if case.path == "/status/":
+                case.body = {"request_id": one["request_id"]} if "request_id" in one else {}
+    for name in ("after", "before"):
+        case.query.pop(name, None)
+    key = case.headers.get("Idempotency-Key")
+    if isinstance(key, str) and key != key.strip():
+        case.headers["Idempotency-Key"] = "two words"  # the space around a header's value is none of it
+
+
+def _settle(body: dict[str, Any]) -> None:
+    for less, more in ONE_OF:
+        if body.get(less) is not None and body.get(more) is not None:
+            del body[less]
+    _settle_times(body)
+    _settle_odds(body)
+    files = body.get("attachments")
+    if isinstance(files, list):
+        body["attachments"] = _files([file for file in files if isinstance(file, dict)]) + [
+            file for file in files if not isinstance(file, dict)
+        ]
+    if isinstance(body.get("headers"), dict):
+        body["headers"] = _headers(body["headers"])
+    if isinstance(body.get("metadata"), dict):
+        body["metadata"] = {
+            name: 1 if _number(value) and abs(value) >= 2**63 else value for name, value in body["metadata"].items()
+        }
+
+
+def _settle_times(body: dict[str, Any]) -> None:
+    for name in ("scheduled_at", "expires_at", "until"):
+        if _number(body.get(name)) and body[name] > 0:
+            body[name] = (datetime.now(UTC) + timedelta(days=3)).timestamp()
+    if body.get("expires_at") is not None and body.get("scheduled_at") is not None:
+        del body["scheduled_at"]
+    if body.get("state") == "auto":
+        body.pop("until", None)
+
+
+def _settle_odds(body: dict[str, Any]) -> None:
+    odds = [name for name in ("transient", "permanent", "drop") if _number(body.get(name))]
+    for name in odds:  # together with those of earlier requests at most 1
+        body[name] = body[name] / 4 if 0 <= body[name] <= 1 else body[name]
+
+
+def _files(given: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Files that bring their content, as nothing is fetched unless a setting says so, each under an id of its own."""
+    for number, file in enumerate(given):
+        if isinstance(file.get("path"), str):
+            del file["path"]
+            file.setdefault("content", "SGVsbG8=")
+            file.setdefault("filename", "a.txt")
+        if isinstance(file.get("inline_content_id"), str):
+            file["content_id"] = file.pop("inline_content_id")
+        if isinstance(file.get("content_id"), str) and file["content_id"]:
+            file["content_id"] = f"id{number}"
+    return given
+
+
+def _headers(given: dict[str, Any]) -> dict[str, Any]:
+    seen: dict[str, str] = {}
+    for name in given:
+        low = name.lower()
+        if low not in RESERVED and not low.startswith(RESERVED_STARTS):
+            seen.setdefault(low, name)
+    return {name: given[name] for name in seen.values()}
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
