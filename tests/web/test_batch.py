@@ -186,6 +186,24 @@ async def test_the_same_batch_twenty_times_at_once_is_sent_once(hub: WebHub) -> 
     assert await hub.stored() == 10
 
 
+async def test_other_requests_have_their_turn_while_a_large_batch_is_read_and_built(hub: WebHub) -> None:
+    done = asyncio.Event()
+
+    async def turns() -> int:
+        count = 0
+        while not done.is_set():
+            await asyncio.sleep(0)
+            count += 1
+        return count
+
+    others = asyncio.create_task(turns())
+    answer = await send(hub, [GOOD | {"text": "word " * 40_000} for _ in range(20)])
+    done.set()
+    assert len(ids(answer)) == 20
+    # Once for each message that is read, and once for at most every second one that is built.
+    assert await others > 25
+
+
 async def test_a_batch_is_one_commit(hub: WebHub, monkeypatch: pytest.MonkeyPatch) -> None:
     commits = []
     write = hub.database.write

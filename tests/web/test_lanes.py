@@ -31,6 +31,7 @@ HEADERS: dict[str, list[tuple[str, str]]] = {
     "no type": [],
     "ids": [("content-type", "application/json"), ("x-correlation-id", "c-1"), ("x-request-id", "q-1")],
     "a bad key": [("content-type", "application/json"), ("idempotency-key", "two words")],
+    "an empty key": [("content-type", "application/json"), ("idempotency-key", "")],
     "two keys": [("content-type", "application/json"), ("idempotency-key", "a"), ("idempotency-key", "b")],
     "another site": [("content-type", "application/json"), ("origin", "https://evil.example")],
 }

@@ -59,7 +59,8 @@ async def read(fields: dict[str, object], faces: Faces, key: Key | None = None) 
 
 def key_of(request: AnyRequest) -> Key | None:
     """The idempotency key in the header. Raises WebError (400)."""
-    return _key(", ".join(request.headers.getall("idempotency-key", [])) or None)
+    given = request.headers.getall("idempotency-key", [])
+    return _key(", ".join(given) if given else None)
 
 
 async def _read(fields: dict[str, object], faces: Faces, key: Key | None) -> Submission:
