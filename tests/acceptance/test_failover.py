@@ -15,7 +15,7 @@ from tests.acceptance.hub import Hub
 from tests.support.smtp_server import SmtpServer
 
 MESSAGES = 2000
-BACKLOG = 300
+BACKLOG = 200
 
 
 @pytest_asyncio.fixture

@@ -133,7 +133,8 @@ def test_from_clone_to_a_readable_message_with_one_command(clone: Path, environm
             assert "stopped" in hub.output()
             return elapsed
 
-    assert min(second() for _ in range(3)) < AGAIN
+    # A machine that is busy with something else may need another try.
+    assert any(second() < AGAIN for _ in range(3))
 
     left = {path.name for path in Path(environment["HOME"]).iterdir()} - {".cache"}
     assert left == set(), "something was written into the home of whoever tries it"

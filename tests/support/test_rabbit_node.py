@@ -44,6 +44,7 @@ async def test_a_memory_alarm_blocks_publishers_until_it_is_cleared(rabbit: Rabb
     await publishing
 
 
+@pytest.mark.nightly
 async def test_durable_messages_outlive_stop_and_kill(own_rabbit_node: RabbitNode) -> None:
     node = own_rabbit_node
     await _published(node.url, "letters", b"one")
@@ -57,6 +58,7 @@ async def test_durable_messages_outlive_stop_and_kill(own_rabbit_node: RabbitNod
     assert await node.list_queues() == {"letters": 2}
 
 
+@pytest.mark.nightly
 async def test_the_application_can_stop_inside_the_node(own_rabbit_node: RabbitNode) -> None:
     await own_rabbit_node.stop_app()
     with pytest.raises((OSError, aio_pika.exceptions.AMQPError)):
