@@ -13,6 +13,7 @@ from emailhub.cli.check import check
 from emailhub.cli.dkim import dkim
 from emailhub.cli.message import send, status
 from emailhub.cli.operate import backup, config, health, reload, serve
+from emailhub.cli.suppress import lift, suppress
 
 
 class _Group(click.RichGroup):
@@ -34,7 +35,7 @@ def cli() -> None:
     """E-mail in over HTTP and RabbitMQ, durable in SQLite, out over SMTP, live on screen."""
 
 
-for _command in (serve, check, send, status, breaker, health, config, reload, backup, dkim):
+for _command in (serve, check, send, status, breaker, suppress, lift, health, config, reload, backup, dkim):
     cli.add_command(_command)
 
 

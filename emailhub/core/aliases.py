@@ -97,6 +97,8 @@ def fields(order: Mapping[str, object]) -> dict[str, object]:
         raise NotARequestError(reason)
     if "@" in str(order.get("from") or ""):
         found["from"] = order["from"]
+    if str(order.get("unsubscribe_url") or "").startswith("https://"):
+        found["unsubscribe_url"] = order["unsubscribe_url"]
     return found | {name: order[name] for name in _AS_GIVEN if order.get(name) not in (None, "", [])}
 
 

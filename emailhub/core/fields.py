@@ -31,6 +31,12 @@ CORRELATION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=@~-]{0,127}")
 LATEST = 366 * 86400.0
 """Seconds ahead a message may be scheduled or expire."""
 
+URL = 900
+"""Characters of a URL that becomes a header: it cannot be folded, and a line ends at 998."""
+_URL = re.compile(
+    r"https://(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,62})\.)*[A-Za-z0-9][A-Za-z0-9-]{0,62}(?::\d{1,5})?"
+    r"(?:[/?][!#-;=?-\[\]_a-z~]*)?"
+)
 _HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
 _TAG = re.compile(r"[A-Za-z0-9_-]{1,256}")
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)([smhd])", re.ASCII)
@@ -105,6 +111,18 @@ def line(value: object, longest: int) -> str:
     found = found.strip(" ")
     if not found:
         raise BadValueError(f"is empty; 1 to {longest} characters are needed")
+    return found
+
+
+def web_address(value: object) -> str:
+    """An https URL of at most URL characters that can stand in a header as it is."""
+    found = string(value)
+    if len(found) > URL:
+        raise BadValueError(f"is {len(found)} characters long; at most {URL} are allowed")
+    if not _URL.fullmatch(found):
+        raise BadValueError("must be a URL such as https://example.org/u/42, other characters in percent-encoding")
+    if "=?" in found:
+        raise BadValueError("holds =?, which mail programs read as encoded text; write it as %3D? or =%3F")
     return found
 
 

@@ -2,9 +2,9 @@
 
 Fields (null means not given): `from`, `to`, `cc`, `bcc`, `reply_to` (a string or a list of strings), `subject`, `text`,
 `html`, `body` (html when it contains an HTML tag, otherwise text), `attachments` [{filename, content, content_type,
-content_id, path}], `headers` {name: value}, `tags` [{name, value}], `metadata` {name: string or number}, `request_id`,
-`idempotency_key`, `on_unknown`, `priority`, `scheduled_at`, `expires_at`, `expires_in`,
-`correlation_id`, `store_body`.
+content_id, path}], `headers` {name: value}, `unsubscribe_url` (https), `tags` [{name, value}], `metadata`
+{name: string or number}, `request_id`, `idempotency_key`, `on_unknown`, `priority`, `scheduled_at`, `expires_at`,
+`expires_in`, `correlation_id`, `store_body`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PROBLEMS = 100
 
 FIELDS = (
     *("from", "to", "cc", "bcc", "reply_to", "subject", "text", "html", "body", "attachments"),
-    *("headers", "tags", "metadata"),
+    *("headers", "unsubscribe_url", "tags", "metadata"),
     *("request_id", "idempotency_key", "on_unknown", "priority", "scheduled_at", "expires_at", "expires_in"),
     *("correlation_id", "store_body"),
 )
@@ -175,6 +175,20 @@ class _Form:
         return file
 
     def headers(self) -> tuple[tuple[str, str], ...]:
+        return (*self._given_headers(), *self._unsubscribe())
+
+    def _unsubscribe(self) -> tuple[tuple[str, str], ...]:
+        """The two headers that make mail programs show a button to unsubscribe with (RFC 2369, RFC 8058 §3.1)."""
+        url = self.take("unsubscribe_url", read.web_address)
+        if url is None:
+            return ()
+        given = self.fields.get("headers")
+        names = {str(name).lower() for name in given} if isinstance(given, Mapping) else set()
+        if names & {"list-unsubscribe", "list-unsubscribe-post"}:
+            self.problem("unsubscribe_url", "is given together with the header it makes; give one of the two")
+        return ("List-Unsubscribe", f"<{url}>"), ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
+
+    def _given_headers(self) -> tuple[tuple[str, str], ...]:
         if self.fields.get("headers") is None:
             return ()
         given = self.take("headers", lambda value: read.entries(value, read.HEADERS)) or {}

@@ -109,6 +109,15 @@ class EmailRequest(Struct, kw_only=True, omit_defaults=True):
             propertyNames={"pattern": _HEADER_NAME},
         ),
     ] = UNSET
+    unsubscribe_url: Annotated[
+        str | UnsetType,
+        _about(
+            "where a POST unsubscribes at once (RFC 8058): mail programs show a button for it when DKIM signs the mail",
+            "https://example.org/unsubscribe/42",
+            format="https-url",
+            maxLength=900,
+        ),
+    ] = UNSET
     tags: Annotated[
         list[TagRequest] | UnsetType,
         _about(

@@ -44,6 +44,7 @@ def test_every_field_is_understood() -> None:
             "reply_to": "help@example.org",
             "html": "<p>Hello</p>",
             "headers": {"X-Campaign": "spring"},
+            "unsubscribe_url": "https://example.org/u?id=17",
             "tags": [{"name": "kind", "value": "welcome_1"}],
             "metadata": {"order": 17, "price": 1.5, "who": "ada"},
             "request_id": "order 17",
@@ -62,7 +63,11 @@ def test_every_field_is_understood() -> None:
         subject="Hello",
         text="Hello Ada",
         html="<p>Hello</p>",
-        headers=(("X-Campaign", "spring"),),
+        headers=(
+            ("X-Campaign", "spring"),
+            ("List-Unsubscribe", "<https://example.org/u?id=17>"),
+            ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
+        ),
         tags=(("kind", "welcome_1"),),
         metadata=(("order", "17"), ("price", "1.5"), ("who", "ada")),
         request_id="order 17",
@@ -218,6 +223,7 @@ HEADER_BOUND: dict[str, Any] = {
     "bcc": lambda char: {"bcc": f"a@x{char}.org"},
     "reply_to": lambda char: {"reply_to": f"a@x.org{char}"},
     "headers.X-A": lambda char: {"headers": {"X-A": f"a{char}b"}},
+    "unsubscribe_url": lambda char: {"unsubscribe_url": f"https://x.org/a{char}b"},
     "request_id": lambda char: {"request_id": f"a{char}b"},
     "idempotency_key": lambda char: {"idempotency_key": f"a{char}b"},
 }
@@ -257,6 +263,43 @@ def test_a_header_name_is_letters_digits_and_hyphens(name: str) -> None:
 @pytest.mark.parametrize("value", (1, None, "", "   ", ["x"], "x" * 4097))
 def test_a_header_value_is_a_text_that_is_not_blank(value: object) -> None:
     assert list(problems(headers={"X-A": value})) == ["headers.X-A"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    (
+        "https://example.org",
+        "https://EXAMPLE.org:8443?x",
+        "https://mail.example.org/u/42;a=1?b=%20&c=[1]@,(x)!~*'#top",
+        "https://xn--bcher-kva.example/" + "a" * 869,
+    ),
+)
+def test_an_unsubscribe_url_becomes_the_two_headers_of_one_click(url: str) -> None:
+    assert parse(unsubscribe_url=url).headers == (
+        ("List-Unsubscribe", f"<{url}>"),
+        ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
+    )
+
+
+@pytest.mark.parametrize(
+    "url",
+    (
+        *(7, "", "http://example.org/u", "mailto:u@example.org", "https://", "https:///u", "//example.org/u"),
+        *("https://a b.org/", "https://example.org/a>,<https://evil.org", "https://example.org/u>\r\nBcc: x@y.z"),
+        *("https://user:pass@example.org/", "https://example.org\\evil", "https://-x.org/", "https://bücher.example/"),
+        *("https://example.org/ü", 'https://example.org/"', "https://example.org/?a=?b", "https://a.b/" + "c" * 900),
+        *("https://example.org/{id}", "https://example.org:port/", " https://example.org/", ["https://example.org/"]),
+    ),
+)
+def test_anything_but_a_plain_https_url_is_no_unsubscribe_url(url: object) -> None:
+    assert list(problems(unsubscribe_url=url)) == ["unsubscribe_url"]
+
+
+@pytest.mark.parametrize("name", ("List-Unsubscribe", "list-unsubscribe-POST"))
+def test_an_unsubscribe_url_and_its_header_exclude_each_other(name: str) -> None:
+    assert list(problems(unsubscribe_url="https://example.org/u", headers={name: "<https://x.org>"})) == [
+        "unsubscribe_url"
+    ]
 
 
 def test_a_header_given_twice_is_refused_whatever_its_case() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Any
 
 from emailhub.core.delivery import State
 from emailhub.engine.gate import Access
-from tests.support.web_hub import WebHub, web_hub
+from tests.support.web_hub import GOOD, WebHub, web_hub
 
 ADA = "ada@example.org"
 
@@ -194,3 +195,13 @@ async def test_what_waits_for_it_is_suppressed_when_the_call_returns(hub: WebHub
     detail = await hub.faces.history.find(id)
     assert detail.summary.state is State.SUPPRESSED
     assert detail.summary.last == "on the suppression list (by hand): closed the account"
+
+
+async def test_an_unsubscribe_url_reaches_the_message_as_the_headers_of_one_click(hub: WebHub) -> None:
+    url = "https://example.org/u/42?t=" + "k" * 200
+    id = await hub.send(unsubscribe_url=url, idempotency_key="k")
+    source = message_from_bytes(await hub.faces.history.content(id) or b"", policy=policy.default)
+    assert source.get_all("List-Unsubscribe") == [f"<{url}>"]
+    assert source.get_all("List-Unsubscribe-Post") == ["List-Unsubscribe=One-Click"]
+    other = {**GOOD, "unsubscribe_url": "https://example.org/u/43", "idempotency_key": "k"}
+    assert (await hub.client.post("/emails", json=other)).status_code == 409
