@@ -49,6 +49,7 @@ class Story(NamedTuple):
 async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Story]:
     async with SmtpServer() as smtp:
         env = {"SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(smtp.port), "EMAIL_FROM": "hub@example.org"}
+        env["EMAILHUB_SUPPRESS_REFUSED"] = "true"
         async with running(tmp_path_factory.mktemp("resend"), EMAILHUB_API_KEYS=KEY, **env) as hub:
             hub.client.headers["authorization"] = f"Bearer {KEY}"
             yield Story(hub, smtp)
@@ -167,6 +168,49 @@ async def test_a_key_sends_once_and_a_batch_is_all_or_as_many_as_are_good(story:
     news = await story.arrived("News", 20)
     assert {message.recipients[0] for message in news} == {f"reader{number}@example.org" for number in range(20)}
     assert (len(await story.arrived("Only once")), len(await story.arrived("Mixed"))) == (1, 1)
+
+
+async def test_addresses_are_suppressed_by_hand_and_by_their_servers_refusal_and_lifted(story: Story) -> None:
+    story.smtp.on("RCPT", "550 5.1.1 User unknown", to="Gone@example.net")
+    sent = await call(
+        resend.Emails.send, {**LEAST, "to": ["Gone@example.net", "ada@example.org"], "subject": "Bounces"}
+    )
+    await story.arrived("Bounces")
+    entry = await story.hub.until(lambda: listed_one("gone@example.net"), "its refusal puts it on the list")
+    assert (entry["origin"], entry["source_id"], entry["reason"]) == ("bounce", sent["id"], "550 5.1.1 User unknown")
+
+    added = await call(resend.Suppressions.add, {"email": "Eve@example.net"})
+    assert added["object"] == "suppression"
+    batch = await call(resend.Suppressions.Batch.add, {"emails": ["eve@example.net", "mallory@example.net"]})
+    assert added["id"] in [one["id"] for one in batch["data"]]
+    page = await call(resend.Suppressions.list, {"limit": 2})
+    assert (page["object"], page["has_more"]) == ("list", True)
+    assert [one["email"] for one in page["data"]] == ["mallory@example.net", "eve@example.net"]
+    rest = await call(resend.Suppressions.list, {"after": page["data"][1]["id"], "origin": "bounce"})
+    assert [one["id"] for one in rest["data"]] == [entry["id"]]
+
+    to = ["eve@example.net", "gone@example.net", "bob@example.org"]
+    sent = await call(resend.Emails.send, {**LEAST, "to": to, "subject": "To one of three"})
+    (arrived,) = await story.arrived("To one of three")
+    assert arrived.recipients == ["bob@example.org"]
+    nobody = await call(resend.Emails.send, {**LEAST, "to": to[0], "subject": "To nobody"})
+    assert (await call(resend.Emails.get, nobody["id"]))["last_event"] == "suppressed"
+
+    removed = await call(resend.Suppressions.remove, "eve@example.net")
+    assert (removed["id"], removed["deleted"]) == (added["id"], True)
+    gone = await call(resend.Suppressions.Batch.remove, {"ids": [entry["id"], "999"]})
+    assert [one["id"] for one in gone["data"]] == [entry["id"]]
+    assert (await refused(resend.Suppressions.get, "eve@example.net")).error_type == "not_found"
+    await call(resend.Emails.send, {**LEAST, "to": to[0], "subject": "Again to her"})
+    await story.arrived("Again to her")
+
+
+async def listed_one(email: str) -> Any:
+    """The entry of the address, once there is one."""
+    try:
+        return await call(resend.Suppressions.get, email)
+    except exceptions.ResendError:
+        return None
 
 
 async def test_every_refusal_is_the_error_the_client_has_for_it(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
