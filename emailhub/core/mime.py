@@ -1,22 +1,16 @@
-"""The bytes of a message (RFC 5322, RFC 2045 to 2047): built once at acceptance, read back only to be shown.
+"""The bytes of a message (RFC 5322, RFC 2045 to 2047): built once at acceptance.
 
-`build` assembles text and html directly: the standard library's generator takes up to a hundred times as long, and its
-handling of encoded words has let line breaks through. `read` is for the dashboard and takes whatever bytes there are.
+`build` assembles them directly: the standard library's generator takes up to a hundred times as long, and its handling
+of encoded words has let line breaks through.
 """
 
 from __future__ import annotations
 
 import re
-from binascii import a2b_base64, a2b_qp, b2a_qp
+from binascii import b2a_qp
 from datetime import UTC, datetime
-from email.message import Message
-from email.parser import BytesParser
-from email.policy import compat32
-from email.utils import getaddresses
 from functools import lru_cache
 from html import unescape
-
-from msgspec import Struct
 
 from emailhub.core import header
 from emailhub.core.message import Mailbox, Submission
@@ -29,8 +23,6 @@ _PAIRS = [a + b for a in _CROCKFORD for b in _CROCKFORD]
 _PLAIN = bytes(range(0x20, 0x7F)) + b"\r\n\t"
 # Quoted-printable spends three characters on any other byte.
 _QP_PLAIN = _PLAIN.replace(b"=", b"")
-_ENCODED_WORD = re.compile(r"=\?([^?\s]{1,40})\?([bBqQ])\?([^?\s]*)\?=")
-_BETWEEN_WORDS = re.compile(r"(?<=\?=)\s+(?==\?)")
 # The standard library encodes white space at the end of a line without counting it: 77 characters (RFC 2045: 76).
 _TOO_LONG = re.compile(rb"(?<=\n)([^\r\n]{74})(=20|=09)(?=\r\n)")
 _SNIPPET = 140
@@ -197,78 +189,3 @@ def _visible(html: str) -> str:
         if closed and not skipping:
             seen.append(rest)
     return unescape(" ".join(seen))
-
-
-class Attachment(Struct, frozen=True):
-    """A part that is not the message's text: its `name` as given or "", MIME `type`, decoded `size` in bytes."""
-
-    name: str
-    type: str
-    size: int
-
-
-class View(Struct, frozen=True):
-    """A message as a mail program would show it: decoded `headers` in order, `text` and `html` None when absent.
-
-    `reply_to` is read apart: in a decoded header a comma or an angle bracket of a name looks like one of the syntax.
-    """
-
-    headers: tuple[tuple[str, str], ...]
-    text: str | None
-    html: str | None
-    attachments: tuple[Attachment, ...]
-    reply_to: tuple[Mailbox, ...] = ()
-
-
-def read(content: bytes) -> View:
-    """What `content` says. Never raises for bad content: what cannot be decoded shows replacement characters."""
-    try:
-        message = BytesParser(policy=compat32).parsebytes(content)
-        leaves = [part for part in message.walk() if not part.is_multipart()]
-    except (RecursionError, ValueError, LookupError, AttributeError):
-        return View((), content.decode(errors="replace"), None, ())
-    text, html = _first(leaves, "text/plain"), _first(leaves, "text/html")
-    headers = tuple((name, _decoded(value)) for name, value in message.raw_items())
-    rest = tuple(_attachment(part) for part in leaves if part is not text and part is not html)
-    replies = getaddresses([value for name, value in message.raw_items() if name.lower() == "reply-to"])
-    reply_to = tuple(Mailbox(_decoded(address), _decoded(name)) for name, address in replies if address)
-    return View(headers, _text(text), _text(html), rest, reply_to)
-
-
-def _first(leaves: list[Message], kind: str) -> Message | None:
-    found = (p for p in leaves if p.get_content_type() == kind and p.get_content_disposition() != "attachment")
-    return next(found, None)
-
-
-def _bytes(part: Message) -> bytes:
-    payload = part.get_payload(decode=True)
-    return payload if isinstance(payload, bytes) else b""
-
-
-def _text(part: Message | None) -> str | None:
-    if part is None:
-        return None
-    try:
-        text = _bytes(part).decode(part.get_content_charset("utf-8"), errors="replace")
-    except (LookupError, ValueError):
-        text = _bytes(part).decode(errors="replace")
-    return text.replace("\r\n", "\n")
-
-
-def _attachment(part: Message) -> Attachment:
-    return Attachment(_decoded(part.get_filename("")), part.get_content_type(), len(_bytes(part)))
-
-
-def _decoded(value: str) -> str:
-    """A raw header value unfolded, its encoded words decoded (RFC 2047), its bytes read as UTF-8 (RFC 6532)."""
-    line = value.replace("\r\n", "").encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return _ENCODED_WORD.sub(_word, _BETWEEN_WORDS.sub("", line)) if "=?" in line else line
-
-
-def _word(found: re.Match[str]) -> str:
-    charset, kind, code = found.groups()
-    try:
-        raw = a2b_base64(code) if kind in "bB" else a2b_qp(code, header=True)
-        return raw.decode(charset.partition("*")[0], "replace")
-    except (LookupError, ValueError):
-        return found[0]

@@ -8,7 +8,7 @@ from typing import Final
 from litestar import get
 from litestar.params import FromPath
 
-from emailhub.core import mime
+from emailhub.core import view
 from emailhub.core.errors import NotFound, Problem
 from emailhub.core.records import Detail, Filter
 from emailhub.web.emails.query import Query
@@ -62,8 +62,8 @@ async def _email(faces: Faces, detail: Detail) -> Email:
     content = await faces.history.content(detail.summary.id) if detail.has_content else None
     if content is None:
         return Email.of(detail, None)
-    view = await asyncio.to_thread(mime.read, content) if len(content) > _HEAVY else mime.read(content)
-    return Email.of(detail, view)
+    found = await asyncio.to_thread(view.read, content) if len(content) > _HEAVY else view.read(content)
+    return Email.of(detail, found)
 
 
 HANDLERS: Final = (list_emails, read_email, read_events, read_attempts)

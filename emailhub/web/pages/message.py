@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from urllib.parse import quote
+from base64 import b64encode
+from urllib.parse import quote, unquote
 
 import msgspec
 from litestar import Response, get, post
@@ -14,11 +15,11 @@ from litestar.response import Redirect
 from litestar.types import ControllerRouterHandler
 from msgspec import Struct
 
-from emailhub.core import mime
 from emailhub.core.delivery import OnUnknown, Reason, State, Verb, sources
 from emailhub.core.errors import NotFound, Refused, WrongState
-from emailhub.core.mime import Attachment
+from emailhub.core.media import ANY
 from emailhub.core.records import AttemptRecord, Detail, Event
+from emailhub.core.view import Apart, File, read
 from emailhub.web.faces import Faces, GivenFaces, actor_of
 from emailhub.web.pages import diverted, story, words
 from emailhub.web.pages.flash import Flash
@@ -38,12 +39,17 @@ _REMOTE = re.compile(
     r"""(?:\b(?:src|srcset|background|poster)\s*+=|url\()\s*+(?:["']\s*+)?(?:https?:)?//""", re.IGNORECASE
 )
 _CONNECTING = re.compile(r"<(/?)(?=(?:i?frame|frameset|fencedframe|portal|object|embed|link)[\s/>])", re.IGNORECASE)
+_CID = re.compile(r"(?<![a-z0-9])cid:([A-Za-z0-9!#$%*+/=?^_{|}~.@-]{1,200})", re.IGNORECASE)
+_SHOWABLE = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
+_PICTURES = 4 * 1024 * 1024
+"""Bytes of pictures in a preview, whose html holds all of them."""
 _VIEWS = {"preview": "Preview", "text": "Text", "headers": "Headers", "attachments": "Attachments", "raw": "Raw"}
 _UNKNOWN = {
     OnUnknown.RETRY: "send again, at the risk of a second copy",
     OnUnknown.HOLD: "hold for a human",
     OnUnknown.FAIL: "fail, never risk a second copy",
 }
+_UNUSUAL = re.compile(r"[^A-Za-z0-9 ._()-]")
 _VERBS = {"cancel": Verb.CANCEL, "hold": Verb.HOLD, "retry": Verb.RETRY}
 
 
@@ -54,7 +60,7 @@ class Content(Struct, frozen=True):
     views: tuple[tuple[str, str], ...]
     headers: tuple[tuple[str, str], ...] = ()
     text: str | None = None
-    attachments: tuple[Attachment, ...] = ()
+    files: tuple[File, ...] = ()
     remote: int = 0
     raw: str = ""
     cut: int = 0
@@ -64,20 +70,20 @@ def content_of(source: bytes | None, asked: str) -> Content:
     """The view `asked` for, or the best there is."""
     if source is None:
         return Content("erased", ())
-    read = mime.read(source)
-    absent = {name for name, there in (("preview", read.html), ("attachments", read.attachments)) if not there}
+    seen = read(source)
+    absent = {name for name, there in (("preview", seen.html), ("attachments", seen.files)) if not there}
     views = [name for name in _VIEWS if name not in absent]
     view = asked if asked in views else views[0]
-    labels = {**_VIEWS, "attachments": f"Attachments {len(read.attachments)}"}
+    labels = {**_VIEWS, "attachments": f"Attachments {len(seen.files)}"}
     return Content(
         view,
         tuple((name, labels[name]) for name in views),
-        headers=read.headers,
-        text=(read.text or "")[:_SHOWN],
-        attachments=read.attachments,
-        remote=len(_REMOTE.findall(read.html or "")),
+        headers=seen.headers,
+        text=(seen.text or "")[:_SHOWN],
+        files=seen.files,
+        remote=len(_REMOTE.findall(seen.html or "")),
         raw=source[:_SHOWN].decode(errors="replace").replace("\r\n", "\n") if view == "raw" else "",
-        cut=_SHOWN if len(source if view == "raw" else read.text or "") > _SHOWN else 0,
+        cut=_SHOWN if len(source if view == "raw" else seen.text or "") > _SHOWN else 0,
     )
 
 
@@ -87,6 +93,19 @@ def harmless(html: str) -> str:
     A connection or a look-up of a name made for one recipient is enough to tell its sender that somebody looks.
     """
     return _CONNECTING.sub(r"<\1x-", html)
+
+
+def previewed(source: bytes) -> str:
+    """The html of a message, harmless, with the pictures it carries in their places, unless they are too large."""
+    apart = Apart(source)
+    seen = apart.view()
+    room, pictures = _PICTURES, dict[str, str]()
+    for number, file in enumerate(seen.files):
+        if file.content_id and file.type in _SHOWABLE and file.size <= room:
+            room -= file.size
+            pictures[file.content_id] = f"data:{file.type};base64,{b64encode(apart.opened(number)).decode()}"
+    html = harmless(seen.html or "")
+    return _CID.sub(lambda found: pictures.get(unquote(found[1]), found[0]), html) if pictures else html
 
 
 def verbs_for(states: set[State]) -> list[tuple[str, str]]:
@@ -137,7 +156,7 @@ async def message(request: AnyRequest, faces: GivenFaces, paper: GivenPaper, id:
 async def preview(faces: GivenFaces, id: FromPath[str]) -> Response[str]:
     """The html of the message, for the frame in its page."""
     source = await faces.history.content(id)
-    html = harmless((await asyncio.to_thread(mime.read, source)).html or "") if source is not None else ""
+    html = await asyncio.to_thread(previewed, source) if source is not None else ""
     headers = {
         "content-security-policy": PREVIEW_POLICY,
         "cache-control": "private, no-store",
@@ -159,6 +178,31 @@ async def source(faces: GivenFaces, id: FromPath[str]) -> Response[bytes]:
         "cache-control": "private, no-store",
     }
     return Response(content, media_type="message/rfc822", headers=headers)
+
+
+@get("/messages/{id:str}/files/{number:int}", name="message_file", include_in_schema=False)
+async def file(faces: GivenFaces, id: FromPath[str], number: FromPath[int]) -> Response[bytes]:
+    """One file of the message, counted from 0: to keep, never to be opened in the browser as what it claims to be."""
+    content = await faces.history.content(id)
+    if content is None:
+        raise NotFound("content of message", id)
+    try:
+        name, found = await asyncio.to_thread(_file, content, number)
+    except IndexError:
+        raise NotFound("file", f"{id}/{number}") from None
+    plain = _UNUSUAL.sub("_", name)
+    headers = {
+        "content-disposition": f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}",
+        "content-security-policy": "sandbox; default-src 'none'",
+        "cache-control": "private, no-store",
+    }
+    return Response(found, media_type=ANY, headers=headers)
+
+
+def _file(content: bytes, number: int) -> tuple[str, bytes]:
+    apart = Apart(content)
+    found = apart.opened(number)
+    return apart.view().files[number].name or f"file-{number + 1}", found
 
 
 @post("/messages/{id:str}/{verb:str}", name="act_on_message", status_code=303, include_in_schema=False)
@@ -212,4 +256,4 @@ def _record(detail: Detail, attempts: tuple[AttemptRecord, ...], events: tuple[E
     return msgspec.json.format(msgspec.json.encode(whole), indent=2).decode()
 
 
-HANDLERS: tuple[ControllerRouterHandler, ...] = (message, preview, source, act)
+HANDLERS: tuple[ControllerRouterHandler, ...] = (message, preview, source, file, act)

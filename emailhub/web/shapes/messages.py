@@ -10,8 +10,8 @@ from emailhub.core.delivery import OnUnknown, Reason, State
 from emailhub.core.diversion import Addressed
 from emailhub.core.header import display
 from emailhub.core.message import Priority
-from emailhub.core.mime import View
 from emailhub.core.records import Detail, RecipientRecord, Summary
+from emailhub.core.view import File, View
 from emailhub.web.errors import FieldError
 from emailhub.web.shapes.times import Time, iso, maybe_iso
 
@@ -58,6 +58,26 @@ class Tag(Struct, frozen=True):
 
     name: str
     value: str
+
+
+class FileShape(Struct, frozen=True, kw_only=True):
+    """A file of a message."""
+
+    filename: str
+    content_type: Annotated[str, Meta(description="what its sender says it is")]
+    content_disposition: Annotated[Literal["attachment", "inline"], Meta(description="inline: shown inside the HTML")]
+    content_id: str | None
+    size: Annotated[int, Meta(description="bytes")]
+
+    @classmethod
+    def of(cls, file: File) -> FileShape:
+        return cls(
+            filename=file.name,
+            content_type=file.type,
+            content_disposition="inline" if file.inline else "attachment",
+            content_id=file.content_id or None,
+            size=file.size,
+        )
 
 
 class RecipientShape(Struct, frozen=True, kw_only=True):
@@ -142,8 +162,10 @@ class EmailList(Struct, frozen=True):
 
 
 class Email(Struct, frozen=True, kw_only=True):
-    """A message with everything but its raw bytes. `html` and `text` are null once the content was erased, and without
-    `store_body` always."""
+    """A message with everything but its raw bytes.
+
+    `html` and `text` are null and no attachments are listed once the content was erased, without `store_body` always.
+    """
 
     object: Literal["email"] = "email"
     id: str
@@ -160,6 +182,7 @@ class Email(Struct, frozen=True, kw_only=True):
         list[str], Meta(description="recipients its sender named and it does not go to, by the rules of this hub")
     ]
     reply_to: list[str]
+    attachments: list[FileShape]
     last_event: str
     status: State
     reason: Reason
@@ -194,6 +217,7 @@ class Email(Struct, frozen=True, kw_only=True):
             cc=_addresses(detail, "cc"),
             diverted_from=list(detail.diverted),
             reply_to=_reply_to(view),
+            attachments=[FileShape.of(file) for file in view.files] if view else [],
             last_event=last_event(summary),
             status=summary.state,
             reason=summary.reason,
