@@ -14,12 +14,13 @@ def fingerprint(submission: Submission) -> bytes:
     """SHA-256 of what the recipients would see and when: 32 bytes.
 
     In it: from, to, cc, bcc, reply_to, subject, text, html, attachments, headers, tags, metadata, and scheduled_at as
-    given; the order of headers and metadata does not matter, and a file to fetch counts by its URL. Not in it: the
-    face, the hub's defaults (its sender, its expiry), the ids and the key themselves, and how the message is carried
-    (priority, on_unknown, expiry), which a client that tries again often computes afresh. What a key of a
-    batch stands for is the batch.
+    given; the order of headers, metadata and variables does not matter, a file to fetch counts by its URL, and a
+    template by its id, language and variables, not by what it makes of them today. Not in it: the face, the hub's
+    defaults (its sender, its expiry), the ids and the key themselves, and how the message is carried (priority,
+    on_unknown, expiry), which a client that tries again often computes afresh. What a key of a batch stands for is the
+    batch.
     """
-    given = submission
+    given = submission.original or submission
     content: tuple[object, ...] = (
         given.sender,
         (given.to, given.cc, given.bcc, given.reply_to),
@@ -29,7 +30,9 @@ def fingerprint(submission: Submission) -> bytes:
     )
     if given.attachments:
         content += (tuple(map(_file, given.attachments)),)
-    found = sha256(json.encode(content)).digest()
+    if given.template:
+        content += (given.template.id, given.template.language, given.template.variables)
+    found = sha256(json.encode(content, order="deterministic" if given.template else None)).digest()
     return sha256(found + given.key.batch).digest() if given.key and given.key.batch else found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from emailhub.core.delivery import OnUnknown
 
@@ -58,10 +58,20 @@ class Attachment(Struct, frozen=True, kw_only=True):
     path: str | None = None
 
 
+class TemplateUse(Struct, frozen=True, kw_only=True):
+    """The template a message asks for, the language it wants ("": any), and the values it brings, as given."""
+
+    id: str
+    language: str = ""
+    variables: dict[str, object] = field(default_factory=dict)
+
+
 class Submission(Struct, frozen=True, kw_only=True):
     """What a sender gave. None means "not given": the hub's default applies and the fingerprint leaves it out.
 
     `scheduled_as`: the words that `scheduled_at` was given in, which mean another time when they are given again.
+    With a `template` there is no text and no html until it is rendered, and the subject may be "". `original` is the
+    message before that: what its sender gave.
     """
 
     to: tuple[Mailbox, ...]
@@ -73,6 +83,8 @@ class Submission(Struct, frozen=True, kw_only=True):
     text: str | None = None
     html: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
+    template: TemplateUse | None = None
+    original: Submission | None = None
     attachments: tuple[Attachment, ...] = ()
     tags: tuple[tuple[str, str], ...] = ()
     metadata: tuple[tuple[str, str], ...] = ()

@@ -1,10 +1,10 @@
 """From the fields a sender gave, over any face, to a Submission: types, limits and safety, every problem at once.
 
 Fields (null means not given): `from`, `to`, `cc`, `bcc`, `reply_to` (a string or a list of strings), `subject`, `text`,
-`html`, `body` (html when it contains an HTML tag, otherwise text), `attachments` [{filename, content, content_type,
-content_id, path}], `headers` {name: value}, `unsubscribe_url` (https), `tags` [{name, value}], `metadata`
-{name: string or number}, `request_id`, `idempotency_key`, `on_unknown`, `priority`, `scheduled_at`, `expires_at`,
-`expires_in`, `correlation_id`, `store_body`.
+`html`, `body` (html when it contains an HTML tag, otherwise text), `template` {id, variables, language} in place of
+these three, `attachments` [{filename, content, content_type, content_id, path}], `headers` {name: value},
+`unsubscribe_url` (https), `tags` [{name, value}], `metadata` {name: string or number}, `request_id`, `idempotency_key`,
+`on_unknown`, `priority`, `scheduled_at`, `expires_at`, `expires_in`, `correlation_id`, `store_body`.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from emailhub.core import fields as read
 from emailhub.core.address import parse_list, parse_mailbox
 from emailhub.core.delivery import OnUnknown
 from emailhub.core.errors import InvalidMessage, Problem
-from emailhub.core.message import Attachment, Key, Limits, Mailbox, Priority, Submission
+from emailhub.core.message import Attachment, Key, Limits, Mailbox, Priority, Submission, TemplateUse
+from emailhub.core.template_use import template_use
 
 PROBLEMS = 100
 """Problems told at once; a list of a million bad addresses is not answered with a million sentences."""
 
 FIELDS = (
-    *("from", "to", "cc", "bcc", "reply_to", "subject", "text", "html", "body", "attachments"),
+    *("from", "to", "cc", "bcc", "reply_to", "subject", "text", "html", "body", "template", "attachments"),
     *("headers", "unsubscribe_url", "tags", "metadata"),
     *("request_id", "idempotency_key", "on_unknown", "priority", "scheduled_at", "expires_at", "expires_in"),
     *("correlation_id", "store_body"),
@@ -53,7 +54,7 @@ def submission(fields: Mapping[str, object], limits: Limits, *, now: float, key:
     """
     form = _Form(fields, limits)
     to, cc, bcc = form.recipients()
-    text, html = form.content()
+    template, (text, html) = form.template(), form.content()
     request_id = form.take("request_id", read.request_id)
     own_key = form.take("idempotency_key", read.idempotency_key) or request_id
     scheduled_at, scheduled_as, expires_at = form.times(now)
@@ -66,6 +67,7 @@ def submission(fields: Mapping[str, object], limits: Limits, *, now: float, key:
         subject=form.subject(),
         text=text,
         html=html,
+        template=template,
         attachments=form.attachments(),
         headers=form.headers(),
         tags=form.tags(),
@@ -135,11 +137,19 @@ class _Form:
 
     def subject(self) -> str:
         longest = self.limits.subject
-        if self.fields.get("subject") is None:
+        if self.fields.get("subject") is None and self.fields.get("template") is None:
             self.problem("subject", f"is required: 1 to {longest} characters")
         return self.take("subject", lambda value: read.line(value, longest)) or ""
 
+    def template(self) -> TemplateUse | None:
+        given = [field for field in ("text", "html", "body") if self.fields.get(field)]
+        if self.fields.get("template") is not None and given:
+            self.problem(given[0], "is given together with template, which makes it; give one of the two")
+        return self.take("template", template_use)
+
     def content(self) -> tuple[str | None, str | None]:
+        if self.fields.get("template") is not None:
+            return None, None
         before = len(self.problems)
         text, html, body = [self.take(field, self._document) or None for field in ("text", "html", "body")]
         if body is not None:

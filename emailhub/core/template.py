@@ -1,7 +1,4 @@
-"""Templates of messages: what one consists of, which variables it takes, and what a message that uses one brings.
-
-Nothing is rendered here. Sources are Jinja templates; `template.variables` of a message are the values they are given.
-"""
+"""Templates of messages: what one consists of, which variables it takes, and what it makes. Nothing renders here."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from emailhub.core.errors import Problem, TemplateError
 from emailhub.core.message import Mailbox
@@ -90,14 +87,6 @@ class Rendered(Struct, frozen=True):
     subject: str
     html: str | None
     text: str | None
-
-
-class TemplateUse(Struct, frozen=True, kw_only=True):
-    """The template a message asks for, and the values it brings, as given."""
-
-    id: str
-    language: str = ""
-    variables: dict[str, object] = field(default_factory=dict)
 
 
 def languages(wanted: str) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from emailhub.core.delivery import OnUnknown, Reason, State
 from emailhub.core.diversion import CAPTURE, CAPTURING, NO_RULES, Addressed, Course, Diversion
 from emailhub.core.errors import BatchRefused, InvalidMessage, Problem, Refused
 from emailhub.core.fingerprint import fingerprint
+from emailhub.core.measure import check_size
 from emailhub.core.message import Limits, Mailbox, Priority, Submission
 from emailhub.core.records import Origin, Parcel, Receipt
 from emailhub.core.routing import domain_of
@@ -23,6 +24,7 @@ from emailhub.engine.keys import QueueFacts, key_of
 from emailhub.engine.meter import Meter
 from emailhub.engine.ports import Broker, Outbox, Seat, Signer
 from emailhub.engine.room import Room
+from emailhub.engine.templates import Templates, filled
 
 OWN_WAKE = 5.0
 """Seconds after which a fresh message is due by itself when a hand-off was published: a lost one delays it so long."""
@@ -78,6 +80,7 @@ class Intake:
         signer: Signer | None = None,
         home: Callable[[str], str | None] | None = None,
         seat: Callable[[str], Seat | None] = lambda _: None,
+        templates: Templates | None = None,
     ) -> None:
         self._outbox = outbox
         self._broker = broker
@@ -90,6 +93,7 @@ class Intake:
         self.defaults = defaults
         self._home = home or (lambda _domain: self.defaults.relay)
         self._seat = seat
+        self._templates = templates
         self.diversion = diversion
         self.signer = signer
 
@@ -122,6 +126,9 @@ class Intake:
         """
         self._check_room()
         built = await self._all_built(items)
+        for one in built:
+            if isinstance(one, Refused):
+                raise one
         refused = {index: one for index, one in enumerate(built) if isinstance(one, Exception)}
         if refused:
             raise BatchRefused(refused)
@@ -155,9 +162,9 @@ class Intake:
         return None if parcel.scheduled_at is not None or self._broker.can_hand_off else self._seat(parcel.relay)
 
     async def _all_built(self, items: Sequence[Item]) -> list[Parcel | Exception]:
-        if self.signer is None:
+        if self.signer is None and not any(submission.template for submission, _, _ in items):
             return await self._one_by_one(items)
-        # Side by side: the threads that sign use every core.
+        # Side by side: the threads that sign and the processes that render use every core.
         return await asyncio.gather(*map(self._built, items))
 
     async def _one_by_one(self, items: Sequence[Item]) -> list[Parcel | Exception]:
@@ -172,14 +179,19 @@ class Intake:
         return built
 
     async def _built(self, item: Item) -> Parcel | Exception:
+        try:
+            if item[0].template is not None:
+                item = (await filled(item[0], self._templates, self.limits), *item[1:])
+            return await self._parcel(item)
+        except (InvalidMessage, Refused) as refused:
+            return refused
+
+    async def _parcel(self, item: Item) -> Parcel:
         submission = item[0]
         heavy = submission.weight > HEAVY
         if self.signer is not None and not heavy:
             heavy = self.signer.costs(domain_of((submission.sender or self.defaults.sender).address))
-        try:
-            return await asyncio.to_thread(self._build, *item) if heavy else self._build(*item)
-        except InvalidMessage as invalid:
-            return invalid
+        return await asyncio.to_thread(self._build, *item) if heavy else self._build(*item)
 
     def _build(self, submission: Submission, origin: Origin, queue: QueueFacts | None) -> Parcel:
         _refuse_urls(submission)
@@ -190,7 +202,7 @@ class Intake:
         domain = domain_of(sender.address)
         message_id = mime.message_id(id, sender)
         content = mime.build(submission, sender=sender, message_id=message_id, date=now, boundary=random[10:].hex())
-        self._check_size(submission, content)
+        check_size(submission, content, self.limits.size)
         key, explicit, matches = key_of(submission, queue)
         if self.signer is not None:
             content = self.signer.sign(content, domain)
@@ -278,14 +290,6 @@ class Intake:
             return submission.scheduled_at
         return now + OWN_WAKE if self._broker.can_hand_off else now
 
-    def _check_size(self, submission: Submission, content: bytes) -> None:
-        if len(content) > self.limits.size:
-            larger, _ = max(_sizes(submission), key=lambda part: part[1])
-            sentence = (
-                f"makes a message of {len(content)} bytes, the limit is {self.limits.size} (EMAILHUB_MAX_MESSAGE_SIZE)"
-            )
-            raise InvalidMessage((Problem(larger, sentence),))
-
     def _after(self, stored: Sequence[tuple[Parcel, Receipt | Exception]]) -> None:
         fresh = []
         for parcel, answer in stored:
@@ -321,12 +325,6 @@ def _refuse_urls(submission: Submission) -> None:
     ]
     if problems:
         raise InvalidMessage(tuple(problems))
-
-
-def _sizes(submission: Submission) -> list[tuple[str, int]]:
-    """The fields that make a message large, with their characters or bytes."""
-    files = [(f"attachments[{at}].content", len(file.content)) for at, file in enumerate(submission.attachments)]
-    return [("text", len(submission.text or "")), ("html", len(submission.html or "")), *files]
 
 
 def _tell(event: str, parcel: Parcel, receipt: Receipt) -> None:

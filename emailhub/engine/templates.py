@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from emailhub.core import template_use
 from emailhub.core.errors import NotFound, Problem, TemplateError
-from emailhub.core.template import Broken, Rendered, Template, TemplateUse, bound
+from emailhub.core.message import Limits, Submission, TemplateUse
+from emailhub.core.template import Broken, Rendered, Template, bound
 from emailhub.engine.ports import Catalog, Renderer
 
 
@@ -53,3 +55,12 @@ class Templates:
         except NotFound as error:
             raise TemplateError((Problem("template.id", f"names no template: {error}"),)) from None
         return template, await self.render(template, use.variables)
+
+
+async def filled(submission: Submission, templates: Templates | None, limits: Limits) -> Submission:
+    """`submission` with what its template makes of its variables. Raises TemplateError, Refused."""
+    if submission.template is None:
+        return submission
+    if templates is None:
+        raise TemplateError((Problem("template", "is for hubs with templates, and this one has none"),))
+    return template_use.filled(submission, *await templates.used(submission.template), limits)

@@ -13,8 +13,9 @@ from msgspec.structs import replace
 from emailhub.adapters.sqlite import open_database
 from emailhub.adapters.sqlite.templates import SqliteTemplates
 from emailhub.core.errors import InvalidMessage, NotFound, Outdated, Problem, ReadOnly, TemplateError
+from emailhub.core.message import TemplateUse
 from emailhub.core.stored import Label, Wording
-from emailhub.core.template import Broken, Rendered, Template, TemplateUse, Variable, languages
+from emailhub.core.template import Broken, Rendered, Template, Variable, languages
 from emailhub.core.wording import Draft
 from emailhub.engine.desk import Actor
 from emailhub.engine.shelf import Shelf, StoredCatalog
