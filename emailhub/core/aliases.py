@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from emailhub.core.fields import METADATA, METADATA_NAME, METADATA_VALUE, shown
 from emailhub.core.parse import is_html
 from emailhub.core.placeholder import UnfillableError, fill
+from emailhub.core.template import VARIABLE
+from emailhub.core.template_use import language_of
 
 _Path = tuple[str, ...]
 
@@ -25,12 +27,20 @@ _ADDRESS = _paths(
     " variables.__user.email metadata.recipient_email metadata.email metadata.to variables.email delivery_targets.email"
 )
 _SUBJECT = _paths("subject template_subject template.subject metadata.subject variables.subject template.name")
+_OWN_SUBJECT = _paths("subject template_subject")
+"""Where a subject stands that goes before that of a named template."""
 _HTML = _paths("html_body body_html html_content html template.html")
 _TEXT = _paths("text_body body_text text_content text template.text")
 _EITHER = _paths("template_content template.body template.content body content metadata.body message")
 _FROM_TEMPLATE = _paths("template_content template.body template.content template.html template.text")
-_VARIABLES = _paths("variables template_vars.variables template_variables data context")
-_TEMPLATE = _paths("template_code template_id template_key template_name template template.slug")
+_VARIABLES = _paths("variables template_vars.variables template_variables template.variables data context")
+_TEMPLATE = _paths(
+    "template_code template_id template_key template_name template template.code template.id template.key template.slug"
+)
+_LANGUAGE = _paths(
+    "language lang locale template.language template.locale metadata.language metadata.locale user.language user.locale"
+    " variables.language variables.locale"
+)
 _USER = _paths("user_id user.id recipient_id")
 _AS_GIVEN = ("cc", "bcc", "reply_to", "on_unknown", "scheduled_at", "expires_at", "expires_in", "store_body")
 _MAIL_HEADERS = ("list-", "in-reply-to", "references")
@@ -84,7 +94,7 @@ def _first(order: Mapping[str, object], paths: tuple[_Path, ...]) -> tuple[str, 
 
 
 def fields(order: Mapping[str, object]) -> dict[str, object]:
-    """The fields of a message that `order` brings: at least `to` and `text` or `html`, placeholders filled.
+    """The fields of a message that `order` brings: at least `to` and one of `text`, `html` and `template`.
 
     Raises NotARequestError when it asks for something else or lacks one of these.
     """
@@ -150,6 +160,8 @@ def _content(order: Mapping[str, object]) -> dict[str, object]:
     else:
         text = text or either
     values = next((found for path in _VARIABLES if isinstance(found := _at(order, path), Mapping)), None)
+    if not (text or html) and (use := _use(order, values or {})):
+        return use
     templated = any(path in _FROM_TEMPLATE for path in (at_html, at_text, at_either))
     if values is not None or templated:
         values = values or {}
@@ -157,6 +169,21 @@ def _content(order: Mapping[str, object]) -> dict[str, object]:
         html = _filled(html, values, html=True)
     given = {"subject": subject, "text": text, "html": html}
     return {name: value for name, value in given.items() if value}
+
+
+def _use(order: Mapping[str, object], values: Mapping[str, object]) -> dict[str, object]:
+    """The template that `order` names; what cannot be the name of a variable no template could ask for."""
+    id = next((found for path in _TEMPLATE if (found := identifier(_at(order, path)))), None)
+    if not id:
+        return {}
+    languages = (language_of(_at(order, path)) for path in _LANGUAGE)
+    use = {
+        "id": id,
+        "language": next(filter(None, languages), None),
+        "variables": {name: value for name, value in values.items() if VARIABLE.fullmatch(name)},
+    }
+    subject = _filled(_first(order, _OWN_SUBJECT)[0], values, html=False)
+    return {"template": use, **({"subject": subject} if subject else {})}
 
 
 def _filled(template: str, values: Mapping[str, object], *, html: bool) -> str:
@@ -202,8 +229,10 @@ def _missing(order: Mapping[str, object], fields: Mapping[str, object]) -> str:
     lacks = []
     if "to" not in fields:
         lacks.append(_no_address(order))
-    if "text" not in fields and "html" not in fields:
-        lacks.append(_no_content(order))
+    if fields.keys().isdisjoint(("text", "html", "template")):
+        lacks.append(
+            "it brings no content; add html, text or body (content, message and template_code are understood too)"
+        )
     return "; ".join(lacks)
 
 
@@ -212,13 +241,3 @@ def _no_address(order: Mapping[str, object]) -> str:
     if user:
         return f"it brings no address, only the user id {shown(user)}, and nobody is looked up; put the address into to"
     return "it brings no address; put it into to (recipient, email, user.email and the like are understood too)"
-
-
-def _no_content(order: Mapping[str, object]) -> str:
-    template, _ = _first(order, _TEMPLATE)
-    if template:
-        return (
-            f"it names a template ({shown(template)}) and brings no content; add subject and body, or template.subject"
-            " and template.body with variables"
-        )
-    return "it brings no content; add html, text or body (content, message and template.body are understood too)"

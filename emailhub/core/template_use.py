@@ -33,7 +33,7 @@ def template_use(value: object) -> TemplateUse:
     id, variables, language = (value.get(name) for name in _FIELDS)
     if not isinstance(id, str) or not NAME.fullmatch(id):
         problems.append(Problem("template.id", "is required: 1 to 100 letters, digits, hyphens, underscores and dots"))
-    known = _language(language)
+    known = language_of(language)
     if known is None:
         problems.append(Problem("template.language", "must be a language such as fr or pt-BR"))
     variables = {} if variables is None else variables
@@ -43,8 +43,8 @@ def template_use(value: object) -> TemplateUse:
     return TemplateUse(id=str(id), language=known or "", variables=dict(variables))
 
 
-def _language(value: object) -> str | None:
-    """The language as it is kept, "" when none is given, None when it is not one."""
+def language_of(value: object) -> str | None:
+    """The language `value` names, as it is kept; "" when none is given, None when it is not one."""
     if value is None or value == "":
         return ""
     found = value.lower().replace("_", "-") if isinstance(value, str) and len(value) <= 35 else ""

@@ -52,8 +52,9 @@ class Templates:
         """The template a message asks for, and what it makes. Raises TemplateError, Refused."""
         try:
             template = await self.find(use.id, use.language)
-        except NotFound as error:
-            raise TemplateError((Problem("template.id", f"names no template: {error}"),)) from None
+        except NotFound:
+            sentence = f"names no template of this hub, which has none that is called {use.id}"
+            raise TemplateError((Problem("template.id", sentence),)) from None
         return template, await self.render(template, use.variables)
 
 

@@ -103,6 +103,31 @@ SHAPES: dict[str, tuple[object, dict[str, object]]] = {
         {"to": "ada@example.org", "template": TEMPLATE, "template_vars": {"variables": VARIABLES}},
         WELCOME,
     ),
+    "a template's code": (
+        {"to": "ada@example.org", "template_code": "welcome", "variables": VARIABLES},
+        {"to": "ada@example.org", "template": {"id": "welcome", "language": None, "variables": VARIABLES}},
+    ),
+    "a template's id with a language and a subject of its own": (
+        {"to": "ada@example.org", "templateId": 7, "locale": "pt_BR", "subject": "Hi {{name}}"}
+        | {"data": VARIABLES | {"not-a-name": 1}},
+        {
+            "to": "ada@example.org",
+            "template": {"id": "7", "language": "pt-br", "variables": VARIABLES},
+            "subject": "Hi Ada",
+        },
+    ),
+    "a template as over HTTP": (
+        {"to": "ada@example.org", "template": {"id": "hi", "variables": VARIABLES, "language": "fr"}},
+        {"to": "ada@example.org", "template": {"id": "hi", "language": "fr", "variables": VARIABLES}},
+    ),
+    "a template's name, and a language that is none": (
+        {"to": "ada@example.org", "template": "hi", "language": "the usual one", "subject": " "},
+        {"to": "ada@example.org", "template": {"id": "hi", "language": None, "variables": {}}},
+    ),
+    "a template's slug": (
+        {"to": "ada@example.org", "template": {"slug": "hi", "name": "not the subject"}},
+        {"to": "ada@example.org", "template": {"id": "hi", "language": None, "variables": {}}},
+    ),
     "a template without its variables": (
         {"to": "ada@example.org", "template": TEMPLATE},
         {"to": "ada@example.org", "subject": "Hi ", "html": "<p>Hi , see </p>"},
@@ -293,20 +318,8 @@ UNREADABLE: dict[str, tuple[object, str]] = {
     "no content": ({"to": "ada@example.org", "subject": "Hello"}, "no content"),
     "blank content": ({"to": "ada@example.org", "subject": "Hello", "body": "  "}, "no content"),
     "content of another type": ({"to": "ada@example.org", "subject": "Hello", "body": {"text": "x"}}, "no content"),
-    "a template's code only": (
-        {"to": "ada@example.org", "template_code": "welcome", "variables": VARIABLES},
-        "names a template (welcome)",
-    ),
-    "a template's id only": ({"to": "ada@example.org", "template_id": "t-1"}, "names a template (t-1)"),
-    "a template's name only": ({"to": "ada@example.org", "template": "welcome"}, "names a template (welcome)"),
-    "a template's slug only": (
-        {"to": "ada@example.org", "template": {"slug": "welcome"}},
-        "names a template (welcome)",
-    ),
-    "neither address nor content": (
-        {"user_id": "u-7", "template_code": "welcome", "notification_type": "email"},
-        "; it names a template",
-    ),
+    "neither address nor content": ({"user_id": "u-7", "notification_type": "email"}, "; it brings no content"),
+    "a template's code for a user's id": ({"user_id": "u-7", "template_code": "welcome"}, "only the user id u-7"),
     "push": (SEED | {"notification_type": "push"}, "notification_type is push"),
     "push by channel": (SEED | {"channel": "PUSH"}, "channel is push"),
     "push by type": (SEED | {"type": "push"}, "type is push"),

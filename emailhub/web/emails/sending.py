@@ -83,7 +83,7 @@ def _key(value: str | None) -> Key | None:
 def _explained(error: InvalidMessage, fields: dict[str, object]) -> InvalidMessage:
     """Tells a message in which something is missing from one in which something is wrong."""
     given = {name for name, value in fields.items() if value is not None}
-    absent = all(problem.field.partition("[")[0] not in given for problem in error.problems)
+    absent = all(problem.field.partition("[")[0].partition(".")[0] not in given for problem in error.problems)
     return MissingFields(error.problems) if absent else error
 
 
