@@ -37,7 +37,7 @@ _ALWAYS = (400, 421, 500)
 _GUARDED = {Area.OPEN: (), Area.SEND: (401, 403, 429), Area.API: (401, 403, 429), Area.SHARED: (401, 403)}
 """What may be answered before an operation of an area begins."""
 _WAITS = frozenset({429, 503})
-_SHOWN = frozenset({"to", "text", "reason", "transient", "slow", "delay"})
+_SHOWN = frozenset({"to", "subject", "text", "reason", "transient", "slow", "delay"})
 """Optional fields that an example has anyway."""
 _EXAMPLES = {
     422: {

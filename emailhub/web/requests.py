@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, field
@@ -78,19 +78,51 @@ class AttachmentRequest(Struct, kw_only=True, omit_defaults=True):
     ] = UNSET
 
 
+class TemplateRequest(Struct, kw_only=True, omit_defaults=True):
+    """A template in place of a text. A `from`, `reply_to` and `subject` beside it go before the template's own."""
+
+    id: Annotated[
+        str,
+        _about("the template's name, or a stored one's id", "welcome", pattern="^[A-Za-z0-9_][A-Za-z0-9_.-]{0,98}$"),
+    ]
+    variables: Annotated[
+        dict[str, Any] | UnsetType,
+        _about(
+            "values for it: at most 10,000, with 262,144 characters and 16 levels of lists and objects",
+            {"name": "Ada"},
+            propertyNames={"pattern": "^[A-Za-z_][A-Za-z0-9_]{0,63}$"},
+        ),
+    ] = UNSET
+    language: Annotated[
+        str | UnsetType,
+        _about(
+            "the language wanted; where there is none for `pt-BR`, that for `pt`, then the one without a language",
+            "fr",
+            pattern="^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$",
+        ),
+    ] = UNSET
+
+
 class EmailRequest(Struct, kw_only=True, omit_defaults=True):
-    """A message. It needs `to`, `subject` and one of `text`, `html` and `body`."""
+    """A message. It needs `to`, and `subject` with one of `text`, `html` and `body`, or else a `template`."""
 
     to: Annotated[
         Addresses | UnsetType,
         _about("one address or a list; with cc and bcc 1 to 50", "ada@example.org"),
     ] = UNSET
-    subject: Annotated[Line, _about("1 to 998 characters on one line", "Your invoice", maxLength=998)]
+    subject: Annotated[
+        Line | UnsetType,
+        _about("1 to 998 characters on one line; with a template, in place of its own", "Your invoice", maxLength=998),
+    ] = UNSET
     text: Annotated[Text | UnsetType, _about("the plain text", "Hello Ada")] = UNSET
     html: Annotated[
         Text | UnsetType, _about("the HTML, shown instead of the text by programs that can", "<p>Hello Ada</p>")
     ] = UNSET
     body: Annotated[Text | UnsetType, _about("HTML when it contains an HTML tag, otherwise text", "Hello Ada")] = UNSET
+    template: Annotated[
+        TemplateRequest | UnsetType,
+        _about("a template and its variables, in place of text, html and body", {"id": "welcome"}),
+    ] = UNSET
     from_: Annotated[
         Mailbox | UnsetType, _about("the sender; the hub's own when left out", "Shop <shop@example.com>")
     ] = field(name="from", default=UNSET)
@@ -289,7 +321,12 @@ def _one_of(*names: str) -> dict[str, object]:
 
 
 NEEDS: dict[type[Struct], dict[str, object]] = {
-    EmailRequest: {"allOf": [_one_of("to", "cc", "bcc"), _one_of("text", "html", "body")]},
+    EmailRequest: {
+        "allOf": [
+            _one_of("to", "cc", "bcc"),
+            {"anyOf": [{"allOf": [_one_of("subject"), _one_of("text", "html", "body")]}, _one_of("template")]},
+        ]
+    },
     AttachmentRequest: {"allOf": [_one_of("content", "path"), _one_of("filename", "content_id", "path")]},
     SendEmailRequest: _one_of("body", "html"),
     LiftRequest: _one_of("emails", "ids"),

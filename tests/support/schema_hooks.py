@@ -68,6 +68,11 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
 
 
 def _settle(body: dict[str, Any]) -> None:
+    if isinstance(body.get("template"), dict):
+        del body["template"]  # the hub has none
+        body["subject"] = body.get("subject") or "x"
+        if not any(body.get(name) for name in ("text", "html", "body")):
+            body["text"] = "x"
     for less, more in ONE_OF:
         if body.get(less) is not None and body.get(more) is not None:
             del body[less]
