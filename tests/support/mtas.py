@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests.support.ports import free_port
+from tests.support.postfix import configure, owner
 from tests.support.skips import need
 
 UNPACKED = Path(__file__).parents[2] / ".cache/mtas"
@@ -24,7 +25,6 @@ LIMIT = 3
 SIZE = 50_000
 """Bytes of the largest message that Postfix takes."""
 _SASL = ("/usr/lib/x86_64-linux-gnu/sasl2", "/usr/lib/aarch64-linux-gnu/sasl2", "/usr/lib/sasl2")
-_QUEUES = "incoming active deferred bounce defer flush hold saved corrupt trace private"
 
 
 def unpacked_postfix() -> Path:
@@ -128,31 +128,12 @@ async def smtp_sink(folder: Path, *flags: str) -> AsyncIterator[Sink]:
         yield Sink(port, took)
 
 
-_MAIN = """
-compatibility_level = 3.6
-config_directory = {etc}
-queue_directory = {queue}
-data_directory = {data}
-daemon_directory = {root}/usr/lib/postfix/sbin
-command_directory = {root}/usr/sbin
-shlib_directory = {root}/usr/lib/postfix
-meta_directory = {etc}
-import_environment = LD_LIBRARY_PATH SASL_PATH MAIL_CONFIG MAIL_LOGTAG LANG=C
+_SETTINGS = """
 maillog_file = {folder}/maillog
 maillog_file_prefixes = {folder}
-mail_owner = {user}
-setgid_group = {group}
 myhostname = postfix.x.test
-mydestination =
 mynetworks =
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
 default_transport = smtp:[127.0.0.1]:{onward}
-disable_dns_lookups = yes
-smtpd_peername_lookup = no
-alias_maps =
-alias_database =
-local_recipient_maps =
 message_size_limit = {size}
 smtpd_recipient_limit = {limit}
 smtpd_recipient_overshoot_limit = 1000
@@ -162,42 +143,17 @@ smtpd_junk_command_limit = 1000
 smtpd_tls_security_level = may
 smtpd_tls_chain_files = {chain}
 smtpd_tls_auth_only = yes
-smtp_tls_security_level = none
 smtpd_sasl_auth_enable = yes
 smtpd_sasl_type = cyrus
 smtpd_sasl_path = smtpd
-cyrus_sasl_config_path = {etc}/sasl
+cyrus_sasl_config_path = {folder}/etc/sasl
 smtpd_sasl_local_domain = x.test
-smtpd_sender_login_maps = texthash:{etc}/senders
+smtpd_sender_login_maps = texthash:{folder}/etc/senders
 smtpd_sender_restrictions = reject_sender_login_mismatch
 smtpd_relay_restrictions = permit_sasl_authenticated, reject
-smtpd_recipient_restrictions = check_recipient_access texthash:{etc}/access, permit
-header_checks = regexp:{etc}/content
+smtpd_recipient_restrictions = check_recipient_access texthash:{folder}/etc/access, permit
+header_checks = regexp:{folder}/etc/content
 smtpd_reject_footer =
-"""
-_MASTER = """
-{port} inet n - n - - smtpd
-postlog unix-dgram n - n - 1 postlogd
-pickup unix n - n 60 1 pickup
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-tlsmgr unix - - n 1000? 1 tlsmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-verify unix - - n - 1 verify
-flush unix n - n 1000? 0 flush
-proxymap unix - - n - - proxymap
-proxywrite unix - - n - 1 proxymap
-smtp unix - - n - - smtp
-relay unix - - n - - smtp
-showq unix n - n - - showq
-error unix - - n - - error
-retry unix - - n - - error
-discard unix - - n - - discard
-anvil unix - - n - 1 anvil
-scache unix - - n - 1 scache
 """
 
 
@@ -210,29 +166,17 @@ async def postfix(folder: Path, onward: int, chain: Path) -> AsyncIterator[int]:
     root = unpacked_postfix()
     _as_root()
     port = free_port()
-    etc, queue, data = (folder / name for name in ("etc", "queue", "data"))
-    for made in (etc, queue, data, queue / "pid", queue / "public", queue / "maildrop", etc / "sasl"):
-        made.mkdir(mode=0o755)
-    user, group = ("postfix", "postdrop") if _known("postfix") else ("news", "games")
-    for name in _QUEUES.split():
-        (queue / name).mkdir(mode=0o700)
-    for owned in (data, queue / "public", queue / "maildrop", *(queue / name for name in _QUEUES.split())):
-        os.chown(owned, pwd.getpwnam(user).pw_uid, -1)
-    names = {"etc": etc, "queue": queue, "data": data, "root": root, "folder": folder, "user": user, "group": group}
-    (etc / "main.cf").write_text(_MAIN.format(**names, onward=onward, chain=chain, size=SIZE, limit=LIMIT))
-    (etc / "master.cf").write_text(_MASTER.format(port=port))
+    settings = _SETTINGS.format(folder=folder, onward=onward, chain=chain, size=SIZE, limit=LIMIT)
+    etc = configure(root, folder, port, settings)
+    (etc / "sasl").mkdir(mode=0o755)
     (etc / "senders").write_text(f"me@x.test {USER}\nother@x.test nobody@x.test\n")
     (etc / "content").write_text("/^Subject: spam/ REJECT 5.7.1 not this content\n")
     (etc / "access").write_text("refused@x.test 550 5.1.1 no such user here\nlater@x.test 450 4.2.1 mailbox busy\n")
     environment = {"LD_LIBRARY_PATH": _libraries(root), "MAIL_CONFIG": str(etc), "SASL_PATH": _plugins(root)}
-    _make_login(root, etc, environment, pwd.getpwnam(user).pw_uid)
+    _make_login(root, etc, environment, owner()[2])
     command = [f"{root}/usr/lib/postfix/sbin/master", "-c", str(etc), "-d"]
     async with _running(command, environment, port, folder / "log"):
         yield port
-
-
-def _known(user: str) -> bool:
-    return any(entry.pw_name == user for entry in pwd.getpwall())
 
 
 def _plugins(root: Path) -> str:
