@@ -315,6 +315,8 @@ async def test_nothing_scrolls_sideways_on_a_phone(browser: Browser, hub: Hub, s
     id = await hub.send(
         subject="A" * 300, to=f"{'a' * 60}@{'b' * 60}.example.org", text="x" * 400, request_id="r" * 120
     )
+    listed = {"email": f"{'c' * 60}@{'d' * 60}.example.org", "reason": "x" * 400}
+    assert (await hub.client.post("/suppressions", json=listed)).status_code == 200
     context = await browser.new_context(
         base_url=f"http://127.0.0.1:{hub.port}",
         viewport={"width": 390, "height": 844},
@@ -330,6 +332,7 @@ async def test_nothing_scrolls_sideways_on_a_phone(browser: Browser, hub: Hub, s
             f"/messages/{id}?view=raw",
             "/relays",
             "/relays/default",
+            "/suppressions",
             "/send",
         ):
             await page.goto(path)

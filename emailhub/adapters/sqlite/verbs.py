@@ -93,10 +93,11 @@ def _retry(
     _demand_content(tx, seq, id)
     outcome = Outcome(Verb.RETRY, State.QUEUED, Reason.OPERATOR, now)
     text = f"retried by {actor}" + (f": {note}" if note else "")
-    ended = tx.execute(
-        "SELECT 1 FROM recipient WHERE seq = ? AND state IN ('failed', 'canceled', 'suppressed') LIMIT 1", (seq,)
-    ).fetchone()
     listed = withholding.listed_of(tx, seq)
+    over = tx.execute(
+        "SELECT id FROM recipient WHERE seq = ? AND state IN ('failed', 'canceled', 'suppressed')", (seq,)
+    )
+    ended = {id for (id,) in over} - listed.keys()
     changes = rows.move(tx, seq, sources(Verb.RETRY), outcome, text, now, without=listed)
     if not changes:
         raise WrongState("retry", id, _listed(listed) if listed else state)

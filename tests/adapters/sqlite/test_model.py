@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from emailhub.core.delivery import CLAIMABLE, FINAL, Outcome, Reason, State, Verb, Wish, summarize
 from emailhub.core.errors import WrongState
 from emailhub.core.records import Job
+from emailhub.core.suppression import Listing
 from tests.support.factories import DAY, NOW, REFUSED, REPORT, SENT, Store, deferred, opened, parcel, results
 
 HELD = Outcome(Verb.HOLD, State.HELD, Reason.UNKNOWN)
@@ -28,6 +29,7 @@ class Model:
         self.expires: dict[str, float] = {}
         self.jobs: list[Job] = []
         self.closed: list[Job] = []
+        self.listed: set[str] = set()
         self.now = NOW
 
     def everyone(self) -> list[Recipient]:
@@ -37,7 +39,9 @@ class Model:
 class Recipient:
     """One recipient of the model."""
 
-    def __init__(self, state: State, due_at: float) -> None:
+    def __init__(self, address: str, state: State, due_at: float, listed: set[str]) -> None:
+        self.address = address
+        self.listed = listed
         self.state = state
         self.due_at: float | None = due_at
         self.attempts = 0
@@ -46,6 +50,8 @@ class Recipient:
     def go(self, state: State, due_at: float | None = None, *, costs: bool = False) -> None:
         if state is not State.SENT and self.wish is not None:
             state, due_at = WISHES[self.wish], None
+        if self.address in self.listed and state not in FINAL:
+            state, due_at = State.SUPPRESSED, None
         self.state, self.due_at, self.wish = state, due_at, None
         self.attempts += costs
 
@@ -57,7 +63,9 @@ async def accept(model: Model, store: Store, recipients: int, delay: int) -> Non
     one = parcel(id, to=to, accepted_at=model.now, scheduled_at=at, expires_at=model.now + 500.0)
     await store.outbox.add([one])
     state = State.SCHEDULED if delay else State.QUEUED
-    model.messages[id] = [Recipient(state, at or model.now) for _ in to]
+    model.messages[id] = [Recipient(address, state, at or model.now, model.listed) for address in to]
+    for one in model.messages[id]:
+        one.go(state, at or model.now)
     model.expires[id] = model.now + 500.0
 
 
@@ -144,7 +152,8 @@ async def retry(model: Model, store: Store, pick: int) -> None:
     if not model.messages:
         return
     id = sorted(model.messages)[pick % len(model.messages)]
-    ended = [one for one in model.messages[id] if one.state in (State.FAILED, State.CANCELED)]
+    over = (State.FAILED, State.CANCELED, State.SUPPRESSED)
+    ended = [one for one in model.messages[id] if one.state in over and one.address not in model.listed]
     moved = ended + [one for one in model.messages[id] if one.state in (State.DEFERRED, State.HELD)]
     until = model.now + DAY
     try:
@@ -158,6 +167,22 @@ async def retry(model: Model, store: Store, pick: int) -> None:
         one.go(State.QUEUED, model.now)
     if ended:
         model.expires[id] = until
+
+
+async def suppress(model: Model, store: Store, number: int) -> None:
+    address = f"r{number}@x.test"
+    await store.suppressions.add([Listing(address.upper())], now=model.now, face="http", actor="op")
+    model.listed.add(address)
+    for one in model.everyone():
+        if one.address == address and one.state not in FINAL | {State.SENDING}:
+            one.go(State.SUPPRESSED)
+
+
+async def lift(model: Model, store: Store, number: int) -> None:
+    address = f"r{number}@x.test"
+    lifted = await store.suppressions.lift([address], now=model.now, face="http", actor="op", note="")
+    assert [one.address for one in lifted] == [address] * (address in model.listed)
+    model.listed.discard(address)
 
 
 async def expire(model: Model, store: Store) -> None:
@@ -221,6 +246,8 @@ steps = st.one_of(
     st.tuples(st.just(release), picks),
     st.tuples(st.just(stop), picks, st.sampled_from((Wish.CANCEL, Wish.HOLD))),
     st.tuples(st.just(retry), picks),
+    st.tuples(st.just(suppress), st.integers(0, 2)),
+    st.tuples(st.just(lift), st.integers(0, 2)),
     st.tuples(st.just(expire)),
     st.tuples(st.just(crash)),
     st.integers(1, 200),

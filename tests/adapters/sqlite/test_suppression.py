@@ -206,6 +206,16 @@ async def test_a_retry_of_several_leaves_out_who_is_on_the_list(tmp_path: Path) 
         assert await store.states("A") == [State.FAILED, State.QUEUED]
 
 
+async def test_time_is_only_added_for_those_who_are_sent_again(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        await store.outbox.add([parcel("A", to=(ADA, BOB))])
+        (job,) = await store.claim()
+        await store.outbox.record(job, results(job, REFUSED, deferred(NOW + 60)), REPORT, NOW)
+        await suppress(store, ADA)
+        await retry(store, "A", NOW + 100)
+        assert (await store.history.find("A")).summary.expires_at == NOW + DAY
+
+
 async def test_a_copy_goes_to_nobody_on_the_list(tmp_path: Path) -> None:
     async with opened(tmp_path / "hub.db") as store:
         await store.outbox.add([parcel("A", relay="capture", to=(ADA, BOB))])

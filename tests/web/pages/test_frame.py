@@ -11,7 +11,7 @@ from emailhub.web.faces import WebOptions
 from tests.support.web_hub import WebHub, web_hub
 from tests.web.pages.reading import HTML, page, press, words_of
 
-PAGES = ("/", "/messages", "/relays", "/relays/capture", "/send")
+PAGES = ("/", "/messages", "/relays", "/relays/capture", "/suppressions", "/send")
 CLOSED = Access(listen="0.0.0.0", admin_password="a long password", api_keys=("k" * 32,))
 
 
