@@ -1,16 +1,21 @@
 """How much may go now: the rates a relay is held to, in recipients, with time as an argument.
 
 Two rules hold every rate. The count: what was handed over within the span, and what is being handed over now, is never
-more than the limit. Something in flight counts until a whole span after its end, since the server may take it at any
-moment until then; so no span at the server sees more than the limit, however long a message was under way. The pace,
-for spans up to a minute: mail is spread over the span instead of going in one burst at its beginning.
+more than the limit. The pace, for spans up to a minute: mail is spread over the span from the moment it sets out,
+instead of going in one burst at its beginning.
+
+What is under way counts, since the server may see it at any moment. For a span up to a minute it counts until a span
+after it arrived: when the reply came, or a twentieth of the span after its body was handed over, if the server takes
+its time to answer. So no span at the server sees more arrive than the limit, and slow answers do not slow the mail. For
+longer spans it counts until a whole span after its end: only what is taken uses them up.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from emailhub.core.status import LimitStatus
@@ -19,6 +24,8 @@ PACED = 60.0
 """Longest span in seconds whose limit is spread over it; a day's allowance is not given out drop by drop."""
 _SLICES = 1000
 """A span is counted in so many slices: memory stays bounded whatever the limit, at the cost of a thousandth of it."""
+_TRANSIT = 20
+"""One part in so many of a span: until then a body that was handed over has arrived, answered or not."""
 _RECOVERED = 20
 """A limit that was reached counts as free again when one part in so many is."""
 
@@ -37,16 +44,26 @@ class Used(NamedTuple):
     recipients: int
 
 
+class Flight:
+    """So many recipients of one message under way; `handed` is when the last of its body was handed over."""
+
+    __slots__ = ("count", "handed")
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.handed: float | None = None
+
+
 class Limiter:
     """The rates of one relay. Every method takes `now` (unix seconds) and none reads a clock.
 
-    `begin` notes recipients that are about to go, `end` what became of them. A single message larger than a whole limit
-    goes when nothing else is counted: it could never go otherwise.
+    `begin` notes recipients that are about to go, `hand` that they went, `end` what became of them. A single message
+    larger than a whole limit goes when nothing else is counted: it could never go otherwise.
     """
 
     def __init__(self, rates: Iterable[Rate] = (), past: Sequence[Used] = (), now: float = 0.0) -> None:
         self._spans = tuple(_Span(rate) for rate in rates)
-        self._flying = 0
+        self._flights: set[Flight] = set()
         for span in self._spans:
             span.recall(past, now)
 
@@ -61,9 +78,9 @@ class Limiter:
     def changed(self, rates: Iterable[Rate], past: Sequence[Used], now: float) -> Limiter:
         """A limiter for other `rates` that knows what is under way; what is under way must end there."""
         other = Limiter(rates, past, now)
-        other._flying = self._flying
+        other._flights = self._flights
         for span in other._spans:
-            span.flying = self._flying
+            span.inherit(self._flights)
         return other
 
     def allowance(self, now: float) -> int:
@@ -84,17 +101,27 @@ class Limiter:
         """When it is worth to look again: as `next_free`, for the small bursts a fast rate is given out in."""
         return self.next_free(min((span.burst for span in self._spans), default=1), now)
 
-    def begin(self, count: int, now: float) -> None:
+    def begin(self, count: int, now: float) -> Flight:
         """`count` recipients are about to go."""
-        self._flying += count
+        flight = Flight(count)
+        self._flights.add(flight)
         for span in self._spans:
-            span.begin(count, now)
+            span.begin(flight, now)
+        return flight
 
-    def end(self, count: int, now: float, *, tried: int, taken: int) -> None:
-        """Of `count` that began, `tried` were shown to the server and `taken` it took, or may have taken."""
-        self._flying -= count
+    def hand(self, flight: Flight, now: float) -> None:
+        """The body was handed over; to be called again when it is once more."""
         for span in self._spans:
-            span.end(count, now, tried if span.paced else taken)
+            span.take_back(flight, now)
+        flight.handed = now
+        for span in self._spans:
+            span.hand(flight)
+
+    def end(self, flight: Flight, now: float, *, tried: int, taken: int) -> None:
+        """Of those that began, `tried` were shown to the server and `taken` it took, or may have taken."""
+        self._flights.discard(flight)
+        for span in self._spans:
+            span.end(flight, now, tried if span.paced else taken)
 
     def reached_since(self, now: float) -> float | None:
         """Since when an hour's or a day's limit keeps mail waiting; None when none does.
@@ -111,16 +138,19 @@ class Limiter:
 
 
 class _Span:
-    """One rate: the count of what ended within the span, what is flying, and the pace."""
+    """One rate: the count of what arrived within the span, what is flying, and the pace."""
 
     def __init__(self, rate: Rate) -> None:
         self.rate = rate
         self.paced = rate.seconds <= PACED
         self.burst = max(min(rate.limit // 20, math.ceil(rate.limit / rate.seconds)), 1) if self.paced else 1
         self.flying = 0
+        self._handed: deque[Flight] = deque()
+        """Of what is flying, what was handed over and is not answered, in that order."""
+        self._transit = rate.seconds / _TRANSIT
         self._each = rate.seconds / rate.limit
         self._slice = rate.seconds / _SLICES
-        self._ended: deque[Used] = deque()
+        self._arrived: deque[Used] = deque()
         self._used = 0
         self._pace = 0.0
         """When everything given out so far would have gone at an even pace."""
@@ -131,6 +161,11 @@ class _Span:
             self._count(used.recipients, min(used.at, now))
         self._forget(now)
         self._look(now)
+
+    def inherit(self, flights: Iterable[Flight]) -> None:
+        self.flying = sum(flight.count for flight in flights)
+        for flight in sorted((one for one in flights if one.handed is not None), key=lambda one: one.handed or 0.0):
+            self.hand(flight)
 
     def allowance(self, now: float) -> int:
         self._forget(now)
@@ -148,15 +183,32 @@ class _Span:
             return None
         return max(counted, now, self._pace + (min(count, self.burst) - self.burst) * self._each if self.paced else now)
 
-    def begin(self, count: int, now: float) -> None:
+    def begin(self, flight: Flight, now: float) -> None:
         self._forget(now)
-        self.flying += count
-        self._pace = max(self._pace, now) + count * self._each
+        self.flying += flight.count
+        self._pace = max(self._pace, now) + flight.count * self._each
         self._look(now)
 
-    def end(self, count: int, now: float, counted: int) -> None:
+    def take_back(self, flight: Flight, now: float) -> None:
+        """It is not handed over for good: as far as it counts as arrived, it does so a second time."""
         self._forget(now)
-        self.flying -= count
+        if flight in self._handed:
+            self._handed.remove(flight)
+        elif self.paced and flight.handed is not None:
+            self.flying += flight.count
+
+    def hand(self, flight: Flight) -> None:
+        if self.paced:
+            self._handed.append(flight)
+
+    def end(self, flight: Flight, now: float, counted: int) -> None:
+        self._forget(now)
+        if flight in self._handed:
+            self._handed.remove(flight)
+        elif self.paced and flight.handed is not None:
+            # It counts as arrived already.
+            return
+        self.flying -= flight.count
         self._count(counted, now)
         self._look(now)
 
@@ -190,35 +242,49 @@ class _Span:
         missing = min(count, self.rate.limit) - self._left()
         if missing <= 0:
             return 0.0
-        for used in self._ended:
+        for used in itertools.chain(self._arrived, self._arriving()):
             missing -= used.recipients
             if missing <= 0:
                 return used.at + self.rate.seconds
         return None
+
+    def _arriving(self) -> Iterator[Used]:
+        """What is known to arrive, and when at the latest."""
+        return (Used(self._arrival(one), one.count) for one in self._handed)
+
+    def _arrival(self, flight: Flight) -> float:
+        return math.ceil(((flight.handed or 0.0) + self._transit) / self._slice) * self._slice
 
     def _count(self, count: int, at: float) -> None:
         if count <= 0:
             return
         # The end of the slice: what is counted together is forgotten together, and not too early.
         stamp = math.ceil(at / self._slice) * self._slice
-        if self._ended and self._ended[-1].at >= stamp:
-            last = self._ended.pop()
-            self._ended.append(Used(last.at, last.recipients + count))
+        if self._arrived and self._arrived[-1].at >= stamp:
+            last = self._arrived.pop()
+            self._arrived.append(Used(last.at, last.recipients + count))
         else:
-            self._ended.append(Used(stamp, count))
+            self._arrived.append(Used(stamp, count))
         self._used += count
 
     def _forget(self, now: float) -> None:
-        while self._ended and self._ended[0].at + self.rate.seconds <= now:
-            self._used -= self._ended.popleft().recipients
+        while self._handed and (self._handed[0].handed or 0.0) + self._transit <= now:
+            flight = self._handed.popleft()
+            self.flying -= flight.count
+            self._count(flight.count, (flight.handed or 0.0) + self._transit)
+        while self._arrived and self._arrived[0].at + self.rate.seconds <= now:
+            self._used -= self._arrived.popleft().recipients
         # A clock set back by hours must not stop mail for hours.
-        if self._ended and self._ended[-1].at > now + 2 * self._slice:
+        if self._arrived and self._arrived[-1].at > now + 2 * self._slice:
             self._rewind(now)
+        if self._handed and (self._handed[-1].handed or 0.0) > now:
+            for flight in self._handed:
+                flight.handed = min(flight.handed or now, now)
 
     def _rewind(self, now: float) -> None:
         late = 0
-        while self._ended and self._ended[-1].at > now:
-            late += self._ended.pop().recipients
+        while self._arrived and self._arrived[-1].at > now:
+            late += self._arrived.pop().recipients
         self._used -= late
         self._count(late, now)
         self._pace = min(self._pace, now + self.rate.seconds)

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from msgspec import Struct
 
-from emailhub.core.limits import Limiter, Rate
+from emailhub.core.limits import Flight, Limiter, Rate
 from emailhub.core.routing import domain_of, matches
 
 FIRST_GUESS = 1.0
@@ -125,17 +125,21 @@ class Gate:
             self._line[wait.recipient] = wait.until
             self._slot = max(self._slot, wait.until + step)
 
-    def begin(self, recipients: Sequence[int], now: float) -> None:
+    def begin(self, recipients: Sequence[int], now: float) -> Flight:
         """The rows of one message go now."""
         self._busy += 1
-        self._limiter.begin(len(recipients), now)
         for recipient in recipients:
             self._line.pop(recipient, None)
+        return self._limiter.begin(len(recipients), now)
 
-    def end(self, count: int, now: float, seconds: float) -> None:
-        """A message with `count` rows ended after `seconds`."""
+    def hand(self, flight: Flight, now: float) -> None:
+        """The message's body was handed over."""
+        self._limiter.hand(flight, now)
+
+    def end(self, flight: Flight, now: float, seconds: float) -> None:
+        """The message ended after `seconds`."""
         self._busy -= 1
-        self._limiter.end(count, now, tried=count, taken=count)
+        self._limiter.end(flight, now, tried=flight.count, taken=flight.count)
         self._took += _LEARN * (seconds - self._took)
 
 

@@ -144,16 +144,28 @@ class Envelope(Struct, frozen=True):
 class Progress:
     """How far a running attempt is; updated by the relay, read by the courier when it is cancelled.
 
-    `body_sent`: the last byte of the body was handed over and its outcome is not known. `settled`: by index in the
-    envelope, the verdicts that stand whatever becomes of the other recipients.
+    `body_sent`: the last byte of the body was handed over and its outcome is not known; `on_body` is called whenever
+    that comes about. `settled`: by index in the envelope, the verdicts that stand whatever becomes of the other
+    recipients.
     """
 
-    __slots__ = ("body_sent", "settled", "stage")
+    __slots__ = ("_body_sent", "_on_body", "settled", "stage")
 
-    def __init__(self) -> None:
+    def __init__(self, on_body: Callable[[], None] | None = None) -> None:
         self.stage = Stage.CONNECT
-        self.body_sent = False
         self.settled: dict[int, Verdict] = {}
+        self._body_sent = False
+        self._on_body = on_body
+
+    @property
+    def body_sent(self) -> bool:
+        return self._body_sent
+
+    @body_sent.setter
+    def body_sent(self, sent: bool) -> None:
+        before, self._body_sent = self._body_sent, sent
+        if sent and not before and self._on_body is not None:
+            self._on_body()
 
     @property
     def harmless(self) -> bool:

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 
 from emailhub.core.breaker import Permit, Phase, Snapshot
 from emailhub.core.claiming import ANY, Claimed, Position, Terms
-from emailhub.core.limits import Limiter, words
+from emailhub.core.limits import Flight, Limiter, words
 from emailhub.core.records import Job
 from emailhub.core.routing import Route
 from emailhub.core.turns import Gate, Spare, Turn, first_of
@@ -28,7 +28,7 @@ class Gates:
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._gates: tuple[Gate, ...] = ()
-        self._inside: dict[int, list[tuple[Gate, int, float]]] = {}
+        self._inside: dict[int, list[tuple[Gate, Flight, float]]] = {}
         self._turn = asyncio.Lock()
 
     def __bool__(self) -> bool:
@@ -64,14 +64,19 @@ class Gates:
             if gate is not None:
                 inside.setdefault(gate, []).append(recipient.id)
         for gate, ids in inside.items():
-            gate.begin(ids, now)
-            self._inside.setdefault(job.attempt_id, []).append((gate, len(ids), now))
+            flight = gate.begin(ids, now)
+            self._inside.setdefault(job.attempt_id, []).append((gate, flight, now))
+
+    def handed(self, job: Job) -> None:
+        """The body was handed over."""
+        for gate, flight, _ in self._inside.get(job.attempt_id, ()):
+            gate.hand(flight, self._now())
 
     def ended(self, job: Job) -> None:
         """The attempt is over."""
         now = self._now()
-        for gate, count, since in self._inside.pop(job.attempt_id, ()):
-            gate.end(count, now, now - since)
+        for gate, flight, since in self._inside.pop(job.attempt_id, ()):
+            gate.end(flight, now, now - since)
 
 
 class Allowance:
@@ -100,6 +105,7 @@ class Allowance:
         self._gates = gates or Gates(now)
         self._cover = cover
         self._wake = wake
+        self._flights: dict[int, Flight] = {}
         self._wanted = 0
         self._down: float | None = None
 
@@ -166,7 +172,8 @@ class Allowance:
         """What was claimed on these terms."""
         now = self._now()
         self._wanted = claimed.wanted
-        self.limiter.begin(sum(len(job.recipients) for job in claimed.jobs), now)
+        for job in claimed.jobs:
+            self._flights[job.attempt_id] = self.limiter.begin(len(job.recipients), now)
         if self._gates:
             self._gates.claimed(claimed)
         if self.suspensions and duty is None:
@@ -177,11 +184,18 @@ class Allowance:
         if claimed.moved:
             self._wake(claimed.moved)
 
+    def handed(self, job: Job) -> bool:
+        """The body was handed over; whether a limit may let more go because of that."""
+        if (flight := self._flights.get(job.attempt_id)) is not None:
+            self.limiter.hand(flight, self._now())
+        self._gates.handed(job)
+        return bool(self.limiter)
+
     def ended(self, job: Job, report: Report | None) -> None:
         """What the attempt found out; None: the message was given back."""
         count = len(job.recipients)
         taken = sum(verdict.kind in _TAKEN for verdict in report.verdicts) if report else 0
-        self.limiter.end(count, self._now(), tried=count if report else 0, taken=taken)
+        self.limiter.end(self._flights.pop(job.attempt_id), self._now(), tried=count if report else 0, taken=taken)
         self._gates.ended(job)
         if self.suspensions is not None:
             self.suspensions.ended(job, report)

@@ -29,15 +29,15 @@ log = logs.get("courier")
 
 
 class Carry:
-    """An attempt under way over `relay`."""
+    """An attempt under way over `relay`; `on_body` is called when a body was handed over."""
 
     __slots__ = ("job", "landed", "permit", "progress", "reason", "relay", "started", "task")
 
-    def __init__(self, job: Job, permit: Permit, relay: Relay) -> None:
+    def __init__(self, job: Job, permit: Permit, relay: Relay, on_body: Callable[[], None] | None) -> None:
         self.job = job
         self.permit = permit
         self.relay = relay
-        self.progress = Progress()
+        self.progress = Progress(on_body)
         self.reason: Reason | None = None
         self.started = False
         self.landed = False
@@ -157,7 +157,7 @@ class Carrier:
     def begin(self, jobs: Iterable[Job], permit: Permit) -> None:
         """Start the attempts; those whose permission ended while they were claimed only give their message back."""
         for job in jobs:
-            carry = Carry(job, permit, self.relay)
+            carry = Carry(job, permit, self.relay, None if self._allowance.free else partial(self._handed, job))
             if self._stop.is_set():
                 carry.reason = Reason.STOPPED
             elif not self._fuse.holds(permit):
@@ -249,6 +249,11 @@ class Carrier:
         for carry in list(self._carries):
             carry.interrupt(Reason.STOPPED)
         await asyncio.wait(tasks)
+
+    def _handed(self, job: Job) -> None:
+        """The body is on its way: a rate goes on from here, however long the answer takes."""
+        if self._allowance.handed(job):
+            self._on_end()
 
     def _land(self, carry: Carry) -> None:
         """The relay is done with the message; what remains is to write down what it said."""

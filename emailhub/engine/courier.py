@@ -230,13 +230,17 @@ class Courier:
         if len(claimed.jobs) >= room or claimed.wanted or claimed.after is not None:
             self._due_by(self._now())
         elif not self._offers:
-            due = await self._outbox.next_due(self._name)
-            if due is not None:
-                # What is due and could not be claimed has expired, and the keeper's next round ends it: looking again
-                # at once, and again, would only be in its way.
-                self._due_by(due if claimed.jobs else max(due, self._now() + EXPIRED_WAIT))
+            await self._look_when_due(none=not claimed.jobs)
         more = claimed.jobs or self._offers or claimed.after is not None
         return len(claimed.jobs) < room and bool(more) and not claimed.wanted
+
+    async def _look_when_due(self, *, none: bool) -> None:
+        """Look again when the next message is due; `none` could be claimed now."""
+        due, now = await self._outbox.next_due(self._name), self._now()
+        if due is not None:
+            # What is due and could not be claimed has expired, and the keeper's next round ends it: looking again at
+            # once, and again, would only be in its way.
+            self._due_by(now + EXPIRED_WAIT if none and due <= now else due)
 
     def _due_by(self, due: float) -> None:
         self._next_due = due if self._next_due is None else min(self._next_due, due)
@@ -277,8 +281,7 @@ class Courier:
             return False
         if permit.message:
             self._fuse.release(permit)
-            if (due := await self._outbox.next_due(self._name)) is not None:
-                self._due_by(max(due, self._now() + EXPIRED_WAIT))
+            await self._look_when_due(none=True)
         else:
             self._carrier.probe(permit)
         return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emailhub.core.limits import Rate
+from emailhub.core.limits import Flight, Rate
 from emailhub.core.turns import SWEEP, Gate, Spare, Wait, first_of
 
 T0 = 1_800_000_000.0
@@ -40,7 +40,7 @@ def test_a_place_is_free_again_when_an_attempt_ends() -> None:
     of = gate(1)
     assert asked(of, [1, 2], T0)[0] == [1]
     assert asked(of, [3], T0 + 0.1)[0] == []
-    of.end(1, T0 + 0.5, 0.5)
+    of.end(Flight(1), T0 + 0.5, 0.5)
     assert asked(of, [2], T0 + 1.0)[0] == [2]
 
 
@@ -73,7 +73,7 @@ def test_whose_turn_has_come_and_is_not_possible_is_next_and_not_last() -> None:
 def test_a_line_nobody_comes_to_any_more_is_forgotten() -> None:
     of = gate(None, Rate(1, 1.0))
     asked(of, [1, 2, 3], T0)
-    of.end(1, T0 + 0.1, 0.1)
+    of.end(Flight(1), T0 + 0.1, 0.1)
     assert asked(of, [9], T0 + 4 + 2 * SWEEP)[0] == [9]
 
 
@@ -99,7 +99,7 @@ def test_a_line_moves_on_until_nobody_is_left_and_never_goes_faster_than_the_rat
         assert steps < 5000, "it does not move on"
         for end, one in [item for item in flying if item[0] <= now]:
             flying.remove((end, one))
-            of.end(1, now, took)
+            of.end(Flight(1), now, took)
         ready = [one for one, at in due.items() if at <= now]
         goes, waits = asked(of, ready, now) if ready else ([], [])
         for one in goes:

@@ -43,6 +43,39 @@ async def test_a_backlog_of_600_goes_at_50_a_second_no_second_more_and_none_idle
 
 
 @virtual
+async def test_a_rate_is_reached_and_held_however_long_the_relay_takes_to_answer(tmp_path: Path) -> None:
+    relay = ScriptedRelay(name="ses", always=takes(5.0, OK), capacity=100)
+    async with fleet_line(tmp_path, spec(relay, rates=[Rate(10, 1.0)])) as at:
+        await at.accept(*ids(100))
+        await at.carried(within=30)
+        times = [one.at - START for one in relay.asked]
+        assert most_in_a_second(times) <= 10
+        assert times[-1] < 10.6
+
+
+@virtual
+async def test_a_rate_does_not_go_on_before_the_relay_has_got_the_message(tmp_path: Path) -> None:
+    relay = ScriptedRelay(name="ses", always=takes(5.0, OK, Stage.RCPT), capacity=100)
+    async with fleet_line(tmp_path, spec(relay, rates=[Rate(10, 1.0)])) as at:
+        await at.accept(*ids(30))
+        await at.carried(within=60)
+        times = [one.at - START for one in relay.asked]
+        assert all(sum(start <= at < start + 6.0 for at in times) <= 10 for start in times)
+
+
+@virtual
+async def test_a_spared_domain_s_rate_does_not_wait_for_slow_answers_either(tmp_path: Path) -> None:
+    relay = ScriptedRelay(name="ses", always=takes(5.0, OK), capacity=100)
+    spare = Spare(domain="big.test", rates=(Rate(10, 1.0),))
+    async with fleet_line(tmp_path, spec(relay), spares=[spare]) as at:
+        await at.accept(*ids(60), to=("a@big.test",))
+        await at.carried(within=40)
+        times = [one.at - START for one in relay.asked]
+        assert most_in_a_second(times) <= 10
+        assert times[-1] < 9.0
+
+
+@virtual
 async def test_waiting_for_a_limit_does_not_spin_and_claims_nothing(tmp_path: Path) -> None:
     relay = ScriptedRelay(name="ses")
     async with fleet_line(tmp_path, spec(relay, rates=[Rate(10, DAY)])) as at:
