@@ -138,9 +138,12 @@ function trouble({ level }) {
   if (icon.getAttribute("href") !== href) icon.setAttribute("href", href);
 }
 
+// What a message waits for is told by how its relay stands, and no event of the message's own says when that changes.
+const standing = ({ flow, relays }) => JSON.stringify([flow.headline, flow.causes.length, relays.map((r) => [r.breaker, r.suspended, r.covered_by])]);
+
 function listen() {
   const mark = byId("live");
-  let seen = "";
+  let [seen, stood] = ["", ""];
   let lost = 0;
   const show = (state, text) => ((mark.dataset.state = state), say(mark.lastElementChild, text), (mark.title = text));
   const happened = ({ data, lastEventId }) => {
@@ -153,7 +156,12 @@ function listen() {
     source.onopen = () => ((lost = 0), show("on", "live"), refreshSoon("*"));
     source.onmessage = happened;
     source.addEventListener("reset", () => refreshSoon("*"));
-    source.addEventListener("status", ({ data }) => (trouble(JSON.parse(data).flow), watch === "all" && refreshSoon("*")));
+    source.addEventListener("status", ({ data }) => {
+      const [status, before] = [JSON.parse(data), stood];
+      trouble(status.flow);
+      stood = standing(status);
+      if (watch === "all" || stood !== before) refreshSoon("*");
+    });
     source.onerror = () => {
       lost ||= now();
       show("wait", "reconnecting");

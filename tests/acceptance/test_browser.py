@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import pytest_asyncio
@@ -122,7 +123,7 @@ async def test_a_test_message_is_watched_from_the_form_to_the_relay(
 
 
 async def test_a_breaker_forced_open_holds_mail_until_it_is_set_free(
-    context: BrowserContext, watch: Watch, smtp: SmtpServer
+    context: BrowserContext, watch: Watch, smtp: SmtpServer, hub: Hub
 ) -> None:
     relay, overview = await context.new_page(), await _live(await context.new_page(), "/")
     await expect(overview.locator("#flow h2")).to_have_text("All mail is flowing.")
@@ -141,6 +142,12 @@ async def test_a_breaker_forced_open_holds_mail_until_it_is_set_free(
     await expect(message.locator("#recipients .pill")).to_have_text("… queued")
     await expect(message.locator("#recipients")).to_contain_text("paused until somebody ends it")
     assert not smtp.messages
+    queued = await _live(await context.new_page(), "/messages")
+    await expect(queued.locator("#rows")).to_contain_text("paused until somebody ends it")
+    later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    await hub.post("/breakers/default", {"state": "open", "reason": "maintenance for an hour", "until": later})
+    await expect(message.locator("#recipients")).to_contain_text("the pause ends in")
+    await expect(queued.locator("#rows")).to_contain_text("the pause ends in")
 
     await relay.get_by_role("button", name="Back to automatic").click()
     await expect(message.locator("#recipients .pill")).to_have_text("✓ sent")

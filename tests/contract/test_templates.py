@@ -123,7 +123,7 @@ def test_every_link_to_rabbitmq_has_a_pill(pages: Environment, link: Link) -> No
 
 def test_style_and_script_stay_small_enough_to_be_read() -> None:
     assert len(STYLE.splitlines()) <= 400
-    assert len((ROOT / "static" / "app.js").read_text().splitlines()) <= 265
+    assert len((ROOT / "static" / "app.js").read_text().splitlines()) <= 270
 
 
 def test_every_class_a_template_uses_has_a_style() -> None:
