@@ -134,7 +134,16 @@ MESSAGES = (
     ),
     Canned(
         "Offer for you",
-        [("unsubscribed@example.org", "to", _S.SUPPRESSED, _R.ACCEPTED, "on the suppression list", None)],
+        [
+            (
+                "unsubscribed@example.org",
+                "to",
+                _S.SUPPRESSED,
+                _R.SUPPRESSED,
+                "on the suppression list (unsubscribed)",
+                None,
+            )
+        ],
         ago=5000,
         request=None,
         face="http",
