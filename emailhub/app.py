@@ -130,7 +130,9 @@ class Hub:
         meter = Meter()
         history, upkeep = SqliteHistory(database), SqliteUpkeep(database)
         burying = settings.rabbitmq_url is not None
-        outbox = SqliteOutbox(database, dead_letters=burying, suppress_refused=settings.suppress_refused)
+        outbox = SqliteOutbox(
+            database, dead_letters=burying, suppress_refused=settings.suppress_refused, withheld=meter.suppressed
+        )
         self._outbox, verbs = outbox, SqliteVerbs(database, dead_letters=burying)
         self._live = Live(history, clients=settings.sse_clients)
         await self._tidy(outbox, verbs, meter)

@@ -77,7 +77,7 @@ class Desk:
         self._entropy = entropy
 
     async def retry(self, id: str, actor: Actor, reason: str = "") -> Detail:
-        """Send again what is deferred, held, failed or canceled. Raises NotFound, WrongState."""
+        """Send again what is deferred, held, failed, canceled or suppressed. Raises NotFound, WrongState."""
         now = self._now()
         until = now + self.expire_after
         relays = await self._relays_for(id)

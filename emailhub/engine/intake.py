@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from emailhub import logs
 from emailhub.core import header, mime
 from emailhub.core.address import needs_smtputf8
-from emailhub.core.delivery import OnUnknown, Reason, State
+from emailhub.core.delivery import OnUnknown
 from emailhub.core.diversion import CAPTURE, CAPTURING, NO_RULES, Addressed, Course, Diversion
 from emailhub.core.errors import BatchRefused, InvalidMessage, Problem, Refused
 from emailhub.core.fingerprint import fingerprint
@@ -312,7 +312,7 @@ class Intake:
     def _withheld(self, parcel: Parcel, receipt: Receipt) -> None:
         if not receipt.suppressed:
             return
-        self._meter.recipient(State.SUPPRESSED, Reason.SUPPRESSED, receipt.suppressed)
+        self._meter.suppressed(receipt.suppressed)
         if receipt.suppressed == sum(one.people for one in parcel.parts):
             self._room.waiting -= len(parcel.parts)
 

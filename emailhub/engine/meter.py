@@ -49,7 +49,10 @@ class Meter:
         self._accepted = self._counter("messages_accepted", "Messages accepted, by the face they came in.", "face")
         self._refused = self._counter("intake_refused", "Requests turned away, by the name of the error.", "name")
         self._recipients = self._counter(
-            "recipients", "Recipients that came to a state, and why: sent, failed, deferred, held.", "state", "reason"
+            "recipients",
+            "Recipients that came to a state, and why: sent, failed, deferred, held, suppressed.",
+            "state",
+            "reason",
         )
         self._unknown = self._counter("unknown_outcomes", "Attempts whose final reply was never seen.", "relay")
         self._attempt = Histogram(
@@ -81,6 +84,10 @@ class Meter:
     def recipient(self, state: State, reason: Reason, count: int = 1) -> None:
         """`count` recipients came to a final state, or were deferred or held."""
         self._labelled(self._recipients, state.value, reason.value).inc(count)
+
+    def suppressed(self, count: int) -> None:
+        """`count` recipients get nothing, as their addresses are on the suppression list."""
+        self.recipient(State.SUPPRESSED, Reason.SUPPRESSED, count)
 
     def unknown(self, relay: str) -> None:
         """The relay took a whole message and its final reply was never seen."""

@@ -17,7 +17,7 @@ from emailhub.engine.ports import Outbox, Relay
 
 UNRECORDED_WAIT = 1.0
 """Seconds between tries to write what could not be written."""
-_CALM = (State.SENT, State.DEFERRED, State.CANCELED)
+_CALM = (State.SENT, State.DEFERRED, State.CANCELED, State.SUPPRESSED)
 
 log = logs.get("courier")
 

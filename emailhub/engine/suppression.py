@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from emailhub import logs
-from emailhub.core.delivery import Reason, State
 from emailhub.core.errors import NotFound
 from emailhub.core.suppression import Listing, Suppression, SuppressionFilter, SuppressionPage
 from emailhub.engine.desk import Actor
@@ -46,7 +45,7 @@ class SuppressionList:
         """
         found, stopped = await self._store.add(listings, now=self._now(), face=actor.face, actor=str(actor))
         if stopped:
-            self._meter.recipient(State.SUPPRESSED, Reason.SUPPRESSED, stopped)
+            self._meter.suppressed(stopped)
         for one in found:
             log.info("suppressed", recipient=one.address, origin=one.origin.value, actor=str(actor), note=one.note)
         return found

@@ -79,6 +79,7 @@ class Store(NamedTuple):
     history: SqliteHistory
     suppressions: SqliteSuppressions
     events: list[Event]
+    withheld: list[int]
 
     async def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """What is in the tables, for what no reader tells."""
@@ -105,16 +106,20 @@ async def opened(
 ) -> AsyncIterator[Store]:
     """The outbox at `path`, closed afterwards."""
     events: list[Event] = []
+    withheld: list[int] = []
     database = await open_database(path, on_events=events.extend, lock_wait=0, gather=gather)
     try:
         yield Store(
             database,
-            SqliteOutbox(database, dead_letters=dead_letters, suppress_refused=suppress_refused),
+            SqliteOutbox(
+                database, dead_letters=dead_letters, suppress_refused=suppress_refused, withheld=withheld.append
+            ),
             SqliteVerbs(database, dead_letters=dead_letters),
             SqliteUpkeep(database),
             SqliteHistory(database),
             SqliteSuppressions(database),
             events,
+            withheld,
         )
     finally:
         await database.close()

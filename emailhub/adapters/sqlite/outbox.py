@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from emailhub.adapters.sqlite import adding, claims, recording
@@ -16,17 +16,28 @@ from emailhub.core.records import Job, Parcel, Receipt, Result
 from emailhub.core.verdict import Report, Stage
 
 
+def _nobody_counts(_recipients: int) -> None: ...
+
+
 class SqliteOutbox:
     """Accept, claim, record. `dead_letters` says whether failed recipients are to be published.
 
     `suppress_refused`, which may be changed while it runs: addresses that turn out to take no mail at all go on the
-    suppression list.
+    suppression list; `withheld` gets the number of recipients that are suppressed by that.
     """
 
-    def __init__(self, database: Database, *, dead_letters: bool, suppress_refused: bool = False) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        dead_letters: bool,
+        suppress_refused: bool = False,
+        withheld: Callable[[int], None] = _nobody_counts,
+    ) -> None:
         self._database = database
         self._dead_letters = dead_letters
         self.suppress_refused = suppress_refused
+        self._withheld = withheld
 
     async def add(self, parcels: Sequence[Parcel]) -> list[Receipt | Exception]:
         """Store each parcel, or answer with the receipt it already has, or IdempotencyConflict or OutboxError."""
@@ -73,7 +84,9 @@ class SqliteOutbox:
 
         Empty: the attempt was closed before, nothing was changed.
         """
-        ended = recording.Ended(job, results, report, now, self._dead_letters, self.suppress_refused)
+        ended = recording.Ended(
+            job, results, report, now, self._dead_letters, self._withheld if self.suppress_refused else None
+        )
         return await self._database.write_one(recording.record, ended)
 
     async def release(self, job: Job, reason: Reason, now: float) -> tuple[Result, ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -23,7 +24,8 @@ _TAKEN = (Kind.ACCEPTED.value, Kind.UNKNOWN.value)
 class Ended(NamedTuple):
     """An attempt that ended `now`, and what it found out; `bury`: failed recipients become dead letters.
 
-    `suppress`: addresses that turn out to take no mail at all go on the suppression list.
+    With `suppress`, addresses that turn out to take no mail at all go on the suppression list; it is called after the
+    commit with how many recipients of other messages are suppressed by that.
     """
 
     job: Job
@@ -31,7 +33,7 @@ class Ended(NamedTuple):
     report: Report
     now: float
     bury: bool
-    suppress: bool = False
+    suppress: Callable[[int], None] | None = None
 
 
 class _Open(NamedTuple):
@@ -73,18 +75,19 @@ def record(tx: Transaction, group: Sequence[Ended]) -> list[tuple[Result, ...]]:
     many.update(tx, _CLOSE, closed, "attempt.id = v.column7")
     rows.settle_all(tx, settled)
     for one in opened:
-        if one is not None and one.ended.suppress:
-            _suppress(tx, one)
+        if one is not None and one.ended.suppress is not None:
+            _suppress(tx, one, one.ended.suppress)
     return answers
 
 
-def _suppress(tx: Transaction, one: _Open) -> None:
+def _suppress(tx: Transaction, one: _Open, tell: Callable[[int], None]) -> None:
     """Put the addresses on the suppression list that take no mail at all."""
     job, now, alone = one.ended.job, one.ended.now, one.recipients == 1
     bounced = [result for result in one.known if bounces(result.kind, result.stage, result.reply, alone=alone)]
     if bounced:
         addresses = [(one.sending[result.recipient_id].address, result.text) for result in bounced]
-        suppressions.suppress_bounced(tx, job.seq, job.id, addresses, now)
+        if withheld := suppressions.suppress_bounced(tx, job.seq, job.id, addresses, now):
+            tx.after.append(partial(tell, withheld))
 
 
 _CLOSE = """UPDATE attempt SET finished_at = v.column1, counted = v.column2, results = v.column3,

@@ -119,14 +119,17 @@ def _insert(tx: Transaction, listings: Sequence[Listing], now: float, face: str,
     return _found(tx, [address for address, _ in fresh])
 
 
-def suppress_bounced(tx: Transaction, seq: int, message: str, bounced: Sequence[tuple[str, str]], now: float) -> None:
-    """Put the addresses that refused message `seq` for good on the list, each with the server's words."""
+def suppress_bounced(tx: Transaction, seq: int, message: str, bounced: Sequence[tuple[str, str]], now: float) -> int:
+    """Put the addresses that refused message `seq` for good on the list, each with the server's words.
+
+    Returns how many recipients that waited are suppressed by it.
+    """
     listings = [Listing(address, SuppressionOrigin.BOUNCE, text, message) for address, text in bounced]
     fresh = _insert(tx, listings, now, AUTOMATIC, "")
     for one in fresh:
         facts: dict[str, Scalar] = {"recipient": one.address, "origin": one.origin.value, "text": one.note}
         tx.tell("listed", now, facts, seq=seq, message=message)
-    withholding.withhold_waiting(tx, [one.address for one in fresh], now)
+    return withholding.withhold_waiting(tx, [one.address for one in fresh], now)
 
 
 def _lift(

@@ -32,7 +32,7 @@ async def cancel(request: AnyRequest, id: FromPath[str], faces: GivenFaces) -> C
 
 @post("/emails/{id:str}/retry", status_code=200)
 async def retry(request: AnyRequest, id: FromPath[str], faces: GivenFaces) -> Changed:
-    """Send again what is deferred, held, failed or canceled."""
+    """Send again what is deferred, held, failed, canceled or suppressed."""
     return await _apply(faces.desk.retry, request, id)
 
 

@@ -113,7 +113,11 @@ MESSAGES: tuple[Operation, ...] = (
         )
         for verb, summary, meaning in (
             ("cancel", "Cancel a message", "Withdraws every recipient that is not final yet."),
-            ("retry", "Retry a message", "Sends again what is deferred, held, failed or canceled, with new attempts."),
+            (
+                "retry",
+                "Retry a message",
+                "Sends again what is deferred, held, failed, canceled or, once its address is lifted, suppressed.",
+            ),
             ("hold", "Hold a message", "Keeps what waits until somebody retries or cancels it, or it expires."),
         )
     ),

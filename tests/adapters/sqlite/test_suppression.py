@@ -216,6 +216,17 @@ async def test_time_is_only_added_for_those_who_are_sent_again(tmp_path: Path) -
         assert (await store.history.find("A")).summary.expires_at == NOW + DAY
 
 
+async def test_a_body_that_is_not_to_be_stored_is_erased_when_nobody_gets_it(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        await store.outbox.add([parcel("LATER", to=(ADA,), store_body=False, scheduled_at=NOW + 60)])
+        await suppress(store, ADA)
+        await store.outbox.add([parcel("NOW", to=(ADA,), store_body=False)])
+        assert await store.rows("SELECT DISTINCT length(content) FROM body") == [(0,)]
+        await lift(store, ADA)
+        with pytest.raises(WrongState, match="erased"):
+            await retry(store, "NOW")
+
+
 async def test_a_copy_goes_to_nobody_on_the_list(tmp_path: Path) -> None:
     async with opened(tmp_path / "hub.db") as store:
         await store.outbox.add([parcel("A", relay="capture", to=(ADA, BOB))])
@@ -336,6 +347,7 @@ async def test_a_refusal_of_the_address_lists_it_with_the_message_in_the_same_co
         assert await store.suppressions.listed([ADA, BOB]) == {ADA}
         assert await store.states("A") == [State.FAILED, State.FAILED]
         assert await store.states("LATER") == [State.SUPPRESSED]
+        assert store.withheld == [1]
         assert "listed" in [event.kind for event in await store.history.events("A")]
         await adds_up(store)
 
