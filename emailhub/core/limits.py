@@ -5,9 +5,10 @@ more than the limit. The pace, for spans up to a minute: mail is spread over the
 instead of going in one burst at its beginning.
 
 What is under way counts, since the server may see it at any moment. For a span up to a minute it counts until a span
-after it arrived: when the reply came, or a twentieth of the span after its body was handed over, if the server takes
-its time to answer. So no span at the server sees more arrive than the limit, and slow answers do not slow the mail. For
-longer spans it counts until a whole span after its end: only what is taken uses them up.
+after it arrived. The reply proves that; of a server whose replies usually take longer than a twentieth of the span it
+is taken to be so a twentieth after the body was handed over. So no span at the server sees more arrive than the limit,
+and slow answers do not slow the mail. For longer spans it counts until a whole span after its end: only what is taken
+uses them up.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ _SLICES = 1000
 """A span is counted in so many slices: memory stays bounded whatever the limit, at the cost of a thousandth of it."""
 _TRANSIT = 20
 """One part in so many of a span: until then a body that was handed over has arrived, answered or not."""
+_STALL = 2
+"""One part in so many of a span: so long a server that usually answers sooner may be held up, and sees nothing yet."""
+_LEARN = 0.2
 _RECOVERED = 20
 """A limit that was reached counts as free again when one part in so many is."""
 
@@ -148,6 +152,9 @@ class _Span:
         self._handed: deque[Flight] = deque()
         """Of what is flying, what was handed over and is not answered, in that order."""
         self._transit = rate.seconds / _TRANSIT
+        self._stall = rate.seconds / _STALL
+        self._usual = 0.0
+        """Seconds from handing over to the answer, lately."""
         self._each = rate.seconds / rate.limit
         self._slice = rate.seconds / _SLICES
         self._arrived: deque[Used] = deque()
@@ -203,6 +210,8 @@ class _Span:
 
     def end(self, flight: Flight, now: float, counted: int) -> None:
         self._forget(now)
+        if flight.handed is not None:
+            self._learn(now - flight.handed)
         if flight in self._handed:
             self._handed.remove(flight)
         elif self.paced and flight.handed is not None:
@@ -250,16 +259,23 @@ class _Span:
 
     def _arriving(self) -> Iterator[Used]:
         """What is known to arrive, and when at the latest."""
-        return (Used(self._arrival(one), one.count) for one in self._handed)
+        return (Used(self._stamp(self._arrival(one)), one.count) for one in self._handed)
 
     def _arrival(self, flight: Flight) -> float:
-        return math.ceil(((flight.handed or 0.0) + self._transit) / self._slice) * self._slice
+        """When it has arrived at the latest."""
+        return (flight.handed or 0.0) + (self._transit if self._slow else self._stall)
+
+    @property
+    def _slow(self) -> bool:
+        return self._usual > self._transit
+
+    def _learn(self, took: float) -> None:
+        self._usual += _LEARN * (min(took, self._stall) - self._usual)
 
     def _count(self, count: int, at: float) -> None:
         if count <= 0:
             return
-        # The end of the slice: what is counted together is forgotten together, and not too early.
-        stamp = math.ceil(at / self._slice) * self._slice
+        stamp = self._stamp(at)
         if self._arrived and self._arrived[-1].at >= stamp:
             last = self._arrived.pop()
             self._arrived.append(Used(last.at, last.recipients + count))
@@ -267,11 +283,18 @@ class _Span:
             self._arrived.append(Used(stamp, count))
         self._used += count
 
+    def _stamp(self, at: float) -> float:
+        # The end of the slice: what is counted together is forgotten together, and not too early.
+        return math.ceil(at / self._slice) * self._slice
+
     def _forget(self, now: float) -> None:
-        while self._handed and (self._handed[0].handed or 0.0) + self._transit <= now:
+        while self._handed and self._arrival(self._handed[0]) <= now:
+            if not self._slow:
+                # Nobody has to wait for the answer to know that it takes long.
+                self._learn(self._stall)
             flight = self._handed.popleft()
             self.flying -= flight.count
-            self._count(flight.count, (flight.handed or 0.0) + self._transit)
+            self._count(flight.count, self._arrival(flight))
         while self._arrived and self._arrived[0].at + self.rate.seconds <= now:
             self._used -= self._arrived.popleft().recipients
         # A clock set back by hours must not stop mail for hours.

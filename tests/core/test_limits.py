@@ -137,6 +137,26 @@ def test_no_span_sees_more_arrive_than_the_limit_whatever_happens_on_the_way(
     assert most_in(seen, rate.seconds) <= rate.limit
 
 
+@pytest.mark.parametrize("stall", (0.1, 0.3, 0.45))
+def test_a_server_that_usually_answers_at_once_sees_no_more_after_it_was_held_up(stall: float) -> None:
+    """What it was sent meanwhile comes to it all at once, with what comes then."""
+    limiter, now, sent, seen = Limiter((Rate(50, 1.0),), now=T0), T0, list[Flight](), list[float]()
+    while now < T0 + 5:
+        if limiter.fits(1, now):
+            flight = limiter.begin(1, now)
+            limiter.hand(flight, now)
+            sent.append(flight)
+        held_up = T0 + 2 <= now < T0 + 2 + stall
+        for flight in () if held_up else sent:
+            seen.append(now + 0.001)
+            limiter.end(flight, now + 0.001, tried=1, taken=1)
+        if not held_up:
+            sent.clear()
+        now += 0.002
+    assert most_in([(at, 1) for at in seen], 1.0) <= 50
+    assert len(seen) > 50 * 4
+
+
 def test_a_day_s_count_waits_for_the_answer() -> None:
     limiter = Limiter((Rate(2, DAY), Rate(10, 1.0)), now=T0)
     flight = limiter.begin(2, T0)
@@ -154,12 +174,12 @@ def test_a_body_that_is_handed_over_once_more_counts_once_more() -> None:
     limiter = Limiter((Rate(4, 1.0),), now=T0)
     flight = limiter.begin(2, T0)
     limiter.hand(flight, T0)
-    assert limiter.status(T0 + 0.5)[0].used == 2
-    limiter.hand(flight, T0 + 0.5)
-    assert limiter.status(T0 + 0.6)[0].used == 4
-    limiter.end(flight, T0 + 0.6, tried=2, taken=2)
-    assert limiter.status(T0 + 1.2)[0].used == 2
-    assert limiter.status(T0 + 1.7)[0].used == 0
+    assert limiter.status(T0 + 0.8)[0].used == 2
+    limiter.hand(flight, T0 + 0.8)
+    assert limiter.status(T0 + 0.9)[0].used == 4
+    limiter.end(flight, T0 + 0.9, tried=2, taken=2)
+    assert limiter.status(T0 + 1.6)[0].used == 2
+    assert limiter.status(T0 + 2.0)[0].used == 0
 
 
 def test_other_rates_know_what_is_on_its_way_without_an_answer() -> None:
