@@ -100,7 +100,7 @@ def _operation(operation: Operation, components: dict[str, Any]) -> dict[str, An
     if operation.body:
         content = _body(operation.body, operation.most)
         content["application/json"]["example"] = body_example(operation, components)
-        found["requestBody"] = {"required": _has_required(operation.body), "content": content}
+        found["requestBody"] = {"required": not operation.body_optional, "content": content}
     if operation.area is Area.OPEN:
         found["security"] = []
     return found
@@ -149,10 +149,6 @@ def _error(status: int, text: str) -> dict[str, Any]:
             "Retry-After": {"description": "seconds to wait", "schema": {"type": "integer", "minimum": 1}}
         }
     return found
-
-
-def _has_required(shape: type[msgspec.Struct]) -> bool:
-    return any(field.required for field in msgspec.structs.fields(shape))
 
 
 def _example(status: int, text: str) -> dict[str, Any]:

@@ -17,14 +17,16 @@ def _limited(**schema: object) -> Meta:
     return Meta(extra_json_schema=schema)
 
 
-Mailbox = Annotated[str, _limited(format="mailbox", minLength=3)]
+Mailbox = Annotated[str, _limited(format="mailbox")]
 """`ada@example.org` or `Ada Lovelace <ada@example.org>`."""
-Address = Annotated[str, _limited(format="address", minLength=3, maxLength=320)]
+Address = Annotated[str, _limited(format="address")]
 Addresses = Mailbox | list[Mailbox]
-Line = Annotated[str, _limited(format="line", minLength=1, maxLength=4096)]
+Line = Annotated[str, _limited(minLength=1, maxLength=4096)]
 """Text that goes into a header: no control character, no line break, not only spaces."""
 Text = Annotated[str, _limited(minLength=1)]
-Moment = Annotated[str, _limited(format="moment", minLength=1)] | Annotated[float, _limited(minimum=0)]
+Moment = Annotated[str, _limited(format="moment")] | Annotated[float, _limited(minimum=0)]
+"""As Instant, or plain words."""
+Instant = Annotated[str, _limited(format="date-time")] | Annotated[float, _limited(minimum=0)]
 """ISO 8601 with a zone, or unix seconds; at most 366 days ahead."""
 Duration = (
     Annotated[str, _limited(pattern="^[0-9]{1,9}([.][0-9]{1,3})?[smhd]$")]
@@ -32,8 +34,8 @@ Duration = (
 )
 Share = Annotated[float, Meta(ge=0, le=1)]
 Label = Annotated[str, _limited(pattern="^[A-Za-z0-9_-]{1,256}$")]
-Reason = Annotated[str, _limited(format="printable", maxLength=500)]
-RequestId = Annotated[str, _limited(format="request-id", minLength=1, maxLength=256)]
+Reason = Annotated[str, _limited(maxLength=500)]
+RequestId = Annotated[str, _limited(minLength=1, maxLength=256)]
 _KEY_PATTERN = "^[!-~]{1,256}$"
 _CORRELATION = "^[A-Za-z0-9][A-Za-z0-9._:/+=@~-]{0,127}$"
 _HEADER_NAME = "^[A-Za-z][A-Za-z0-9-]{0,63}$"
@@ -51,12 +53,10 @@ class AttachmentRequest(Struct, kw_only=True, omit_defaults=True):
 
     filename: Annotated[
         str | UnsetType,
-        _about(
-            "its name, in any script, without a folder", "invoice.pdf", format="filename", minLength=1, maxLength=255
-        ),
+        _about("its name, in any script, without a folder", "invoice.pdf", minLength=1, maxLength=255),
     ] = UNSET
     content: Annotated[
-        Annotated[str, _limited(format="byte", minLength=1)]
+        Annotated[str, _limited(format="byte")]
         | Annotated[list[Annotated[int, Meta(ge=0, le=255)]], _limited(minItems=1)]
         | UnsetType,
         _about("its bytes in base64, or as a list of numbers", "SGVsbG8="),
@@ -186,7 +186,7 @@ class EmailRequest(Struct, kw_only=True, omit_defaults=True):
         ),
     ] = UNSET
     expires_at: Annotated[
-        Moment | UnsetType, _about("give up at this time, ISO 8601 with a zone", "2027-02-01T09:30:00Z")
+        Instant | UnsetType, _about("give up at this time, ISO 8601 with a zone", "2027-02-01T09:30:00Z")
     ] = UNSET
     expires_in: Annotated[Duration | UnsetType, _about("give up after this long, from when it may be sent", "24h")] = (
         UNSET
@@ -251,7 +251,7 @@ class BreakerRequest(Struct, omit_defaults=True):
     ]
     reason: Annotated[Reason | UnsetType, _about("one line of at most 500 characters", "maintenance")] = UNSET
     until: Annotated[
-        Moment | UnsetType,
+        Instant | UnsetType,
         _about("back to auto at this time, ISO 8601 with a zone; with open or closed", "2027-01-31T09:30:00Z"),
     ] = UNSET
 
@@ -296,9 +296,7 @@ class ResumeSenderRequest(Struct):
 
     domain: Annotated[
         str,
-        _about(
-            "the domain of the suspended From addresses", "example.com", format="printable", minLength=1, maxLength=253
-        ),
+        _about("the domain of the suspended From addresses", "example.com", minLength=1, maxLength=253),
     ]
 
 
@@ -314,16 +312,19 @@ class BehaviourRequest(Struct, omit_defaults=True):
     ] = UNSET
 
 
-def _one_of(*names: str) -> dict[str, object]:
-    """At least one of the fields is there."""
-    there = {"not": {"type": "null"}}
+_SOMEBODY: dict[str, object] = {"anyOf": [{"type": "string"}, {"type": "array", "minItems": 1}]}
+_NOT_NULL: dict[str, object] = {"not": {"type": "null"}}
+
+
+def _one_of(*names: str, there: dict[str, object] = _NOT_NULL) -> dict[str, object]:
+    """At least one of the fields is `there`."""
     return {"anyOf": [{"required": [name], "properties": {name: there}} for name in names]}
 
 
 NEEDS: dict[type[Struct], dict[str, object]] = {
     EmailRequest: {
         "allOf": [
-            _one_of("to", "cc", "bcc"),
+            _one_of("to", "cc", "bcc", there=_SOMEBODY),
             {"anyOf": [{"allOf": [_one_of("subject"), _one_of("text", "html", "body")]}, _one_of("template")]},
         ]
     },

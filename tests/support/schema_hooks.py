@@ -5,6 +5,7 @@ Loaded by the command line of Schemathesis (SCHEMATHESIS_HOOKS), not by pytest.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,12 +19,13 @@ RESERVED = {
     *("list-unsubscribe", "list-unsubscribe-post"),
 }
 RESERVED_STARTS = ("content-", "resent-", "arc-", "x-emailhub-")
-ONE_OF = (("body", "text"), ("body", "html"), ("expires_at", "expires_in"))
+ONE_OF = (("body", "text"), ("body", "html"), ("expires_at", "expires_in"), ("emails", "ids"))
 """Of these pairs one is given; both together say the same thing twice."""
+LINES = ("subject", "reason", "domain", "request_id")
+"""Fields of printable characters."""
+ADDRESSES = ("from", "to", "cc", "bcc", "reply_to", "email", "emails")
 WORDS = ("in 1 hour", "in 30 min", "tomorrow at 9am", "monday at 14:30", "next friday at noon", "at 18:00")
 
-_printable = st.characters(exclude_categories=("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"))
-_line = st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp")), min_size=1, max_size=80).filter(str.strip)
 _names = st.text(st.characters(categories=("L", "N")), min_size=1, max_size=20).map(
     lambda name: unicodedata.normalize("NFC", name)
 )
@@ -40,15 +42,11 @@ schemathesis.openapi.format(
     "mailbox", _addresses | st.builds("{} <{}>".format, _names.map(lambda n: f'"{n}"'), _addresses)
 )
 schemathesis.openapi.format("address", _addresses)
-schemathesis.openapi.format("line", _line)
-schemathesis.openapi.format("printable", st.text(_printable, min_size=1, max_size=40))
-schemathesis.openapi.format("filename", _names.map("{}.txt".format))
 schemathesis.openapi.format("content-id", st.from_regex("[a-z0-9.@-]{1,20}", fullmatch=True))
 schemathesis.openapi.format(
     "media-type", st.sampled_from(("text/plain", "application/pdf", "text/calendar; method=REQUEST"))
 )
 schemathesis.openapi.format("https-url", st.just("https://example.com/a.pdf"))
-schemathesis.openapi.format("request-id", st.text(_printable, min_size=1, max_size=40))
 schemathesis.openapi.format("moment", st.sampled_from(WORDS) | st.floats(1, 300).map(_later))
 
 
@@ -62,12 +60,17 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
                 case.body = {"request_id": one["request_id"]} if "request_id" in one else {}
     for name in ("after", "before"):
         case.query.pop(name, None)
+    for name in ("q", "request_id", "reason"):
+        if isinstance(case.query.get(name), str):
+            case.query[name] = _line_of(case.query[name])
     key = case.headers.get("Idempotency-Key")
     if isinstance(key, str) and key != key.strip():
         case.headers["Idempotency-Key"] = "two words"  # the space around a header's value is none of it
 
 
 def _settle(body: dict[str, Any]) -> None:
+    if isinstance(body.get("template"), dict):
+        _without_template(body)
     if isinstance(body.get("template"), dict):
         del body["template"]  # the hub has none
         body["subject"] = body.get("subject") or "x"
@@ -76,6 +79,11 @@ def _settle(body: dict[str, Any]) -> None:
     for less, more in ONE_OF:
         if body.get(less) is not None and body.get(more) is not None:
             del body[less]
+    for name, value in body.items():
+        if name in LINES and isinstance(value, str) and value:
+            body[name] = _line_of(value)
+        elif name in ADDRESSES:
+            body[name] = [_address(one) for one in value] if isinstance(value, list) else _address(value)
     _settle_times(body)
     _settle_odds(body)
     files = body.get("attachments")
@@ -91,10 +99,23 @@ def _settle(body: dict[str, Any]) -> None:
         }
 
 
+def _without_template(body: dict[str, Any]) -> None:
+    """A hub without templates: what is rendered elsewhere is given as text here."""
+    del body["template"]
+    if all(body.get(name) is None for name in ("text", "html", "body")):
+        body["text"] = "Hello"
+    if body.get("subject") is None:
+        body["subject"] = "Hello"
+
+
 def _settle_times(body: dict[str, Any]) -> None:
     for name in ("scheduled_at", "expires_at", "until"):
         if _number(body.get(name)) and body[name] > 0:
             body[name] = (datetime.now(UTC) + timedelta(days=3)).timestamp()
+        elif isinstance(body.get(name), str) and (name == "scheduled_at" or _is_time(body[name])):
+            body[name] = body[name] if body[name] in WORDS and name == "scheduled_at" else _later(3)
+    if isinstance(body.get("expires_in"), str) and re.fullmatch(r"\d+(\.\d+)?[smhd]", body["expires_in"], re.ASCII):
+        body["expires_in"] = "24h"
     if body.get("expires_at") is not None and body.get("scheduled_at") is not None:
         del body["scheduled_at"]
     if body.get("state") == "auto":
@@ -114,6 +135,12 @@ def _files(given: list[dict[str, Any]]) -> list[dict[str, Any]]:
             del file["path"]
             file.setdefault("content", "SGVsbG8=")
             file.setdefault("filename", "a.txt")
+        if isinstance(file.get("content"), list):
+            file["content"] = [
+                int(byte) if isinstance(byte, float) and byte == int(byte) else byte for byte in file["content"]
+            ]
+        if isinstance(file.get("filename"), str) and 0 < len(file["filename"]) <= 255:
+            file["filename"] = f"{number}.txt"
         if isinstance(file.get("inline_content_id"), str):
             file["content_id"] = file.pop("inline_content_id")
         if isinstance(file.get("content_id"), str) and file["content_id"]:
@@ -127,7 +154,26 @@ def _headers(given: dict[str, Any]) -> dict[str, Any]:
         low = name.lower()
         if low not in RESERVED and not low.startswith(RESERVED_STARTS):
             seen.setdefault(low, name)
-    return {name: given[name] for name in seen.values()}
+    return {
+        name: _line_of(given[name]) if isinstance(given[name], str) and given[name] else given[name]
+        for name in seen.values()
+    }
+
+
+def _address(value: Any) -> Any:
+    return "ada@example.org" if isinstance(value, str) and "@" not in value else value
+
+
+def _line_of(value: str) -> str:
+    return "".join(char for char in value if char.isprintable()).strip() or "x"
+
+
+def _is_time(value: str) -> bool:
+    try:
+        datetime.fromisoformat(value)
+    except ValueError:
+        return False
+    return True
 
 
 def _number(value: Any) -> bool:

@@ -12,7 +12,7 @@ _VALIDATION = Input(
     "what becomes of the good messages when others are not",
     {"enum": ["strict", "permissive"], "default": "strict"},
 )
-_WORDS: dict[str, object] = {"type": "string", "format": "printable", "maxLength": 320}
+_WORDS: dict[str, object] = {"type": "string", "maxLength": 320}
 _LIST = (
     Input("limit", "query", "messages on a page", {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}),
     Input("after", "query", "go on after this message id, to older ones", STRING),
@@ -108,6 +108,7 @@ MESSAGES: tuple[Operation, ...] = (
             meaning=meaning,
             inputs=(ID,),
             body=asked.VerbRequest,
+            body_optional=True,
             answer=told.Changed,
             errors=(*BODY, 404, 409),
         )

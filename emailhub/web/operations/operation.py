@@ -31,6 +31,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     area: Area = Area.API
     inputs: tuple[Input, ...] = ()
     body: type[Struct] | None = None
+    body_optional: bool = False
     most: int = 0
     answer: type[Struct] | str
     errors: tuple[int, ...] = ()
