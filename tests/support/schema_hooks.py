@@ -86,6 +86,10 @@ def _settle(body: dict[str, Any]) -> None:
             body[name] = [_address(one) for one in value] if isinstance(value, list) else _address(value)
     _settle_times(body)
     _settle_odds(body)
+    _settle_lists(body)
+
+
+def _settle_lists(body: dict[str, Any]) -> None:
     files = body.get("attachments")
     if isinstance(files, list):
         body["attachments"] = _files([file for file in files if isinstance(file, dict)]) + [

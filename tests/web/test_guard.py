@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import pytest
 from litestar import Litestar
 
 from emailhub.engine.gate import Access
@@ -32,6 +33,18 @@ def routes(app: Litestar) -> Iterator[tuple[str, str]]:
 
 def filled(path: str) -> str:
     return "/".join("x" if part.startswith("{") else part for part in path.split("/"))
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    (("/emails", "GET, HEAD, OPTIONS, POST"), ("/emails/x/cancel", "OPTIONS, POST"), ("/health", "GET, HEAD, OPTIONS")),
+)
+async def test_options_and_a_wrong_method_name_every_method_of_the_address(
+    hub: WebHub, path: str, methods: str
+) -> None:
+    asked, wrong = await hub.client.options(path), await hub.client.put(path)
+    assert (asked.status_code, asked.headers["allow"]) == (204, methods)
+    assert (wrong.status_code, wrong.headers["allow"]) == (405, methods)
 
 
 async def test_a_stranger_gets_into_nothing_but_health_and_the_log_in(tmp_path: Path) -> None:
