@@ -194,15 +194,19 @@ async def test_a_file_that_does_not_work_is_refused_whole(
     assert second.count == 0
 
     # Repaired, the same signal applies it.
-    reloading.write(relay("a", second))
+    reloading.write("suppress_refused = true", relay("a", second))
     hub.process.send_signal(signal.SIGHUP)
 
     async def applied() -> bool:
         return any(line["event"] == "settings read again" and line["applied"] for line in hub.log())
 
     await hub.until(applied, "the log says what changed")
+    second.on("RCPT", "550 5.1.1 User unknown", to="u0@example.net")
     await reloading.send(2)
-    await second.wait_for(2)
+    await second.wait_for(1)
+    await hub.settled(4)
+    listed = (await hub.get("/suppressions"))["data"]
+    assert [(one["email"], one["added_over"]) for one in listed] == [("u0@example.net", "automatic")]
 
 
 async def breaker(hub: Hub, name: str) -> dict[str, Any]:

@@ -202,6 +202,7 @@ SHAPES: dict[str, tuple[object, dict[str, object]]] = {
             "reply_to": "h@example.org",
             "on_unknown": "hold",
             "expires_in": "1h",
+            "unsubscribe_url": "https://example.org/u/1",
             "tags": [{"name": "a", "value": "b"}],
         },
         HELLO
@@ -213,8 +214,13 @@ SHAPES: dict[str, tuple[object, dict[str, object]]] = {
             "reply_to": "h@example.org",
             "on_unknown": "hold",
             "expires_in": "1h",
+            "unsubscribe_url": "https://example.org/u/1",
             "tags": [{"name": "a", "value": "b"}],
         },
+    ),
+    "an unsubscribe URL that no header can have": (
+        SEED | {"unsubscribe_url": "http://example.org/u"},
+        HELLO | {"request_id": "r-1"},
     ),
     "flat metadata only": (
         SEED

@@ -174,8 +174,8 @@ def _people(addresses: Sequence[str]) -> str:
 
 
 def _event(event: Event) -> Step | None:
-    # What an attempt led to is told by the attempt itself, with its conversation.
-    if event.kind in _OF_ATTEMPTS or "number" in event.data:
+    # What an attempt led to is told by the attempt itself, with its conversation; that it is the last is not in there.
+    if event.kind in _OF_ATTEMPTS or ("number" in event.data and event.kind != "suppressed"):
         return None
     if event.kind == "breaker_forced":
         return _forced(event)

@@ -8,6 +8,7 @@ from typing import Any
 
 from emailhub.adapters.sqlite import database as module
 from emailhub.core.delivery import State
+from emailhub.core.suppression import Listing
 from tests.support.factories import DAY, NOW, SENT, opened
 
 
@@ -65,3 +66,14 @@ async def test_what_met_an_unknown_outcome_before_stays_with_its_relay(tmp_path:
     connection.close()
     async with opened(tmp_path / "hub.db") as store:
         assert await store.rows("SELECT id FROM message WHERE pinned ORDER BY seq") == [("LATEST",), ("EARLIER",)]
+
+
+async def test_what_waited_in_a_file_of_the_first_version_is_found_when_its_address_is_suppressed(
+    tmp_path: Path,
+) -> None:
+    connection = old_file(tmp_path / "hub.db")
+    add(connection, "A", "hub@example.org", "deferred")
+    connection.close()
+    async with opened(tmp_path / "hub.db") as store:
+        await store.suppressions.add([Listing("A@B.test")], now=NOW, face="http", actor="op")
+        assert await store.states("A") == [State.SUPPRESSED]

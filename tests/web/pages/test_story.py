@@ -137,3 +137,22 @@ async def test_many_recipients_are_counted_in_the_sentence_and_listed_below_it()
 
 async def test_the_only_recipient_is_not_listed_again() -> None:
     assert story.tell(await _detail(), (_attempt(SENT),), (), NOW)[-1].answers == ()
+
+
+async def test_an_address_that_got_on_the_suppression_list_is_told_with_the_words_of_its_server() -> None:
+    refused = Event(7, NOW, "listed", INVOICE, None, {"recipient": "grace@exmaple.com", "text": "550 5.1.1 unknown"})
+    facts = {"recipient": "grace@exmaple.com", "recipients": 1, "text": "on the suppression list (by hand)"}
+    later = Event(8, NOW + 1, "suppressed", INVOICE, None, facts)
+    listed, suppressed = story.tell(await _detail(), (), (refused, later), NOW)[-2:]
+    assert (listed.title, listed.outcome) == ("Put on the suppression list", "for grace@exmaple.com")
+    assert (listed.text, listed.tone) == ("550 5.1.1 unknown", "warn")
+    assert (suppressed.title, suppressed.text) == ("Suppressed", "on the suppression list (by hand)")
+
+
+async def test_an_attempt_after_which_nothing_is_tried_again_says_so() -> None:
+    stopped = msgspec.structs.replace(TROUBLE, state=State.SUPPRESSED)
+    facts = {"recipient": TROUBLE.address, "recipients": 1, "text": "on the suppression list (by hand)", "number": 1}
+    event = Event(8, NOW + 1, "suppressed", INVOICE, None, facts)
+    attempt, after = story.tell(await _detail(), (_attempt(stopped),), (event,), NOW)[-2:]
+    assert (attempt.outcome, attempt.tone) == ("suppressed", "neutral")
+    assert (after.title, after.text) == ("Suppressed", "on the suppression list (by hand)")
