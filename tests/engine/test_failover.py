@@ -6,10 +6,14 @@ import asyncio
 from pathlib import Path
 
 from emailhub.core.breaker import Mode, Permit, Phase, Signal
-from emailhub.core.delivery import State
+from emailhub.core.claiming import Terms
+from emailhub.core.delivery import Policy, State
 from emailhub.core.limits import Rate
 from emailhub.core.verdict import Kind, Stage, Verdict
+from emailhub.engine.meter import Meter
+from emailhub.engine.rescuer import rescue
 from tests.support.clock import START, now, virtual
+from tests.support.factories import opened, parcel
 from tests.support.fleet_line import FleetLine, fleet_line, spec
 from tests.support.relays import ScriptedRelay, answers, drops, takes
 
@@ -360,3 +364,21 @@ async def test_a_relay_that_waits_for_a_message_to_prove_itself_gets_one_and_the
         await at.carried(within=1)
         assert [attempt.relay for attempt in await at.attempts("D")] == ["ses"]
         assert len(at.told("relay_returned")) == 1
+
+
+@virtual
+async def test_after_a_crash_what_another_relay_was_carrying_is_that_relay_s(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        await store.outbox.add([parcel("A", relay="ses", accepted_at=now())])
+        (job,) = (
+            await store.outbox.claim("gmail", limit=1, now=now(), terms=Terms(home="ses", why="ses is sick"))
+        ).jobs
+        assert job.id == "A"
+    ses, gmail = ScriptedRelay(name="ses"), ScriptedRelay(name="gmail")
+    async with fleet_line(tmp_path, spec(ses), spec(gmail, priority=1)) as at:
+        rescue_now = rescue(at.store.outbox, policy=Policy(), meter=Meter(), now=now, jitter=lambda: 0.0)
+        assert await rescue_now == 1
+        at.fleet.wake()
+        await at.carried(within=400)
+        assert [attempt.relay for attempt in await at.attempts("A")] == ["gmail", "gmail"]
+        assert not ses.asked
