@@ -26,6 +26,8 @@ from emailhub.web.pages.standing import relay_events, relay_view
 from emailhub.web.visit import AnyRequest, visit
 
 _SHOWN = 20
+_COUNTED = 10_000
+"""So many waiting messages are counted; a page must not take longer because more wait."""
 _REASON = 200
 _LONGEST = 7 * 86400.0
 _LONGEST_DOMAIN = 253
@@ -63,6 +65,8 @@ async def one_relay(request: AnyRequest, faces: GivenFaces, paper: GivenPaper, r
         watch="all",
         relay=relay_view(status, events, faces.now(), faces.board.relays()),
         history=story.tell_relay(events[:_SHOWN]),
+        waiting=await faces.history.waiting_at(relay, _COUNTED),
+        counted_to=_COUNTED,
     )
 
 

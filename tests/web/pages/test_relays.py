@@ -101,3 +101,10 @@ async def test_trouble_began_with_the_first_opening_not_with_the_latest_failed_p
     turns = [event(5, "breaker_opened"), event(6, "breaker_probing"), event(90, "breaker_opened")]
     older = [event(4000, "breaker_closed"), event(5000, "breaker_opened")]
     assert relay_view(relay, [*turns, *older], NOW).since == NOW - 90
+
+
+async def test_a_relay_says_how_much_waits_for_it(hub: WebHub) -> None:
+    assert "Waiting nothing, scheduled ones aside" in words_of(part(await page(hub, RELAY), "connections"))
+    await hub.send()
+    await hub.send()
+    assert "Waiting 2 messages, scheduled ones aside" in words_of(part(await page(hub, RELAY), "connections"))
