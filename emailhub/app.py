@@ -23,6 +23,7 @@ from typing import Any
 import uvloop
 
 from emailhub import __version__, logs, wiring
+from emailhub.adapters.fetch import Fetcher
 from emailhub.adapters.http import Webhook
 from emailhub.adapters.rabbit import Delivery, Rabbit
 from emailhub.adapters.sqlite import Database, SqliteHistory, SqliteOutbox, open_database
@@ -147,6 +148,7 @@ class Hub:
         )
         chaos = await self._chaos(SqliteBehaviour(database))
         room = Room(settings.max_waiting, settings.disk_reserve, free_disk=database.status().free_disk)
+        fetcher = Fetcher() if settings.attachment_urls else None
         intake = Intake(
             outbox,
             broker,
@@ -159,6 +161,7 @@ class Hub:
             entropy=secrets.token_bytes,
             diversion=wiring.diversion(settings),
             signer=wiring.signer(settings, now),
+            fetcher=fetcher,
             home=fleet.home,
             seat=fleet.seat,
         )
@@ -210,6 +213,7 @@ class Hub:
             keeper=keeper,
             undertaker=self._undertaker,
             hook=hook,
+            fetcher=fetcher,
             server=server,
         )
 
@@ -335,5 +339,6 @@ class Hub:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if parts.hook:
-            await parts.hook.close()
+        for client in (parts.hook, parts.fetcher):
+            if client:
+                await client.close()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from emailhub import logs
+from emailhub.adapters.fetch import Fetcher
 from emailhub.adapters.http import Webhook
 from emailhub.adapters.rabbit import Rabbit
 from emailhub.adapters.sqlite import Database
@@ -38,6 +39,7 @@ class Parts:
     keeper: Keeper
     undertaker: Undertaker
     hook: Webhook | None
+    fetcher: Fetcher | None
     server: Server
 
     def running(self) -> list[tuple[str, Coroutine[Any, Any, None]]]:

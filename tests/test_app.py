@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from pathlib import Path
 
+import httpx
 import pytest
 
 from emailhub import app, parts
@@ -39,3 +42,25 @@ async def test_a_part_that_just_returns_ends_the_process_too(tmp_path: Path, mon
 
     monkeypatch.setattr(Keeper, "run", leave)
     assert await run_hub(tmp_path) == parts.EXIT_FAILED
+
+
+@pytest.mark.parametrize(("setting", "word"), (("true", "not an address of the public"), ("false", "ATTACHMENT_URLS")))
+async def test_whether_files_are_fetched_is_a_setting(tmp_path: Path, setting: str, word: str) -> None:
+    port = free_port()
+    environ = {"EMAILHUB_DATABASE": str(tmp_path / "hub.db"), "EMAILHUB_PORT": str(port)}
+    hub = app.Hub(load(environ | {"EMAILHUB_ATTACHMENT_URLS": setting}).settings)
+    running = asyncio.create_task(hub.run())
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            while True:
+                with contextlib.suppress(httpx.ConnectError):
+                    file = {"path": f"https://127.0.0.1:{port}/a.pdf"}
+                    message = {"to": "ada@example.org", "subject": "Hello", "text": "Hi", "attachments": [file]}
+                    answer = await client.post("/emails", json=message)
+                    break
+        assert answer.status_code == 422
+        assert answer.json()["errors"][0]["field"] == "attachments[0].path"
+        assert word in answer.json()["message"]
+    finally:
+        hub._asked_to_stop()
+        await running

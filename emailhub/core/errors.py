@@ -13,6 +13,7 @@ EmailhubError
 ├── Refused                              not now: the hub is full, stopping, or its disk is
 ├── BrokerDown                           RabbitMQ did not confirm what was published
 ├── HookFailed                           a web hook did not take what was posted
+├── FetchFailed                          a file was not fetched from its URL
 ├── TokenFailed                          no access token was given for a login
 └── OutboxError                          the database could not be read or written
     ├── OutboxBusy                       another process holds the file
@@ -144,6 +145,10 @@ class BrokerDown(EmailhubError):
 
 class HookFailed(EmailhubError):
     """The receiver of a web hook could not be reached or did not answer 2xx."""
+
+
+class FetchFailed(EmailhubError):
+    """A file was not fetched from its URL; the text says why, to its sender, and nothing of the hub's own network."""
 
 
 class TokenFailed(EmailhubError):

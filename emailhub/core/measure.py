@@ -16,5 +16,8 @@ def check_size(submission: Submission, content: bytes, most: int) -> None:
 
 def _sizes(submission: Submission) -> list[tuple[str, int]]:
     """The fields that make a message large, with their characters or bytes."""
-    files = [(f"attachments[{at}].content", len(file.content)) for at, file in enumerate(submission.attachments)]
+    files = [
+        (f"attachments[{at}].{'content' if file.path is None else 'path'}", len(file.content))
+        for at, file in enumerate(submission.attachments)
+    ]
     return [("text", len(submission.text or "")), ("html", len(submission.html or "")), *files]

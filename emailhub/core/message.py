@@ -47,8 +47,8 @@ class Key(Struct, frozen=True):
 class Attachment(Struct, frozen=True, kw_only=True):
     """A file that goes with a message. `content_type` None: what `filename` says.
 
-    With a `content_id` the html shows it in its place (`cid:…`). `path` is where its content is still to be fetched
-    from, None when it is here.
+    With a `content_id` the html shows it in its place (`cid:…`). `path` is the URL that its content is fetched from
+    before the message is built, None when it was given.
     """
 
     filename: str = ""

@@ -20,9 +20,10 @@ from emailhub.core.measure import check_size
 from emailhub.core.message import Limits, Mailbox, Priority, Submission
 from emailhub.core.records import Origin, Parcel, Receipt
 from emailhub.core.routing import domain_of
+from emailhub.engine.fetching import fetched, known, names_urls
 from emailhub.engine.keys import QueueFacts, key_of
 from emailhub.engine.meter import Meter
-from emailhub.engine.ports import Broker, Outbox, Seat, Signer
+from emailhub.engine.ports import Broker, Fetcher, Outbox, Seat, Signer
 from emailhub.engine.room import Room
 from emailhub.engine.templates import Templates, filled
 
@@ -41,6 +42,7 @@ log = logs.get("intake")
 
 _A = TypeVar("_A", bound=Receipt | Exception)
 """What came of a message."""
+_Built: TypeAlias = Parcel | Receipt | Exception
 _Add: TypeAlias = Callable[[Sequence[Parcel]], Awaitable[list[_A]]]
 
 
@@ -61,7 +63,8 @@ class Intake:
 
     `home(domain)` names the relay a message of that sender's domain belongs to, None: no relay may send it.
     `seat(relay)` keeps a place for a message that would go over that relay at once: it is stored as being sent already.
-    `diversion` says who gets mail, `signer` signs it; these and `defaults` may be replaced while it runs.
+    `diversion` says who gets mail, `signer` signs it; these and `defaults` may be replaced while it runs. `fetcher`
+    gets the files that are named by URL; None: such messages are refused.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class Intake:
         entropy: Callable[[int], bytes],
         diversion: Diversion = NO_RULES,
         signer: Signer | None = None,
+        fetcher: Fetcher | None = None,
         home: Callable[[str], str | None] | None = None,
         seat: Callable[[str], Seat | None] = lambda _: None,
         templates: Templates | None = None,
@@ -96,6 +100,7 @@ class Intake:
         self._templates = templates
         self.diversion = diversion
         self.signer = signer
+        self.fetcher = fetcher
 
     async def accept(self, submission: Submission, origin: Origin) -> Receipt:
         """Store one message; its receipt once it is on the disk.
@@ -116,8 +121,7 @@ class Intake:
         built = await self._all_built(items)
         parcels = [parcel for parcel in built if isinstance(parcel, Parcel)]
         stored = await self._store(parcels, self._outbox.add) if parcels else []
-        answers = iter(stored)
-        return [next(answers) if isinstance(one, Parcel) else one for one in built]
+        return _merged(built, stored)
 
     async def accept_all(self, items: Sequence[Item]) -> list[Receipt]:
         """Store the messages in one commit, or none of them; their receipts, in order.
@@ -132,7 +136,9 @@ class Intake:
         refused = {index: one for index, one in enumerate(built) if isinstance(one, Exception)}
         if refused:
             raise BatchRefused(refused)
-        return await self._store([one for one in built if isinstance(one, Parcel)], self._outbox.add_all)
+        fresh = [one for one in built if isinstance(one, Parcel)]
+        known = [one for one in built if not isinstance(one, Exception)]
+        return _merged(known, await self._store(fresh, self._outbox.add_all) if fresh else [])
 
     def _check_room(self) -> None:
         try:
@@ -161,14 +167,15 @@ class Intake:
         # Where RabbitMQ hands work out, it decides who carries what.
         return None if parcel.scheduled_at is not None or self._broker.can_hand_off else self._seat(parcel.relay)
 
-    async def _all_built(self, items: Sequence[Item]) -> list[Parcel | Exception]:
-        if self.signer is None and not any(submission.template for submission, _, _ in items):
+    async def _all_built(self, items: Sequence[Item]) -> list[_Built]:
+        if self.signer is None and not any(submission.template or names_urls(submission) for submission, _, _ in items):
             return await self._one_by_one(items)
-        # Side by side: the threads that sign and the processes that render use every core.
+        # Side by side: the threads that sign and the processes that render use every core, and fetching takes long.
         return await asyncio.gather(*map(self._built, items))
 
-    async def _one_by_one(self, items: Sequence[Item]) -> list[Parcel | Exception]:
-        built, load = [], 0
+    async def _one_by_one(self, items: Sequence[Item]) -> list[_Built]:
+        built: list[_Built] = []
+        load = 0
         for item in items:
             load += item[0].weight
             if load > HEAVY:
@@ -178,23 +185,28 @@ class Intake:
             built.append(await self._built(item))
         return built
 
-    async def _built(self, item: Item) -> Parcel | Exception:
+    async def _built(self, item: Item) -> _Built:
+        submission, origin, queue = item
         try:
-            if item[0].template is not None:
-                item = (await filled(item[0], self._templates, self.limits), *item[1:])
-            return await self._parcel(item)
+            if submission.template is not None:
+                submission = await filled(submission, self._templates, self.limits)
+            if names_urls(submission):
+                answer = await known(self._outbox, submission)
+                if answer is not None:
+                    return answer
+                submission = await fetched(submission, self.fetcher, self.limits.size * 3 // 4)
+            if self._is_heavy(submission):
+                return await asyncio.to_thread(self._build, submission, origin, queue)
+            return self._build(submission, origin, queue)
         except (InvalidMessage, Refused) as refused:
             return refused
 
-    async def _parcel(self, item: Item) -> Parcel:
-        submission = item[0]
-        heavy = submission.weight > HEAVY
-        if self.signer is not None and not heavy:
-            heavy = self.signer.costs(domain_of((submission.sender or self.defaults.sender).address))
-        return await asyncio.to_thread(self._build, *item) if heavy else self._build(*item)
+    def _is_heavy(self, submission: Submission) -> bool:
+        if submission.weight > HEAVY or self.signer is None:
+            return submission.weight > HEAVY
+        return self.signer.costs(domain_of((submission.sender or self.defaults.sender).address))
 
     def _build(self, submission: Submission, origin: Origin, queue: QueueFacts | None) -> Parcel:
-        _refuse_urls(submission)
         now = self._now()
         random = self._entropy(20)
         id = mime.new_id(now, random[:10])
@@ -317,14 +329,10 @@ class Intake:
             self._room.waiting -= len(parcel.parts)
 
 
-def _refuse_urls(submission: Submission) -> None:
-    problems = [
-        Problem(f"attachments[{at}].path", "is a URL, and this hub fetches none; give the content in base64")
-        for at, file in enumerate(submission.attachments)
-        if file.path is not None
-    ]
-    if problems:
-        raise InvalidMessage(tuple(problems))
+def _merged(built: Sequence[Parcel | _A], stored: Sequence[_A]) -> list[_A]:
+    """The answers in order: those that were known before, and for each parcel what came of storing it."""
+    answers = iter(stored)
+    return [next(answers) if isinstance(one, Parcel) else one for one in built]
 
 
 def _tell(event: str, parcel: Parcel, receipt: Receipt) -> None:

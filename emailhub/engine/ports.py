@@ -8,7 +8,7 @@ from typing import Protocol
 from emailhub.core.claiming import ANY, Claimed, Terms
 from emailhub.core.delivery import Reason, State
 from emailhub.core.diversion import Addressed
-from emailhub.core.errors import Problem
+from emailhub.core.errors import IdempotencyConflict, Problem
 from emailhub.core.records import (
     AttemptRecord,
     DeadLetter,
@@ -67,6 +67,14 @@ class Signer(Protocol):
 
     def costs(self, domain: str) -> bool:
         """Whether signing for `domain` takes so long that it belongs in a thread."""
+        ...
+
+
+class Fetcher(Protocol):
+    """Fetches files from public servers."""
+
+    async def fetch(self, url: str, most_bytes: int) -> bytes:
+        """What is at `url`. Raises FetchFailed."""
         ...
 
 
@@ -189,6 +197,10 @@ class Outbox(Protocol):
 
     async def add_all(self, parcels: Sequence[Parcel]) -> list[Receipt]:
         """Store the parcels in one commit, or none of them. Raises BatchRefused (IdempotencyConflict), OutboxError."""
+        ...
+
+    async def known(self, key: str, fingerprint: bytes) -> Receipt | IdempotencyConflict | None:
+        """What a message with this key and content would be answered; None: nothing is known under the key."""
         ...
 
     async def claim(

@@ -206,6 +206,9 @@ class MailSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_message_size: Annotated[
         int, _limit(kinds.size(1024, "10MiB"), "Largest message, in bytes as it goes to the SMTP server.")
     ] = 10 * 2**20
+    attachment_urls: Annotated[
+        bool, _limit(kinds.BOOLEAN, "Fetch attachments from the https URLs that senders give, on public servers only.")
+    ] = False
     max_subject: Annotated[int, _limit(kinds.integer(1, 10000, 998), "Longest subject in characters.")] = 998
     disk_reserve: Annotated[
         int, _limit(kinds.size(0, "64MiB"), "Free disk space below which new messages are turned away.")

@@ -11,7 +11,7 @@ from emailhub.adapters.sqlite import adding, claims, recording
 from emailhub.adapters.sqlite.database import Database
 from emailhub.core.claiming import ANY, Claimed, Terms
 from emailhub.core.delivery import Outcome, Reason, State, Verb
-from emailhub.core.errors import OutboxError
+from emailhub.core.errors import IdempotencyConflict, OutboxError
 from emailhub.core.records import Job, Parcel, Receipt, Result
 from emailhub.core.verdict import Report, Stage
 
@@ -54,6 +54,10 @@ class SqliteOutbox:
         """Store the parcels in one commit, or none of them. Raises BatchRefused, OutboxError."""
         size = sum(map(adding.weight, parcels))
         return await self._database.write(partial(adding.add_all, parcels=parcels), weight=size)
+
+    async def known(self, key: str, fingerprint: bytes) -> Receipt | IdempotencyConflict | None:
+        """What a message with this key and content would be answered; None: nothing is known under the key."""
+        return await self._database.read(partial(_known, key=key, fingerprint=fingerprint))
 
     async def claim(
         self,
@@ -109,6 +113,13 @@ async def _answer(write: asyncio.Future[Receipt]) -> Receipt | Exception:
         return await write
     except Exception as error:  # noqa: BLE001 - the caller is told of each parcel by itself
         return error
+
+
+def _known(connection: sqlite3.Connection, key: str, fingerprint: bytes) -> Receipt | IdempotencyConflict | None:
+    row = connection.execute("SELECT fingerprint, id FROM idempotency_key WHERE key = ?", (key,)).fetchone()
+    if row is None:
+        return None
+    return Receipt(row[1], replayed=True) if row[0] == fingerprint else IdempotencyConflict(key, row[1])
 
 
 def _next_due(connection: sqlite3.Connection, relay: str) -> float | None:

@@ -1,0 +1,64 @@
+"""Files that a sender names by URL, fetched before the message is built."""
+
+from __future__ import annotations
+
+import asyncio
+
+from msgspec.structs import replace
+
+from emailhub.core.errors import FetchFailed, IdempotencyConflict, InvalidMessage, Problem
+from emailhub.core.fingerprint import fingerprint
+from emailhub.core.message import Attachment, Submission
+from emailhub.core.records import Receipt
+from emailhub.engine.keys import key_of
+from emailhub.engine.ports import Fetcher, Outbox
+
+PATIENCE = 30.0
+"""Seconds for all files of a message: a request must not wait longer, nor the queue behind it."""
+_OFF = "is a URL, and this hub fetches none (EMAILHUB_ATTACHMENT_URLS); give the content in base64"
+
+
+def names_urls(submission: Submission) -> bool:
+    """Whether any file of the message is still to be fetched."""
+    return any(file.path is not None for file in submission.attachments)
+
+
+async def known(outbox: Outbox, submission: Submission) -> Receipt | IdempotencyConflict | None:
+    """The answer under the message's key: what was fetched once may be gone when the same request comes again."""
+    key, _, _ = key_of(submission, None)
+    return None if key is None else await outbox.known(key, fingerprint(submission))
+
+
+async def fetched(submission: Submission, fetcher: Fetcher | None, most_bytes: int) -> Submission:
+    """`submission` with the content of all its files, `most_bytes` in all. Raises InvalidMessage naming the file.
+
+    The URLs stay beside the content: the fingerprint goes by them, since what they lead to may change.
+    """
+    numbers = [number for number, file in enumerate(submission.attachments) if file.path is not None]
+    if fetcher is None:
+        raise InvalidMessage(tuple(Problem(_field(number), _OFF) for number in numbers))
+    files = list(submission.attachments)
+    number = numbers[0]
+    try:
+        async with asyncio.timeout(PATIENCE):
+            for number in numbers:
+                files[number] = await _filled(files[number], fetcher, most_bytes - sum(map(_size, files)))
+    except FetchFailed as failed:
+        raise InvalidMessage((Problem(_field(number), f"cannot be fetched: {failed}"),)) from None
+    except TimeoutError:
+        sentence = f"cannot be fetched: the files of this message took longer than {PATIENCE:g} s together"
+        raise InvalidMessage((Problem(_field(number), sentence),)) from None
+    return replace(submission, attachments=tuple(files))
+
+
+async def _filled(file: Attachment, fetcher: Fetcher, room: int) -> Attachment:
+    assert file.path is not None
+    return replace(file, content=await fetcher.fetch(file.path, max(room, 0)))
+
+
+def _size(file: Attachment) -> int:
+    return len(file.content)
+
+
+def _field(number: int) -> str:
+    return f"attachments[{number}].path"
