@@ -153,3 +153,58 @@ async def test_a_restart_gives_no_day_s_quota_away_a_second_time(
     counts = await hub.counts()
     assert counts == {"sent": 20, "queued": 11}
     assert {email["attempts"] for email in (await hub.get("/emails", limit=100))["data"]} == {0, 1}
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(90)
+async def test_a_rate_is_reached_and_held_while_the_server_takes_its_time_to_answer(
+    make_hub: Callable[..., Hub], servers: tuple[SmtpServer, SmtpServer]
+) -> None:
+    server, _ = servers
+    server.on("DOT", delay=4.0)
+    hub = hub_with(make_hub, table("main", server, rate='"10/s"', connections=80))
+    await hub.start()
+    await send(hub, 100)
+    await server.wait_for(100, timeout=40)
+    # Each is noted when it is answered, all equally long after it came.
+    times = sorted(message.at for message in server.messages)
+    assert max(sum(at <= other < at + 0.99 for other in times) for at in times) <= 10
+    assert times[-1] - times[0] < 11.5
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(90)
+async def test_mail_that_met_the_trouble_goes_over_the_other_relay_and_no_login_is_taken_for_an_end_of_it(
+    make_hub: Callable[..., Hub], servers: tuple[SmtpServer, SmtpServer]
+) -> None:
+    main, spare = servers
+    sick = main.on("MAIL", "421 4.3.2 Service not available")
+    hub = hub_with(
+        make_hub,
+        table("main", main),
+        table("spare", spare, priority=1),
+        EMAILHUB_FAILOVER_AFTER="2s",
+        EMAILHUB_BREAKER_OPEN_FOR="3s",
+    )
+    await hub.start()
+    ids = await send(hub, 20)
+    # Long before what met the trouble would be tried again by itself.
+    await spare.wait_for(20, timeout=10)
+    attempts = [[one["relay"] for one in (await hub.get(f"/emails/{id}/attempts"))["data"]] for id in ids]
+    assert [tried for tried in attempts if len(tried) > 1][:5] == [["main", "spare"]] * 5
+
+    async def ready() -> bool:
+        page = await hub.client.get("/relays/main", headers={"Accept": "text/html"})
+        return "the next message is the probe" in page.text.lower()
+
+    await hub.until(ready, "a login alone closes nothing", 20)
+    hits = sick.hits
+    await send(hub, 1, "proof")
+    await spare.wait_for(21, timeout=5)
+    assert sick.hits == hits + 1
+    main.rules.clear()
+    await hub.until(ready, "it is let in again", 20)
+    await send(hub, 5, "well")
+    await main.wait_for(1, timeout=5)
+    await hub.settled(26, 20, final=("sent",))
+    assert (await relay(hub, "main"))["covered_by"] == []

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import ssl
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import pytest
 import pytest_asyncio
+import trustme
 
 from tests.acceptance.hub import Hub
 from tests.support.smtp_server import SmtpServer
@@ -216,3 +219,29 @@ async def breaker(hub: Hub, name: str) -> dict[str, Any]:
 
 def refusals(hub: Hub) -> list[dict[str, Any]]:
     return [line for line in hub.log() if line["event"] == "settings refused"]
+
+
+@pytest.mark.nightly
+async def test_a_renewed_authority_under_the_same_name_is_trusted_after_a_reload(
+    reloading: Reloading, tmp_path: Path
+) -> None:
+    old, new, file = trustme.CA(), trustme.CA(), tmp_path / "ca.pem"
+    old.cert_pem.write_to_path(file)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    new.issue_cert("127.0.0.1").configure_cert(context)
+    async with SmtpServer(tls="starttls", context=context) as server:
+        lines = f'[[relay]]\nname = "a"\nhost = "127.0.0.1"\nport = {server.port}\ntls = "starttls"\nca = "{file}"\n'
+        reloading.write(lines)
+        await reloading.hub.start()
+        (id,) = await reloading.send(1)
+
+        async def refused() -> bool:
+            return (await reloading.hub.get(f"/emails/{id}"))["status"] == "deferred"
+
+        await reloading.hub.until(refused, "the certificate is not trusted")
+        assert (await reloading.reload(lines))[1].strip() == "nothing has changed"
+        new.cert_pem.write_to_path(file)
+        code, said = await reloading.reload(lines)
+        assert (code, said.strip()) == (0, f"relay a: ca: {file} holds something else")
+        await reloading.send(1)
+        await server.wait_for(1, timeout=10)
