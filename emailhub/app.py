@@ -26,10 +26,12 @@ from emailhub import __version__, logs, wiring
 from emailhub.adapters.fetch import Fetcher
 from emailhub.adapters.http import Webhook
 from emailhub.adapters.rabbit import Delivery, Rabbit
+from emailhub.adapters.renderer import ProcessRenderer
 from emailhub.adapters.sqlite import Database, SqliteHistory, SqliteOutbox, open_database
 from emailhub.adapters.sqlite.behaviour import SqliteBehaviour
 from emailhub.adapters.sqlite.relays import SqliteRelays
 from emailhub.adapters.sqlite.suppressions import SqliteSuppressions
+from emailhub.adapters.sqlite.templates import SqliteTemplates
 from emailhub.adapters.sqlite.upkeep import SqliteUpkeep
 from emailhub.adapters.sqlite.verbs import SqliteVerbs
 from emailhub.core.errors import BadSettings, OutboxBusy, OutboxUnusable
@@ -45,9 +47,11 @@ from emailhub.engine.live import Live
 from emailhub.engine.meter import Meter
 from emailhub.engine.rescuer import rescue
 from emailhub.engine.room import Room
+from emailhub.engine.shelf import Shelf, StoredCatalog
 from emailhub.engine.solo import NoBroker
 from emailhub.engine.subscriber import Subscriber
 from emailhub.engine.suppression import SuppressionList
+from emailhub.engine.templates import Templates
 from emailhub.engine.undertaker import Undertaker
 from emailhub.engine.watch import Watch
 from emailhub.parts import EXIT_FAILED, Parts, verdict
@@ -200,9 +204,10 @@ class Hub:
         gate = wiring.gate(settings)
         web = wiring.web_options(settings)
         listed = SuppressionList(SqliteSuppressions(database), meter=meter, now=now)
-        faces = Faces(
-            intake, desk, history, self._live, board, gate, meter, web, now, self._asked_to_reload, suppressions=listed
-        )
+        renderer, stored = ProcessRenderer(), SqliteTemplates(database)
+        shelf = Shelf(stored, Templates(renderer, [StoredCatalog(stored)]), now=now, entropy=secrets.token_bytes)
+        live, ask = self._live, self._asked_to_reload
+        faces = Faces(intake, desk, history, live, board, gate, meter, web, now, ask, suppressions=listed, shelf=shelf)
         server = Server(create_app(faces), header_timeout=settings.request_timeout)
         return Parts(
             broker=broker,
@@ -214,6 +219,7 @@ class Hub:
             undertaker=self._undertaker,
             hook=hook,
             fetcher=fetcher,
+            renderer=renderer,
             server=server,
         )
 
@@ -334,6 +340,7 @@ class Hub:
             self._live.close()
         await parts.fleet.stop(self._settings.shutdown_grace)
         await parts.server.stop()
+        await parts.renderer.close()
         if isinstance(parts.broker, Rabbit):
             await parts.broker.close()
         for task in tasks:

@@ -11,6 +11,7 @@ from emailhub import logs
 from emailhub.adapters.fetch import Fetcher
 from emailhub.adapters.http import Webhook
 from emailhub.adapters.rabbit import Rabbit
+from emailhub.adapters.renderer import ProcessRenderer
 from emailhub.adapters.sqlite import Database
 from emailhub.core.errors import EmailhubError
 from emailhub.engine.board import Board
@@ -40,6 +41,7 @@ class Parts:
     undertaker: Undertaker
     hook: Webhook | None
     fetcher: Fetcher | None
+    renderer: ProcessRenderer
     server: Server
 
     def running(self) -> list[tuple[str, Coroutine[Any, Any, None]]]:

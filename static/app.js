@@ -203,7 +203,7 @@ document.addEventListener("pointermove", ({ target, clientX }) => {
 document.addEventListener("focusout", ({ target }) => target.matches?.(".plot") && read(target, -1));
 
 // Keys.
-const GO = { o: "/", m: "/messages", r: "/relays", s: "/suppressions", t: "/send" };
+const GO = { o: "/", m: "/messages", r: "/relays", e: "/templates", s: "/suppressions", t: "/send" };
 let going = 0;
 
 function walk(step) {

@@ -75,7 +75,7 @@ class StoredCatalog:
 class Entry(Struct, frozen=True, kw_only=True):
     """A template as it is listed. Of a file `newest` is None, and it is always published.
 
-    `problem` says in a sentence why it cannot be used as it stands, "" when it can.
+    `problem` says in a sentence why it cannot be used as it stands, "" when it can; `usable` ones were good before.
     """
 
     id: str
@@ -85,6 +85,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     subject: str
     languages: tuple[str, ...] = ()
     problem: str = ""
+    usable: bool = True
     newest: int | None = None
     published: int | None = None
     published_at: float | None = None
@@ -99,7 +100,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     @property
     def sends(self) -> bool:
         """Whether messages can be made from it."""
-        return self.origin == "file" or self.published is not None
+        return self.usable and (self.origin == "file" or self.published is not None)
 
 
 class Shelf:
@@ -109,7 +110,7 @@ class Shelf:
         self,
         store: TemplateStore,
         templates: Templates,
-        files: Catalog | None,
+        files: Catalog | None = None,
         *,
         now: Callable[[], float],
         entropy: Callable[[int], bytes],
@@ -264,7 +265,7 @@ def _file_entry(id: str, several: list[Template]) -> Entry:
 
 def _marked(broken: Broken, entry: Entry | None) -> Entry:
     problem = f"{broken.language}: {broken.reason}" if broken.language else broken.reason
-    found = entry or Entry(id=broken.id, name=broken.id, alias=None, origin="file", subject="")
+    found = entry or Entry(id=broken.id, name=broken.id, alias=None, origin="file", subject="", usable=False)
     return replace(found, problem=f"{found.problem} {problem}".strip())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import TypeAlias
 
@@ -75,6 +75,13 @@ class BadParameters(EmailhubError, ValueError):
 
 class MissingFields(errors.InvalidMessage):
     """Nothing is wrong with what was given, but required fields are not there."""
+
+
+def missing(error: errors.InvalidMessage, fields: Mapping[str, object]) -> errors.InvalidMessage:
+    """`error`, or MissingFields when all that is wrong is that something was not given in `fields`."""
+    given = {name for name, value in fields.items() if value is not None}
+    absent = all(problem.field.partition("[")[0].partition(".")[0] not in given for problem in error.problems)
+    return MissingFields(error.problems) if absent else error
 
 
 NAMES = {
@@ -165,8 +172,8 @@ def _meant(error: EmailhubError) -> Answer:
             return answer(409, "invalid_idempotent_request", text)
         case errors.NotFound():
             return answer(404, "not_found", f"There is no {error.kind} {error.id!r}.")
-        case errors.WrongState():
-            return answer(409, "invalid_state", f"Cannot {error.verb} message {error.id}: it is {error.state}.")
+        case errors.WrongState() | errors.Outdated() | errors.ReadOnly():
+            return answer(409, "invalid_state", _why_not(error))
         case errors.Refused():
             return answer(error.status, error.name, str(error), retry_after=error.retry_after)
         case errors.OutboxFull():
@@ -175,6 +182,13 @@ def _meant(error: EmailhubError) -> Answer:
         case errors.OutboxError() | errors.BrokerDown():
             return answer(503, "service_unavailable", _BUSY, retry_after=5)
     return answer(400, "validation_error", str(error))
+
+
+def _why_not(error: errors.WrongState | errors.Outdated | errors.ReadOnly) -> str:
+    if isinstance(error, errors.WrongState):
+        return f"Cannot {error.verb} message {error.id}: it is {error.state}."
+    text = str(error)
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _routed(error: HTTPException) -> Answer:

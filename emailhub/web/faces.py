@@ -20,6 +20,7 @@ from emailhub.engine.intake import Intake
 from emailhub.engine.live import Live
 from emailhub.engine.meter import Meter
 from emailhub.engine.ports import History
+from emailhub.engine.shelf import Shelf
 from emailhub.engine.suppression import SuppressionList
 from emailhub.web.visit import AnyRequest, visit
 
@@ -74,6 +75,7 @@ class Faces:
     now: Callable[[], float]
     reload: Callable[[Actor], Awaitable[Reloaded]] = nothing_to_reload
     suppressions: SuppressionList = field(kw_only=True)
+    shelf: Shelf = field(kw_only=True)
 
 
 GivenFaces: TypeAlias = NamedDependency[SkipValidation[Faces]]

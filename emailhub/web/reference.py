@@ -129,7 +129,7 @@ def _type(field: dict[str, Any]) -> tuple[str, str]:
     if "enum" in field:
         return " | ".join(json.dumps(value) for value in field["enum"]), ""
     if field.get("type") == "array":
-        name, link = _type(field["items"])
+        name, link = _type(field.get("items", {}))
         return f"list of {name}", link
     return str(field.get("type", "any")), ""
 

@@ -343,6 +343,76 @@ def shapes_sent() -> list[type[Struct]]:
     ]
 
 
+class VariableRequest(Struct, omit_defaults=True):
+    """A variable a template takes. Without a `fallback_value` every message must bring it."""
+
+    key: Annotated[str, _about("letters, digits and underscores, at most 64", "first_name")]
+    type: Annotated[
+        Literal["string", "number", "boolean", "object", "list"] | UnsetType, _about("string when left out")
+    ] = UNSET
+    fallback_value: Annotated[
+        str | float | bool | dict[str, Any] | list[Any] | UnsetType, _about("what it is when not given", "there")
+    ] = UNSET
+    sample: Annotated[
+        str | float | bool | dict[str, Any] | list[Any] | UnsetType, _about("what the preview shows", "Ada")
+    ] = UNSET
+    description: Annotated[str | UnsetType, _about("at most 200 characters")] = UNSET
+
+
+_ALIAS = _about("what messages may call it by, beside its id; `.fr` at its end: only for that language", "welcome")
+_SUBJECT = _about("Jinja source, 1 to 998 characters", "Welcome, {{ first_name }}")
+_HTML = _about("Jinja source, at most 524288 characters", "<p>Hello {{ first_name }}</p>")
+_TEXT = _about("Jinja source; made from the html when left out")
+_FROM = _about("the sender, unless a message names its own", "Shop <shop@example.com>")
+_REPLY_TO = _about("where answers go, unless a message says so")
+_VARIABLES = _about("at most 100")
+
+
+class TemplateRequest(Struct, kw_only=True, omit_defaults=True):
+    """A new template. It needs `name`, `subject` and one of `html` and `text`."""
+
+    name: Annotated[str, _about("for people, at most 100 characters", "Welcome")]
+    subject: Annotated[str, _SUBJECT]
+    alias: Annotated[str | UnsetType, _ALIAS] = UNSET
+    html: Annotated[str | UnsetType, _HTML] = UNSET
+    text: Annotated[str | UnsetType, _TEXT] = UNSET
+    from_: Annotated[str | UnsetType, _FROM] = field(name="from", default=UNSET)
+    reply_to: Annotated[Addresses | UnsetType, _REPLY_TO] = UNSET
+    variables: Annotated[list[VariableRequest] | UnsetType, _VARIABLES] = UNSET
+    reason: Annotated[str | UnsetType, _about("why, for the history", "spring campaign")] = UNSET
+
+
+class TemplateChangeRequest(Struct, kw_only=True, omit_defaults=True):
+    """What is left out stays; null takes it away."""
+
+    name: Annotated[str | UnsetType, _about("for people, at most 100 characters", "Welcome")] = UNSET
+    subject: Annotated[str | UnsetType, _SUBJECT] = UNSET
+    alias: Annotated[str | UnsetType | None, _ALIAS] = UNSET
+    html: Annotated[str | UnsetType | None, _HTML] = UNSET
+    text: Annotated[str | UnsetType | None, _TEXT] = UNSET
+    from_: Annotated[str | UnsetType | None, _FROM] = field(name="from", default=UNSET)
+    reply_to: Annotated[Addresses | UnsetType | None, _REPLY_TO] = UNSET
+    variables: Annotated[list[VariableRequest] | UnsetType | None, _VARIABLES] = UNSET
+    reason: Annotated[str | UnsetType, _about("why, for the history", "spring campaign")] = UNSET
+
+
+class PublishRequest(Struct, omit_defaults=True):
+    """Which version; the body may be left out."""
+
+    version: Annotated[int | UnsetType, _about("an older one takes the change back; the newest when left out", 2)] = (
+        UNSET
+    )
+    reason: Annotated[str | UnsetType, _about("why, for the history", "the new one has a typo")] = UNSET
+
+
+class RenderRequest(Struct, omit_defaults=True):
+    """With which values; those left out are the samples and fallbacks."""
+
+    variables: Annotated[dict[str, Any] | UnsetType, _about("names and values", {"first_name": "Ada"})] = UNSET
+    version: Annotated[int | UnsetType, _about("of a stored template; the newest when left out", 2)] = UNSET
+    language: Annotated[str | UnsetType, _about("of a template in files", "fr")] = UNSET
+
+
 def names(shape: type[Struct]) -> frozenset[str]:
     """The fields of a request as senders name them."""
     return frozenset(found.encode_name for found in msgspec.structs.fields(shape))

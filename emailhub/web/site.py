@@ -26,6 +26,7 @@ from emailhub.web import (
     reload,
     stream,
     suppressions,
+    templates,
 )
 from emailhub.web.errors import Answer, ErrorPage, allow, answer_of, note
 from emailhub.web.faces import Faces
@@ -38,7 +39,7 @@ def create_app(faces: Faces, routers: Sequence[ControllerRouterHandler] = ()) ->
     """The ASGI application for `faces`, with the dashboard, and with `routers` beside its own."""
     pages = Pages(faces)
     pages.router.register(reference.reference)
-    for handler in suppressions.HANDLERS:
+    for handler in (*suppressions.HANDLERS, *templates.HANDLERS):
         pages.router.register(handler)
     app = Litestar(
         route_handlers=[

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -12,50 +12,20 @@ from msgspec.structs import replace
 
 from emailhub.adapters.sqlite import open_database
 from emailhub.adapters.sqlite.templates import SqliteTemplates
-from emailhub.core.errors import InvalidMessage, NotFound, Outdated, Problem, ReadOnly, TemplateError
+from emailhub.core.errors import InvalidMessage, NotFound, Outdated, ReadOnly, TemplateError
 from emailhub.core.message import TemplateUse
 from emailhub.core.stored import Label, Wording
-from emailhub.core.template import Broken, Rendered, Template, Variable, languages
+from emailhub.core.template import Broken, Template, Variable
 from emailhub.core.wording import Draft
 from emailhub.engine.desk import Actor
 from emailhub.engine.shelf import Shelf, StoredCatalog
 from emailhub.engine.templates import Templates
 from tests.support.factories import NOW
+from tests.support.templates import Files, PlainRenderer
 
 ADMIN = Actor("admin", "dashboard", "10.0.0.1")
 HELLO = Draft(Label("Welcome", "welcome"), Wording(subject="Hello", html="<p>Hello</p>"))
 HI = Draft(Label("Welcome", "welcome"), Wording(subject="Hi", html="<p>Hi</p>"))
-
-
-class EchoRenderer:
-    """Gives sources back as they are; calls what contains {% without an end broken."""
-
-    async def render(self, template: Template, values: Mapping[str, object]) -> Rendered:
-        return Rendered(f"{template.subject} {dict(values)}", template.html, template.text)
-
-    async def check(self, template: Template) -> tuple[Problem, ...]:
-        parts = {"subject": template.subject, "html": template.html, "text": template.text}
-        return tuple(
-            Problem(name, "line 1: the tag does not end") for name, source in parts.items() if source and "{%" in source
-        )
-
-
-class Files:
-    """A directory of templates, without one."""
-
-    def __init__(self) -> None:
-        self.templates: list[Template] = []
-        self.reasons: list[Broken] = []
-
-    async def find(self, id: str, language: str) -> Template | None:
-        found = {one.language: one for one in self.templates if one.id == id}
-        return next((found[one] for one in languages(language) if one in found), None)
-
-    async def all(self) -> tuple[Template, ...]:
-        return tuple(self.templates)
-
-    async def broken(self) -> tuple[Broken, ...]:
-        return tuple(self.reasons)
 
 
 class Room:
@@ -63,7 +33,7 @@ class Room:
 
     def __init__(self, store: SqliteTemplates) -> None:
         self.files = Files()
-        self.templates = Templates(EchoRenderer(), [self.files, StoredCatalog(store)])
+        self.templates = Templates(PlainRenderer(), [self.files, StoredCatalog(store)])
         numbers = itertools.count()
         self.shelf = Shelf(
             store,
@@ -97,11 +67,11 @@ async def test_messages_are_made_from_the_published_version_until_another_is(roo
     made = await room.shelf.create(HELLO, ADMIN)
     await room.shelf.publish("welcome", None, ADMIN)
     await room.shelf.save("welcome", HI, ADMIN)
-    assert await room.subject("welcome") == await room.subject(made.id) == "Hello {}"
+    assert await room.subject("welcome") == await room.subject(made.id) == "Hello"
     await room.shelf.publish("welcome", None, ADMIN)
-    assert await room.subject("welcome") == "Hi {}"
+    assert await room.subject("welcome") == "Hi"
     await room.shelf.publish("welcome", 1, ADMIN)
-    assert await room.subject("welcome") == "Hello {}"
+    assert await room.subject("welcome") == "Hello"
 
 
 async def test_a_template_that_is_not_there_is_named(room: Room) -> None:
@@ -113,7 +83,7 @@ async def test_a_template_that_is_not_there_is_named(room: Room) -> None:
 
 async def test_what_does_not_compile_is_not_stored(room: Room) -> None:
     bad = Draft(HELLO.label, Wording(subject="Hello", html="{% if"))
-    with pytest.raises(InvalidMessage, match="html: line 1: the tag does not end"):
+    with pytest.raises(InvalidMessage, match="html: line 1: "):
         await room.shelf.create(bad, ADMIN)
     await room.shelf.create(HELLO, ADMIN)
     with pytest.raises(InvalidMessage, match="line 1"):
@@ -125,18 +95,18 @@ async def test_a_language_is_part_of_the_alias_and_falls_back(room: Room) -> Non
     await room.shelf.create(HELLO, ADMIN)
     await room.shelf.create(Draft(Label("Bienvenue", "welcome.fr"), Wording(subject="Bonjour", text="x")), ADMIN)
     await room.shelf.publish("welcome", None, ADMIN)
-    assert await room.subject("welcome", "fr-CA") == "Hello {}"
+    assert await room.subject("welcome", "fr-CA") == "Hello"
     await room.shelf.publish("welcome.fr", None, ADMIN)
-    assert await room.subject("welcome", "fr-CA") == "Bonjour {}"
-    assert await room.subject("welcome", "de") == "Hello {}"
+    assert await room.subject("welcome", "fr-CA") == "Bonjour"
+    assert await room.subject("welcome", "de") == "Hello"
 
 
 async def test_a_file_goes_before_a_stored_template_of_its_name(room: Room) -> None:
     made = await room.shelf.create(HELLO, ADMIN)
     await room.shelf.publish("welcome", None, ADMIN)
     room.files.templates = [Template(id="welcome", subject="From a file", text="x", changed_at=NOW)]
-    assert await room.subject("welcome") == "From a file {}"
-    assert await room.subject(made.id) == "Hello {}"
+    assert await room.subject("welcome") == "From a file"
+    assert await room.subject(made.id) == "Hello"
     entries = {entry.origin: entry for entry in await room.shelf.all()}
     assert entries["file"].problem == ""
     assert entries["stored"].problem.startswith("hidden by a template in the directory")
@@ -178,13 +148,13 @@ async def test_files_are_listed_once_with_their_languages_and_what_is_wrong(room
 
 
 async def test_any_version_can_be_tried_with_values(room: Room) -> None:
-    named = Wording(subject="Hello", text="x", variables=(Variable(name="first"),))
+    named = Wording(subject="Hello {{ first }}", text="x", variables=(Variable(name="first"),))
     await room.shelf.create(Draft(HELLO.label, named), ADMIN)
     await room.shelf.save("welcome", HI, ADMIN)
     entry = await room.shelf.find("welcome")
     first, newest = await room.shelf.template(entry, 1), await room.shelf.template(entry)
-    assert (await room.shelf.render(first, {"first": "Ada"})).subject == "Hello {'first': 'Ada'}"
-    assert (await room.shelf.render(newest, {})).subject == "Hi {}"
+    assert (await room.shelf.render(first, {"first": "Ada"})).subject == "Hello Ada"
+    assert (await room.shelf.render(newest, {})).subject == "Hi"
     with pytest.raises(TemplateError, match=r"template\.variables\.first: is required"):
         await room.shelf.render(first, {})
     with pytest.raises(NotFound):

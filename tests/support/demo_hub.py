@@ -39,6 +39,7 @@ from emailhub.web.faces import Actor, Faces, WebOptions
 from emailhub.web.site import create_app
 from tests.support.demo_outbox import Canned, DemoOutbox, _detail, message_id
 from tests.support.demo_suppressions import DemoSuppressions
+from tests.support.templates import empty_shelf
 
 _CAUSE = "535 5.7.8 Username and Password not accepted"
 _REFUSED = "554 5.7.1 Sender address rejected: domain news.example.org is not verified for this account"
@@ -267,6 +268,7 @@ class DemoHub:
             options or WebOptions(),
             now,
             suppressions=SuppressionList(DemoSuppressions(now, empty=scene == "empty"), meter=Meter(), now=now),
+            shelf=empty_shelf(now),
         )
         self.app = create_app(self.faces)
         transport = httpx.ASGITransport(self.app, client=("127.0.0.1", 4321), raise_app_exceptions=False)

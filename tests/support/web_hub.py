@@ -16,6 +16,7 @@ from litestar import Litestar
 from emailhub.adapters.capture import CaptureRelay
 from emailhub.adapters.sqlite import Database, SqliteHistory, SqliteOutbox, open_database
 from emailhub.adapters.sqlite.suppressions import SqliteSuppressions
+from emailhub.adapters.sqlite.templates import SqliteTemplates
 from emailhub.adapters.sqlite.upkeep import SqliteUpkeep
 from emailhub.adapters.sqlite.verbs import SqliteVerbs
 from emailhub.core.breaker import Rules, Snapshot
@@ -31,10 +32,13 @@ from emailhub.engine.intake import Defaults, Intake
 from emailhub.engine.live import Live
 from emailhub.engine.meter import Meter
 from emailhub.engine.room import Room
+from emailhub.engine.shelf import Shelf, StoredCatalog
 from emailhub.engine.solo import NoBroker
 from emailhub.engine.suppression import SuppressionList
+from emailhub.engine.templates import Templates
 from emailhub.web.faces import Faces, WebOptions
 from emailhub.web.site import create_app
+from tests.support.templates import Files, PlainRenderer
 
 START = 1_800_000_000.0
 GOOD = {"from": "hub@example.org", "to": "ada@example.org", "subject": "Hello", "text": "Hi"}
@@ -54,13 +58,23 @@ class Clock:
 class WebHub:
     """The faces, what they stand on, and a client on `http://localhost:8000`."""
 
-    def __init__(self, app: Litestar, faces: Faces, clock: Clock, room: Room, courier: Courier, database: Database):
+    def __init__(
+        self,
+        app: Litestar,
+        faces: Faces,
+        clock: Clock,
+        room: Room,
+        courier: Courier,
+        database: Database,
+        files: Files,
+    ) -> None:
         self.app = app
         self.faces = faces
         self.clock = clock
         self.room = room
         self.courier = courier
         self.database = database
+        self.files = files
         self.client = self.client_from()
 
     def client_from(
@@ -149,10 +163,23 @@ async def web_hub(
         tokens = itertools.count()
         gate = Gate(access or Access(), lambda: f"token-{next(tokens)}-{secrets.token_hex(16)}")
         listed = SuppressionList(SqliteSuppressions(database), meter=meter, now=clock)
+        files, store = Files(), SqliteTemplates(database)
+        templates = Templates(PlainRenderer(), [files, StoredCatalog(store)])
+        shelf = Shelf(store, templates, files, now=clock, entropy=secrets.token_bytes)
         faces = Faces(
-            intake, desk, history, live, board, gate, meter, options or WebOptions(), clock, suppressions=listed
+            intake,
+            desk,
+            history,
+            live,
+            board,
+            gate,
+            meter,
+            options or WebOptions(),
+            clock,
+            suppressions=listed,
+            shelf=shelf,
         )
-        yield WebHub(create_app(faces), faces, clock, room, courier, database)
+        yield WebHub(create_app(faces), faces, clock, room, courier, database, files)
     finally:
         if live:
             live.close()

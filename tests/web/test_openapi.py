@@ -7,12 +7,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from emailhub.core import parse
+from emailhub.core import parse, wording
 from emailhub.web import contract
 from emailhub.web.faces import WebOptions
 from emailhub.web.openapi import document
 from emailhub.web.operations import OPERATIONS
-from emailhub.web.requests import BreakerRequest, EmailRequest, SendEmailRequest, names
+from emailhub.web.requests import (
+    BreakerRequest,
+    EmailRequest,
+    SendEmailRequest,
+    TemplateChangeRequest,
+    TemplateRequest,
+    names,
+)
 from tests.support.web_hub import WebHub, web_hub
 
 UNDESCRIBED = {"/login", "/logout", "/docs"}
@@ -22,6 +29,12 @@ FORMS = {
     "/relays/{relay}/chaos",
     "/suppressions/add",
     "/suppressions/lift",
+    "/templates/{template}/copy",
+    "/templates/{template}/edit",
+    "/templates/{template}/preview",
+    "/templates/{template}/published",
+    "/templates/{template}/removal",
+    "/templates/{template}/test",
 }
 """Of the dashboard: forms in, redirects out."""
 
@@ -78,6 +91,7 @@ async def test_every_route_of_the_api_is_described_and_nothing_else(hub: WebHub)
         "/relays",
         "/reload",
         "/suppressions",
+        "/templates",
         "/send_email",
         "/status",
         "/health",
@@ -99,6 +113,7 @@ async def page_kind(hub: WebHub, path: str) -> str:
 def test_the_described_fields_are_those_that_are_read() -> None:
     assert names(EmailRequest) == set(parse.FIELDS)
     assert names(SendEmailRequest) == {*contract.REQUIRED, *contract.OPTIONAL}
+    assert names(TemplateRequest) == names(TemplateChangeRequest) == {*wording.FIELDS, "reason"}
     assert names(BreakerRequest) == {"state", "reason", "until"}
 
 
@@ -106,11 +121,12 @@ async def test_answers_have_the_fields_that_are_described(hub: WebHub) -> None:
     id = await hub.send()
     await hub.client.post("/send_email/", json={"to": "a@example.org", "subject": "s", "body": "b", "request_id": "r"})
     await hub.client.post("/suppressions", json={"email": "bob@example.org"})
+    await hub.client.post("/templates", json={"name": "Hello", "alias": "hello", "subject": "Hello", "text": "Hello"})
     found = document(None)
     for operation in OPERATIONS:
         if isinstance(operation.answer, str) or operation.method != "get":
             continue
-        path = operation.path.format(id=id, relay="capture", key="bob@example.org")
+        path = operation.path.format(id=id, relay="capture", key="bob@example.org", template="hello")
         answer = (await hub.client.get(path)).json()
         schema = found["components"]["schemas"][operation.answer.__name__]
         assert set(answer) <= set(schema["properties"]), path

@@ -1,4 +1,4 @@
-"""The parameters of a list of messages."""
+"""The parameters of a list: of messages, where nothing else is said."""
 
 from __future__ import annotations
 

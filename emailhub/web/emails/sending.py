@@ -16,7 +16,7 @@ from emailhub.core.message import Key, Submission
 from emailhub.core.records import Receipt
 from emailhub.engine.intake import HEAVY
 from emailhub.web.body import read_object
-from emailhub.web.errors import MissingFields, WebError
+from emailhub.web.errors import WebError, missing
 from emailhub.web.faces import API, Faces, GivenFaces
 from emailhub.web.lanes import Asked, Header, Lane
 from emailhub.web.shapes import Accepted
@@ -54,7 +54,7 @@ async def read(fields: dict[str, object], faces: Faces, key: Key | None = None) 
     try:
         return await _read(fields, faces, key)
     except InvalidMessage as error:
-        raise _explained(error, fields) from None
+        raise missing(error, fields) from None
 
 
 def key_of(request: AnyRequest) -> Key | None:
@@ -78,13 +78,6 @@ def _key(value: str | None) -> Key | None:
         text = "The header Idempotency-Key must be 1 to 256 visible ASCII characters, given once."
         raise WebError(400, "invalid_idempotency_key", text, (Problem("Idempotency-Key", "is not a valid key"),))
     return Key(value)
-
-
-def _explained(error: InvalidMessage, fields: dict[str, object]) -> InvalidMessage:
-    """Tells a message in which something is missing from one in which something is wrong."""
-    given = {name for name, value in fields.items() if value is not None}
-    absent = all(problem.field.partition("[")[0].partition(".")[0] not in given for problem in error.problems)
-    return MissingFields(error.problems) if absent else error
 
 
 HANDLERS: Final = (send,)

@@ -8,7 +8,16 @@ from litestar.params import FromPath
 
 from emailhub.web.errors import ErrorPage
 from emailhub.web.faces import Faces
-from emailhub.web.pages import message, messages, overview, relays, send, suppressions
+from emailhub.web.pages import (
+    message,
+    messages,
+    overview,
+    relays,
+    send,
+    suppressions,
+    template_form,
+    templates,
+)
 from emailhub.web.pages.assets import answer
 from emailhub.web.pages.paper import GivenPaper, Paper
 from emailhub.web.visit import AnyRequest
@@ -31,6 +40,8 @@ class Pages:
                 *message.HANDLERS,
                 *relays.HANDLERS,
                 *suppressions.HANDLERS,
+                *templates.HANDLERS,
+                *template_form.HANDLERS,
                 *send.HANDLERS,
                 static,
             ],

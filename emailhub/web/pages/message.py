@@ -81,7 +81,7 @@ def content_of(source: bytes | None, asked: str) -> Content:
         headers=seen.headers,
         text=(seen.text or "")[:_SHOWN],
         files=seen.files,
-        remote=len(_REMOTE.findall(seen.html or "")),
+        remote=remote_references(seen.html or ""),
         raw=source[:_SHOWN].decode(errors="replace").replace("\r\n", "\n") if view == "raw" else "",
         cut=_SHOWN if len(source if view == "raw" else seen.text or "") > _SHOWN else 0,
     )
@@ -106,6 +106,22 @@ def previewed(source: bytes) -> str:
             pictures[file.content_id] = f"data:{file.type};base64,{b64encode(apart.opened(number)).decode()}"
     html = harmless(seen.html or "")
     return _CID.sub(lambda found: pictures.get(unquote(found[1]), found[0]), html) if pictures else html
+
+
+def remote_references(html: str) -> int:
+    """How much in `html` would be loaded from elsewhere."""
+    return len(_REMOTE.findall(html))
+
+
+def framed(html: str) -> Response[str]:
+    """Harmless `html` that somebody else wrote, for the sandboxed frame in one of our pages."""
+    headers = {
+        "content-security-policy": PREVIEW_POLICY,
+        "cache-control": "private, no-store",
+        "referrer-policy": "no-referrer",
+        "x-dns-prefetch-control": "off",
+    }
+    return Response(html, media_type="text/html; charset=utf-8", headers=headers)
 
 
 def verbs_for(states: set[State]) -> list[tuple[str, str]]:
@@ -156,14 +172,7 @@ async def message(request: AnyRequest, faces: GivenFaces, paper: GivenPaper, id:
 async def preview(faces: GivenFaces, id: FromPath[str]) -> Response[str]:
     """The html of the message, for the frame in its page."""
     source = await faces.history.content(id)
-    html = await asyncio.to_thread(previewed, source) if source is not None else ""
-    headers = {
-        "content-security-policy": PREVIEW_POLICY,
-        "cache-control": "private, no-store",
-        "referrer-policy": "no-referrer",
-        "x-dns-prefetch-control": "off",
-    }
-    return Response(html, media_type="text/html; charset=utf-8", headers=headers)
+    return framed(await asyncio.to_thread(previewed, source) if source is not None else "")
 
 
 @get("/messages/{id:str}/source", name="message_source", include_in_schema=False)

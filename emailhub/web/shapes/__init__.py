@@ -38,6 +38,17 @@ from emailhub.web.shapes.suppressions import (
     SuppressionShape,
     SuppressionsLifted,
 )
+from emailhub.web.shapes.templates import (
+    RenderedShape,
+    TemplateChanged,
+    TemplateDeleted,
+    TemplateItem,
+    TemplateList,
+    TemplateShape,
+    VariableShape,
+    VersionList,
+    VersionShape,
+)
 
 __all__ = [
     "Accepted",
@@ -64,6 +75,7 @@ __all__ = [
     "RelayList",
     "RelayShape",
     "ReloadedShape",
+    "RenderedShape",
     "RequestStatus",
     "ResultShape",
     "StageShape",
@@ -74,4 +86,12 @@ __all__ = [
     "SuppressionsLifted",
     "SuspensionShape",
     "Tag",
+    "TemplateChanged",
+    "TemplateDeleted",
+    "TemplateItem",
+    "TemplateList",
+    "TemplateShape",
+    "VariableShape",
+    "VersionList",
+    "VersionShape",
 ]
