@@ -33,6 +33,7 @@ from emailhub.web.shapes import (
 from emailhub.web.visit import AnyRequest
 
 _MOST_VERSION = 2**31
+_LANGUAGE = 35
 _T = TypeVar("_T")
 
 
@@ -79,13 +80,13 @@ async def render(request: AnyRequest, template: FromPath[str], faces: GivenFaces
     """Tell what a message would say, without sending one."""
     fields = await read_optional_object(request)
     _demand_known(fields, ("variables", "version", "language"))
-    variables, language = fields.get("variables") or {}, fields.get("language") or ""
-    if not isinstance(variables, dict):
+    variables, language = fields.get("variables"), fields.get("language")
+    if not isinstance(variables, dict | None):
         raise InvalidMessage((Problem("variables", "must be an object of names and values"),))
-    if not isinstance(language, str) or len(language) > 35:
+    if not isinstance(language, str | None) or len(language or "") > _LANGUAGE:
         raise InvalidMessage((Problem("language", "must be a language such as fr or pt-BR"),))
-    found = await faces.shelf.template(await faces.shelf.find(template), _version(fields), language)
-    return RenderedShape.of(await faces.shelf.render(found, found.sample | variables))
+    found = await faces.shelf.template(await faces.shelf.find(template), _version(fields), language or "")
+    return RenderedShape.of(await faces.shelf.render(found, found.sample | (variables or {})))
 
 
 @get("/templates/{template:str}/versions")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Final
@@ -31,6 +32,7 @@ _TEXTS: Final = ("name", "alias", "from", "subject", "html", "text")
 _COLUMNS: Final = ("key", "type", "fallback", "sample", "description")
 _SPARE: Final = 3
 """Empty rows for further variables, so that none needs a script."""
+_ROW: Final = re.compile(r"variables\[(\d+)\]")
 _MOST_FIELDS: Final = 20 + VARIABLES * len(_COLUMNS)
 _REASON: Final = 200
 _FIRST: Final = {
@@ -173,10 +175,9 @@ def _by_field(problems: tuple[Problem, ...]) -> defaultdict[str, str]:
     for problem in problems:
         field = problem.field.partition("[")[0]
         known = field if field in (*_TEXTS, "reply_to", "variables") else ""
-        more = problem.field if field == "variables" else ""
-        sentence = (
-            f"{more} {problem.message}".strip() if known or not problem.field else f"{problem.field}: {problem.message}"
-        )
+        row = _ROW.match(problem.field)
+        where = f"variable {int(row[1]) + 1}: " if row else "" if known or not problem.field else f"{problem.field}: "
+        sentence = where + problem.message
         found[known] = f"{found[known]} {sentence[:1].upper()}{sentence[1:].removesuffix('.')}.".strip()
     return found
 

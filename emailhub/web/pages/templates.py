@@ -168,6 +168,7 @@ async def show(
         tried=tried,
         remote=remote_references(html or ""),
         values=look.values or (_written(stand_ins(found)) if found else ""),
+        compact=_quoted(look.values or stand_ins(found)) if found else "",
         versions=await faces.shelf.versions(entry.id) if entry.newest is not None else [],
         history=[history.line(event) for event in await faces.shelf.events(entry, _EVENTS)],
         to=to,
@@ -203,6 +204,12 @@ async def _typed(text: str) -> dict[str, object]:
 
 def _written(values: Mapping[str, object]) -> str:
     return msgspec.json.format(msgspec.json.encode(values), indent=2).decode() if values else "{}"
+
+
+def _quoted(values: str | Mapping[str, object]) -> str:
+    """The values on one line, for a shell's single quotes."""
+    line = " ".join(values.split()) if isinstance(values, str) else msgspec.json.encode(values).decode()
+    return line.replace("'", "'\\''")
 
 
 def _fields(template: Template, rendered: Rendered, to: str) -> dict[str, object]:
