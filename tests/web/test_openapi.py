@@ -16,10 +16,9 @@ from emailhub.web.requests import (
     BreakerRequest,
     EmailRequest,
     SendEmailRequest,
-    TemplateChangeRequest,
-    TemplateRequest,
     names,
 )
+from emailhub.web.template_requests import NewTemplateRequest, TemplateChangeRequest
 from tests.support.web_hub import WebHub, web_hub
 
 UNDESCRIBED = {"/login", "/logout", "/docs"}
@@ -113,7 +112,7 @@ async def page_kind(hub: WebHub, path: str) -> str:
 def test_the_described_fields_are_those_that_are_read() -> None:
     assert names(EmailRequest) == set(parse.FIELDS)
     assert names(SendEmailRequest) == {*contract.REQUIRED, *contract.OPTIONAL}
-    assert names(TemplateRequest) == names(TemplateChangeRequest) == {*wording.FIELDS, "reason"}
+    assert names(NewTemplateRequest) == names(TemplateChangeRequest) == {*wording.FIELDS, "reason"}
     assert names(BreakerRequest) == {"state", "reason", "until"}
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from emailhub.web import requests as asked
 from emailhub.web import shapes as told
+from emailhub.web import template_requests as asked
 from emailhub.web.operations.operation import BODY, STRING, Input, Operation
+from emailhub.web.requests import VerbRequest
 
 _TEMPLATE = Input("template", "path", "the template's id or alias, or a file's name", STRING, required=True)
 _LIST = (
@@ -25,7 +26,7 @@ TEMPLATES: tuple[Operation, ...] = (
         summary="Create a template",
         meaning="As a draft, which does not send until it is published. What does not compile is refused, with the "
         "line.",
-        body=asked.TemplateRequest,
+        body=asked.NewTemplateRequest,
         answer=told.TemplateChanged,
         errors=(*BODY, 503),
     ),
@@ -68,7 +69,7 @@ TEMPLATES: tuple[Operation, ...] = (
         summary="Delete a template",
         meaning="With all its versions. Messages made from it stay as they are.",
         inputs=(_TEMPLATE,),
-        body=asked.VerbRequest,
+        body=VerbRequest,
         answer=told.TemplateDeleted,
         errors=(*BODY, 404, 409, 503),
     ),
@@ -99,7 +100,7 @@ TEMPLATES: tuple[Operation, ...] = (
         summary="Copy a template",
         meaning="The copy is a draft without an alias.",
         inputs=(_TEMPLATE,),
-        body=asked.VerbRequest,
+        body=VerbRequest,
         answer=told.TemplateChanged,
         errors=(*BODY, 404, 409, 503),
     ),

@@ -1,0 +1,92 @@
+"""What the API takes to make, change and try templates, as documentation; see `web.requests`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Struct, UnsetType, field
+
+from emailhub.core.template import NAME, VARIABLE
+from emailhub.core.wording import CALLED, DESCRIPTION, SOURCE, SUBJECT, VARIABLES
+from emailhub.web.requests import Addresses, _about
+
+Version = Annotated[int, _about("the number of a version", 2, minimum=1, maximum=2**31 - 1)]
+Value = str | float | bool | dict[str, Any] | list[Any]
+_NAME = _about("for people, at most 100 characters", "Welcome", format="line", minLength=1, maxLength=CALLED)
+_ALIAS = _about(
+    "what messages may call it by, beside its id; with `.fr` at its end it is for that language",
+    "welcome",
+    pattern=f"^{NAME.pattern}$",
+)
+_SUBJECT = _about(
+    "Jinja source, 1 to 998 characters",
+    "Welcome, {{ first_name }}",
+    format="jinja-line",
+    minLength=1,
+    maxLength=SUBJECT,
+)
+_HTML = _about(
+    "Jinja source, at most 524288 characters", "<p>Hello {{ first_name }}</p>", format="jinja", maxLength=SOURCE
+)
+_TEXT = _about("Jinja source; made from the html when left out", format="jinja", maxLength=SOURCE)
+_FROM = _about("the sender, unless a message names its own", "Shop <shop@example.com>", format="mailbox", minLength=3)
+_REPLY_TO = _about("where answers go, unless a message says so")
+_VARIABLES = _about("those it takes", maxItems=VARIABLES)
+_REASON = _about("why, for the history", "spring campaign", format="printable", maxLength=500)
+
+
+class VariableRequest(Struct, omit_defaults=True):
+    """A variable a template takes. Without a `fallback_value` every message must bring it."""
+
+    key: Annotated[str, _about("its name in the source", "first_name", pattern=f"^{VARIABLE.pattern}$")]
+    type: Annotated[
+        Literal["string", "number", "boolean", "object", "list"] | UnsetType, _about("string when left out")
+    ] = UNSET
+    fallback_value: Annotated[Value | UnsetType, _about("what it is when not given", "there")] = UNSET
+    sample: Annotated[Value | UnsetType, _about("what the preview shows", "Ada")] = UNSET
+    description: Annotated[
+        str | UnsetType, _about("at most 200 characters", format="line", minLength=1, maxLength=DESCRIPTION)
+    ] = UNSET
+
+
+class NewTemplateRequest(Struct, kw_only=True, omit_defaults=True):
+    """A new template. It needs `name`, `subject` and one of `html` and `text`."""
+
+    name: Annotated[str, _NAME]
+    subject: Annotated[str, _SUBJECT]
+    alias: Annotated[str | UnsetType, _ALIAS] = UNSET
+    html: Annotated[str | UnsetType, _HTML] = UNSET
+    text: Annotated[str | UnsetType, _TEXT] = UNSET
+    from_: Annotated[str | UnsetType, _FROM] = field(name="from", default=UNSET)
+    reply_to: Annotated[Addresses | UnsetType, _REPLY_TO] = UNSET
+    variables: Annotated[list[VariableRequest] | UnsetType, _VARIABLES] = UNSET
+    reason: Annotated[str | UnsetType, _REASON] = UNSET
+
+
+class TemplateChangeRequest(Struct, kw_only=True, omit_defaults=True):
+    """What is left out stays; null takes it away."""
+
+    name: Annotated[str | UnsetType, _NAME] = UNSET
+    subject: Annotated[str | UnsetType, _SUBJECT] = UNSET
+    alias: Annotated[str | UnsetType | None, _ALIAS] = UNSET
+    html: Annotated[str | UnsetType | None, _HTML] = UNSET
+    text: Annotated[str | UnsetType | None, _TEXT] = UNSET
+    from_: Annotated[str | UnsetType | None, _FROM] = field(name="from", default=UNSET)
+    reply_to: Annotated[Addresses | UnsetType | None, _REPLY_TO] = UNSET
+    variables: Annotated[list[VariableRequest] | UnsetType | None, _VARIABLES] = UNSET
+    reason: Annotated[str | UnsetType, _REASON] = UNSET
+
+
+class PublishRequest(Struct, omit_defaults=True):
+    """Which version; the body may be left out."""
+
+    version: Annotated[Version | UnsetType, _about("an older one takes a change back; left out: the newest")] = UNSET
+    reason: Annotated[str | UnsetType, _REASON] = UNSET
+
+
+class RenderRequest(Struct, omit_defaults=True):
+    """With which values; those left out are the samples and fallbacks."""
+
+    variables: Annotated[dict[str, Any] | UnsetType, _about("names and values", {"first_name": "Ada"})] = UNSET
+    version: Annotated[Version | UnsetType, _about("of a stored template; left out: the newest")] = UNSET
+    language: Annotated[str | UnsetType, _about("of a template in files", "fr", maxLength=35)] = UNSET
