@@ -8,7 +8,7 @@ from msgspec import UNSET, Struct, UnsetType, field
 
 from emailhub.core.template import NAME, VARIABLE
 from emailhub.core.wording import CALLED, DESCRIPTION, SOURCE, SUBJECT, VARIABLES
-from emailhub.web.requests import Addresses, _about
+from emailhub.web.requests import Addresses, _about, _one_of
 
 Version = Annotated[int, _about("the number of a version", 2, minimum=1, maximum=2**31 - 1)]
 Value = str | float | bool | dict[str, Any] | list[Any]
@@ -90,3 +90,15 @@ class RenderRequest(Struct, omit_defaults=True):
     variables: Annotated[dict[str, Any] | UnsetType, _about("names and values", {"first_name": "Ada"})] = UNSET
     version: Annotated[Version | UnsetType, _about("of a stored template; left out: the newest")] = UNSET
     language: Annotated[str | UnsetType, _about("of a template in files", "fr", maxLength=35)] = UNSET
+
+
+SENT: tuple[type[Struct], ...] = (
+    VariableRequest,
+    NewTemplateRequest,
+    TemplateChangeRequest,
+    PublishRequest,
+    RenderRequest,
+)
+"""Every shape of this module: what is sent, and never answered."""
+NEEDS: dict[type[Struct], dict[str, object]] = {NewTemplateRequest: _one_of("html", "text")}
+"""What holds beside the types of the fields, as JSON Schema."""
