@@ -17,7 +17,7 @@ from emailhub.adapters.oauth import OAuthOptions, TokenSource
 from emailhub.adapters.smtp.login import challenge
 from emailhub.core.breaker import Signal
 from emailhub.core.verdict import Kind, Report, Stage, Verdict
-from emailhub.engine.findings import signal_of
+from emailhub.engine.findings import health_of
 from tests.support.smtp_relays import Authority, Clock, Relays, kinds, said, send
 from tests.support.smtp_server import SmtpServer
 from tests.support.token_endpoint import TokenEndpoint, denied, granted
@@ -54,7 +54,7 @@ class Line:
 def rejected(report: Report) -> Verdict:
     (verdict,) = report.verdicts
     assert (verdict.kind, verdict.stage, verdict.login_rejected) == (Kind.RELAY, Stage.AUTH, True)
-    assert signal_of(report)[0] is Signal.LOGIN_REJECTED
+    assert health_of(report).signal is Signal.LOGIN_REJECTED
     return verdict
 
 
@@ -169,7 +169,7 @@ async def test_an_endpoint_in_trouble_is_ordinary_trouble_of_the_relay(
         report = await line.send()
         (verdict,) = report.verdicts
         assert (verdict.kind, verdict.stage, verdict.login_rejected) == (Kind.RELAY, Stage.AUTH, False)
-        assert signal_of(report)[0] is Signal.TROUBLE
+        assert health_of(report).signal is Signal.TROUBLE
         assert kinds(await line.send()) == [Kind.ACCEPTED]
 
 
