@@ -26,12 +26,10 @@ from emailhub import __version__, logs, wiring
 from emailhub.adapters.fetch import Fetcher
 from emailhub.adapters.http import Webhook
 from emailhub.adapters.rabbit import Delivery, Rabbit
-from emailhub.adapters.renderer import ProcessRenderer
 from emailhub.adapters.sqlite import Database, SqliteHistory, SqliteOutbox, open_database
 from emailhub.adapters.sqlite.behaviour import SqliteBehaviour
 from emailhub.adapters.sqlite.relays import SqliteRelays
 from emailhub.adapters.sqlite.suppressions import SqliteSuppressions
-from emailhub.adapters.sqlite.templates import SqliteTemplates
 from emailhub.adapters.sqlite.upkeep import SqliteUpkeep
 from emailhub.adapters.sqlite.verbs import SqliteVerbs
 from emailhub.core.errors import BadSettings, OutboxBusy, OutboxUnusable
@@ -47,14 +45,13 @@ from emailhub.engine.live import Live
 from emailhub.engine.meter import Meter
 from emailhub.engine.rescuer import rescue
 from emailhub.engine.room import Room
-from emailhub.engine.shelf import Shelf, StoredCatalog
+from emailhub.engine.shelf import Shelf
 from emailhub.engine.solo import NoBroker
 from emailhub.engine.subscriber import Subscriber
 from emailhub.engine.suppression import SuppressionList
-from emailhub.engine.templates import Templates
 from emailhub.engine.undertaker import Undertaker
 from emailhub.engine.watch import Watch
-from emailhub.parts import EXIT_FAILED, Parts, verdict
+from emailhub.parts import EXIT_FAILED, Kitchen, Parts, verdict
 from emailhub.reload import Read, Reloader
 from emailhub.settings import Loaded, Settings
 from emailhub.web.faces import Faces
@@ -151,6 +148,7 @@ class Hub:
             grace=settings.shutdown_grace,
         )
         chaos = await self._chaos(SqliteBehaviour(database))
+        kitchen = await Kitchen.of(settings.templates, database, time.monotonic)
         room = Room(settings.max_waiting, settings.disk_reserve, free_disk=database.status().free_disk)
         fetcher = Fetcher() if settings.attachment_urls else None
         intake = Intake(
@@ -168,6 +166,7 @@ class Hub:
             fetcher=fetcher,
             home=fleet.home,
             seat=fleet.seat,
+            templates=kitchen.templates,
         )
         self._intake = intake
         self._subscriber = Subscriber(intake, upkeep, limits=intake.limits, now=now)
@@ -187,6 +186,7 @@ class Hub:
         )
         self._desk = desk
         board = Board(fleet.lines, broker, history, room, capturing=settings.capture, now=now, news=fleet.news)
+        board.broken_templates = kitchen.broken
         hook = Webhook(settings.alert_url.reveal()) if settings.alert_url else None
         post = hook.post if hook else None
         watch = Watch(board, history, room, post, waiting_limit=settings.alert_waiting, now=now)
@@ -204,8 +204,7 @@ class Hub:
         gate = wiring.gate(settings)
         web = wiring.web_options(settings)
         listed = SuppressionList(SqliteSuppressions(database), meter=meter, now=now)
-        renderer, stored = ProcessRenderer(), SqliteTemplates(database)
-        shelf = Shelf(stored, Templates(renderer, [StoredCatalog(stored)]), now=now, entropy=secrets.token_bytes)
+        shelf = Shelf(kitchen.stored, kitchen.templates, kitchen.folder, now=now, entropy=secrets.token_bytes)
         live, ask = self._live, self._asked_to_reload
         faces = Faces(intake, desk, history, live, board, gate, meter, web, now, ask, suppressions=listed, shelf=shelf)
         server = Server(create_app(faces), header_timeout=settings.request_timeout)
@@ -219,7 +218,7 @@ class Hub:
             undertaker=self._undertaker,
             hook=hook,
             fetcher=fetcher,
-            renderer=renderer,
+            kitchen=kitchen,
             server=server,
         )
 
@@ -340,7 +339,7 @@ class Hub:
             self._live.close()
         await parts.fleet.stop(self._settings.shutdown_grace)
         await parts.server.stop()
-        await parts.renderer.close()
+        await parts.kitchen.renderer.close()
         if isinstance(parts.broker, Rabbit):
             await parts.broker.close()
         for task in tasks:

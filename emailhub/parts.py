@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from emailhub import logs
@@ -13,12 +14,17 @@ from emailhub.adapters.http import Webhook
 from emailhub.adapters.rabbit import Rabbit
 from emailhub.adapters.renderer import ProcessRenderer
 from emailhub.adapters.sqlite import Database
+from emailhub.adapters.sqlite.templates import SqliteTemplates
+from emailhub.adapters.templates import TemplateFolder
 from emailhub.core.errors import EmailhubError
+from emailhub.core.template import Broken
 from emailhub.engine.board import Board
 from emailhub.engine.fleet import Fleet
 from emailhub.engine.keeper import Keeper
 from emailhub.engine.room import Room
+from emailhub.engine.shelf import StoredCatalog
 from emailhub.engine.solo import NoBroker
+from emailhub.engine.templates import Templates
 from emailhub.engine.undertaker import Undertaker
 from emailhub.engine.watch import Watch, watch_lag
 from emailhub.web.server import Server
@@ -26,6 +32,30 @@ from emailhub.web.server import Server
 EXIT_FAILED = 70
 
 log = logs.get("app")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kitchen:
+    """Everything about templates: those in `folder`, when there is one, go before the stored ones."""
+
+    renderer: ProcessRenderer
+    folder: TemplateFolder | None
+    stored: SqliteTemplates
+    templates: Templates
+
+    @classmethod
+    async def of(cls, root: Path | None, database: Database, clock: Callable[[], float]) -> Kitchen:
+        """Templates in `root` and in `database`. Those in `root` that are broken are told in the log."""
+        renderer, stored = ProcessRenderer(), SqliteTemplates(database)
+        folder = TemplateFolder(root, renderer.check, clock=clock) if root else None
+        if folder is not None:
+            await folder.look()
+        catalogs = (*([folder] if folder else ()), StoredCatalog(stored))
+        return cls(renderer=renderer, folder=folder, stored=stored, templates=Templates(renderer, catalogs))
+
+    def broken(self) -> tuple[Broken, ...]:
+        """Templates of the folder that could not be used at the last look."""
+        return self.folder.known_broken() if self.folder else ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +71,7 @@ class Parts:
     undertaker: Undertaker
     hook: Webhook | None
     fetcher: Fetcher | None
-    renderer: ProcessRenderer
+    kitchen: Kitchen
     server: Server
 
     def running(self) -> list[tuple[str, Coroutine[Any, Any, None]]]:

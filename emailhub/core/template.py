@@ -80,6 +80,11 @@ class Broken(Struct, frozen=True, kw_only=True):
     reason: str
     kept: bool = False
 
+    @property
+    def label(self) -> str:
+        """How it is called; "": the whole directory."""
+        return f"{self.id}.{self.language}" if self.language else self.id
+
 
 class Rendered(Struct, frozen=True):
     """What a template and its variables make. "" and None: the template has no such part."""

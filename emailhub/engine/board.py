@@ -10,10 +10,11 @@ from emailhub.core.delivery import State
 from emailhub.core.errors import NotFound
 from emailhub.core.records import Totals
 from emailhub.core.status import Flow, Link, OutboxStatus, RabbitStatus, RelayStatus
+from emailhub.core.template import Broken
 from emailhub.engine.allowance import Allowance
 from emailhub.engine.chaos import behaviour_of
 from emailhub.engine.courier import Courier
-from emailhub.engine.flow import MOST_WAITING, counted, is_well, relay_flows, sentence_of, waiting
+from emailhub.engine.flow import MOST_WAITING, counted, is_well, relay_flows, sentence_of, template_flows, waiting
 from emailhub.engine.fuse import Fuse
 from emailhub.engine.ports import Broker, History, Relay
 from emailhub.engine.room import Room
@@ -70,7 +71,10 @@ class Line:
 
 
 class Board:
-    """Reads the parts. `loop_lag` (seconds) is kept by the lag watch; `news()` gives sentences about what is over."""
+    """Reads the parts. `loop_lag` (seconds) is kept by the lag watch; `news()` gives sentences about what is over.
+
+    `broken_templates()` gives the templates that cannot be used as they stand.
+    """
 
     def __init__(
         self,
@@ -89,6 +93,7 @@ class Board:
         self._room = room
         self._now = now
         self._news = news
+        self.broken_templates: Callable[[], tuple[Broken, ...]] = tuple
         self.capturing = capturing
         self.loop_lag = 0.0
 
@@ -120,7 +125,7 @@ class Board:
         now = self._now()
         totals = await self._history.totals()
         findings = [*self._outbox_trouble(), *await self._relay_trouble(now), *self._rabbit_trouble()]
-        findings += self._held(totals)
+        findings += [*self._held(totals), *template_flows(self.broken_templates())]
         findings += [Flow(level="info", headline=sentence_of(text), sentence="") for text in self._news()]
         if findings:
             first, *others = sorted(findings, key=lambda flow: _LEVELS.index(flow.level))

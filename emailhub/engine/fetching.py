@@ -24,7 +24,7 @@ def names_urls(submission: Submission) -> bool:
 
 
 async def known(outbox: Outbox, submission: Submission) -> Receipt | IdempotencyConflict | None:
-    """The answer under the message's key: what was fetched once may be gone when the same request comes again."""
+    """The answer under the message's key: file or template may be gone when the same request comes again."""
     key, _, _ = key_of(submission, None)
     return None if key is None else await outbox.known(key, fingerprint(submission))
 

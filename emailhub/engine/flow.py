@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from emailhub.core.breaker import Mode, Phase
 from emailhub.core.limits import PACED, words
 from emailhub.core.status import Flow, LimitStatus, RelayStatus, Suspension
+from emailhub.core.template import Broken
 
 MOST_WAITING = 10_000
 """So many waiting messages of one relay are counted; counting a million would take longer than a sentence is worth."""
@@ -117,6 +118,19 @@ def _last_sent(relay: RelayStatus, now: float) -> str:
         return ""
     at = datetime.fromtimestamp(relay.last_sent_at, UTC)
     return f"It last took mail at {at:%H:%M} UTC{'' if now - relay.last_sent_at < 72_000 else f' on {at.day} {at:%b}'}."
+
+
+def template_flows(broken: Sequence[Broken]) -> list[Flow]:
+    """What is to be told of templates that cannot be used as they stand, in one finding."""
+    if not broken:
+        return []
+    named = ", ".join(one.label or "the directory" for one in broken[:3])
+    more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
+    unusable = [one for one in broken if not one.kept]
+    effect = "The last good version is used." if not unusable else "Messages that need it are refused."
+    headline = "A template is broken." if len(broken) == 1 else f"{len(broken)} templates are broken."
+    sentence = f"{sentence_of(f'{named}{more}: {broken[0].reason}')} {effect}"
+    return [Flow(level="warn" if unusable else "info", headline=headline, sentence=sentence)]
 
 
 def waiting(count: int) -> str:

@@ -97,7 +97,7 @@ class Intake:
         self.defaults = defaults
         self._home = home or (lambda _domain: self.defaults.relay)
         self._seat = seat
-        self._templates = templates
+        self.templates = templates
         self.diversion = diversion
         self.signer = signer
         self.fetcher = fetcher
@@ -188,13 +188,13 @@ class Intake:
     async def _built(self, item: Item) -> _Built:
         submission, origin, queue = item
         try:
-            if submission.template is not None:
-                submission = await filled(submission, self._templates, self.limits)
-            if names_urls(submission):
+            if submission.template is not None or names_urls(submission):
                 answer = await known(self._outbox, submission)
                 if answer is not None:
                     return answer
-                submission = await fetched(submission, self.fetcher, self.limits.size * 3 // 4)
+                submission = await filled(submission, self.templates, self.limits)
+                if names_urls(submission):
+                    submission = await fetched(submission, self.fetcher, self.limits.size * 3 // 4)
             if self._is_heavy(submission):
                 return await asyncio.to_thread(self._build, submission, origin, queue)
             return self._build(submission, origin, queue)

@@ -10,6 +10,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from emailhub.core.breaker import Mode, Phase
 from emailhub.core.status import Link, OutboxStatus, RabbitStatus, RelayStatus
+from emailhub.core.template import Broken
 from emailhub.web.faces import Faces, GivenFaces
 from emailhub.web.visit import AnyRequest, visit
 
@@ -33,6 +34,7 @@ class Parts(Struct, frozen=True):
     outbox: Part
     rabbitmq: Part
     relay: Part
+    templates: Part
 
 
 class Live(Struct, frozen=True):
@@ -69,9 +71,11 @@ async def ready(request: AnyRequest, faces: GivenFaces) -> Response[Ready]:
 def readiness(faces: Faces, *, details: bool) -> Ready:
     """How the parts stand. Mail is accepted, and kept, as long as the outbox can be written."""
     board = faces.board
-    parts = Parts(_outbox(board.outbox()), _rabbitmq(board.rabbit()), _relay(board.relays()))
+    parts = Parts(
+        _outbox(board.outbox()), _rabbitmq(board.rabbit()), _relay(board.relays()), _templates(board.broken_templates())
+    )
     status: Level = "ok"
-    if any(part.status != "ok" for part in (parts.outbox, parts.rabbitmq, parts.relay)):
+    if any(part.status != "ok" for part in (parts.outbox, parts.rabbitmq, parts.relay, parts.templates)):
         status = "degraded"
     if board.stopping or parts.outbox.status == "down":
         status = "down"
@@ -113,5 +117,12 @@ def _troubles(relay: RelayStatus) -> Iterator[str]:
         yield f"{relay.name} does not let {', '.join(one.domain for one in relay.suspended)} send"
 
 
+def _templates(broken: tuple[Broken, ...]) -> Part:
+    told = [f"{one.label or 'the directory'}: {one.reason}" for one in broken]
+    return Part("degraded", "; ".join(told)[:1000]) if told else Part("ok", "all can be used")
+
+
 def _without_details(parts: Parts) -> Parts:
-    return Parts(Part(parts.outbox.status), Part(parts.rabbitmq.status), Part(parts.relay.status))
+    return Parts(
+        Part(parts.outbox.status), Part(parts.rabbitmq.status), Part(parts.relay.status), Part(parts.templates.status)
+    )

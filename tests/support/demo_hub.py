@@ -31,6 +31,7 @@ from emailhub.core.status import (
     RelayStatus,
     Suspension,
 )
+from emailhub.core.template import Broken
 from emailhub.engine.gate import Access, Gate
 from emailhub.engine.live import Live
 from emailhub.engine.meter import Meter
@@ -70,6 +71,9 @@ class DemoBoard:
             self.snapshots["gmail"] = Snapshot(
                 phase=Phase.OPEN, failures=5, openings=2, since=now() - 720, cause=_CAUSE, probe_at=now() + 42
             )
+
+    def broken_templates(self) -> tuple[Broken, ...]:
+        return ()
 
     def relays(self) -> tuple[RelayStatus, ...]:
         return tuple(self.relay(name) for name in self.snapshots)

@@ -6,6 +6,7 @@ The kernel ends it when one rendering takes too long (SIGPROF), refuses it memor
 from __future__ import annotations
 
 import json
+import os
 import resource
 import signal
 import sys
@@ -79,6 +80,8 @@ def _lock_in(bounds: Bounds) -> None:
         (resource.RLIMIT_NPROC, 0),
     ):
         _limit(what, most)
+    # When there is not enough of the processor for both, the hub goes first.
+    os.nice(5)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     # Ctrl-C on a terminal reaches every process of the group; the hub decides when this one ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
