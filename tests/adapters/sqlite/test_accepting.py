@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from emailhub.core.delivery import State
-from emailhub.core.errors import IdempotencyConflict
-from emailhub.core.records import Origin, Receipt
+from emailhub.core.errors import BatchRefused, IdempotencyConflict
+from emailhub.core.records import Job, Origin, Receipt
 from tests.support.factories import NOW, SENT, opened, parcel
 
 
@@ -65,6 +67,27 @@ async def test_the_same_key_with_other_content_is_a_conflict_that_stores_nothing
         assert (answers[0].key, answers[0].id) == ("k", "A")
         assert answers[1] == Receipt("C")
         assert await store.rows("SELECT id FROM message ORDER BY id") == [("A",), ("C",)]
+
+
+async def test_of_parcels_that_belong_together_all_are_stored_or_none_with_nothing_told(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        await store.outbox.add([parcel("OLD", key="k", fingerprint=b"1")])
+        told, gone = len(store.events), list[Job]()
+        parcels = [
+            parcel("A", key="a", fingerprint=b"1", go=gone.append),
+            parcel("B", key="k", fingerprint=b"2", go=gone.append),
+            parcel("C", key="c", fingerprint=b"1", go=gone.append),
+        ]
+        with pytest.raises(BatchRefused) as refused:
+            await store.outbox.add_all(parcels)
+        assert list(refused.value.reasons) == [1]
+        assert isinstance(refused.value.reasons[1], IdempotencyConflict)
+        assert await store.rows("SELECT id FROM message") == [("OLD",)]
+        assert await store.rows("SELECT key FROM idempotency_key") == [("k",)]
+        assert (len(store.events), gone) == (told, [])
+        receipts = await store.outbox.add_all([parcels[0], parcels[2], parcel("AGAIN", key="k", fingerprint=b"1")])
+        assert [(one.id, one.replayed) for one in receipts] == [("A", False), ("C", False), ("OLD", True)]
+        assert [job.id for job in gone] == ["A", "C"]
 
 
 async def test_fifty_at_once_with_one_key_are_one_message(tmp_path: Path) -> None:
