@@ -30,6 +30,8 @@ from emailhub.engine.watch import Watch, watch_lag
 from emailhub.web.server import Server
 
 EXIT_FAILED = 70
+TEMPLATES_SECONDS = 3.0
+"""Between two looks at the directory of templates when no mail asks for one."""
 
 log = logs.get("app")
 
@@ -52,6 +54,12 @@ class Kitchen:
             await folder.look()
         catalogs = (*([folder] if folder else ()), StoredCatalog(stored))
         return cls(renderer=renderer, folder=folder, stored=stored, templates=Templates(renderer, catalogs))
+
+    async def watch(self, folder: TemplateFolder) -> None:
+        """Look at `folder` now and then: what is broken shall be told though no mail asks for it."""
+        while True:
+            await asyncio.sleep(TEMPLATES_SECONDS)
+            await folder.look()
 
     def broken(self) -> tuple[Broken, ...]:
         """Templates of the folder that could not be used at the last look."""
@@ -83,6 +91,8 @@ class Parts:
             ("alerts", self.watch.tell()),
             ("lag", watch_lag(self.board)),
         ]
+        if self.kitchen.folder is not None:
+            parts.append(("templates", self.kitchen.watch(self.kitchen.folder)))
         if isinstance(self.broker, Rabbit):
             parts += [("rabbitmq", self.broker.run()), ("undertaker", self.undertaker.run())]
         return parts

@@ -175,7 +175,8 @@ def _survey(root: Path) -> dict[str, _File]:
 def _walk(home: Path, folder: Path, levels: int) -> Iterator[Path]:
     """The files to read, and links to folders outside, which are refused by name."""
     for path in sorted(folder.iterdir()):
-        if path.name.startswith("."):
+        # What is no text could not be named to the renderer, nor in the log.
+        if path.name.startswith(".") or not path.name.isprintable():
             continue
         if path.is_dir():
             target = path.resolve()

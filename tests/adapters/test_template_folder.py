@@ -121,6 +121,7 @@ async def test_layouts_and_parts_are_found_anywhere_in_the_directory(home: Home)
     home.put("_layouts/base.html", "<b>{% block body %}{% endblock %}</b>")
     home.put("welcome/items.html", "{{ x }}")
     home.put("logo.png", b"\x89PNG")
+    (home.root / os.fsdecode(b"\xff.html")).write_text("a name that is no text")
     html = "{% extends '_layouts/base.html' %}{% block body %}{% include 'welcome/items.html' %}{% endblock %}"
     home.put("welcome/body.html", html)
     assert await home.text("welcome", x="Hi") == "Hi\n"
