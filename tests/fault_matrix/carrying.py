@@ -231,6 +231,10 @@ ROWS = (
         "a connection lost in the middle of the content", at("BODY", SILENCE, after=1000, close="rst"), broken,
         message=BIG,
     ),
+    Row(
+        "a server that reads no more in the middle of the content", mute("BODY", after=1000),
+        broken, message=BIG, slow=True,
+    ),
     # The end
     Row("a final reply that is lost", at("DOT", SILENCE, close="fin", taken=True), unanswered_but_taken),
     Row("a connection lost before the final reply", at("DOT", SILENCE, close="rst"), unanswered),

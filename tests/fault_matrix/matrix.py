@@ -88,6 +88,7 @@ class Row:
     """`claim` names the fault. `opening`: it is met while a session opens, so that a kept connection has to go first.
 
     `server`, `options` and `message` are what differs from the usual; `heal` undoes what `MailLine.heal` does not.
+    `slow`: all its cells are for the night.
     """
 
     claim: str
@@ -99,6 +100,7 @@ class Row:
     message: dict[str, Any] = field(default_factory=dict)
     heal: Callable[[Scene], None] = nothing
     check: Callable[[Scene], None] = nothing
+    slow: bool = False
 
 
 def trouble(cell: Cell) -> Expect:

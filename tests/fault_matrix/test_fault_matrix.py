@@ -32,7 +32,7 @@ def cases() -> list[object]:
     for index, row in enumerate(ROWS):
         covering = COVER[index % len(COVER)]
         for cell in CELLS:
-            marks = () if tuple(map(int, cell)) in covering else (pytest.mark.nightly,)
+            marks = () if tuple(map(int, cell)) in covering and not row.slow else (pytest.mark.nightly,)
             found.append(pytest.param(row, cell, marks=marks, id=f"{row.claim} ({cell})".replace(" ", "-")))
     return found
 

@@ -351,7 +351,11 @@ class _Connection(asyncio.Protocol):
 
     async def later(self, rule: Rule, usual: str, effect: Callable[[], None]) -> None:
         if rule.hold is not None:
+            # Whoever stands still in the middle of a body reads no more of it.
+            if rule.step == "BODY":
+                self.transport.pause_reading()
             await rule.hold.wait()
+            self.transport.resume_reading()
         await asyncio.sleep(rule.delay)
         self.blocked = False
         self.obey(rule, usual, effect)
