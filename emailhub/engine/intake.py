@@ -35,10 +35,10 @@ later is more likely a new message."""
 HEAVY = 256 * 1024
 """Characters and bytes from which a message is built in a thread: encoding a megabyte would stall every other request.
 """
-
+EACH = 8 * 1024
+"""What building a message costs however small it is, in characters that cost as much."""
 
 log = logs.get("intake")
-
 
 _A = TypeVar("_A", bound=Receipt | Exception)
 """What came of a message."""
@@ -177,9 +177,9 @@ class Intake:
         built: list[_Built] = []
         load = 0
         for item in items:
-            load += item[0].weight
+            load += item[0].weight + EACH
             if load > HEAVY:
-                # A hundred messages of which none is large alone would stall every other request.
+                # A hundred messages, none of which is large, would stall every other request.
                 await asyncio.sleep(0)
                 load = 0
             built.append(await self._built(item))
