@@ -7,6 +7,7 @@ import base64
 from collections.abc import AsyncIterator, Callable
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import pytest
@@ -45,12 +46,25 @@ class Story(NamedTuple):
         return found
 
 
+def write_template(folder: Path, subject: str, html: str) -> None:
+    folder.mkdir(parents=True)
+    (folder / "subject.txt").write_text(subject)
+    (folder / "body.html").write_text(html)
+
+
 @pytest_asyncio.fixture(scope="module")
 async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Story]:
     async with SmtpServer() as smtp:
-        env = {"SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(smtp.port), "EMAIL_FROM": "hub@example.org"}
+        folder = tmp_path_factory.mktemp("resend")
+        write_template(folder / "mail" / "welcome", "Welcome, {{ name }}", "<p>Hello {{ name }}</p>")
+        env = {
+            "EMAILHUB_TEMPLATES": "mail",
+            "SMTP_HOST": "127.0.0.1",
+            "SMTP_PORT": str(smtp.port),
+            "EMAIL_FROM": "hub@example.org",
+        }
         env["EMAILHUB_SUPPRESS_REFUSED"] = "true"
-        async with running(tmp_path_factory.mktemp("resend"), EMAILHUB_API_KEYS=KEY, **env) as hub:
+        async with running(folder, EMAILHUB_API_KEYS=KEY, **env) as hub:
             hub.client.headers["authorization"] = f"Bearer {KEY}"
             yield Story(hub, smtp)
 
@@ -211,6 +225,31 @@ async def listed_one(email: str) -> Any:
         return await call(resend.Suppressions.get, email)
     except exceptions.ResendError:
         return None
+
+
+async def test_a_template_makes_a_message_alone_and_in_a_batch(story: Story) -> None:
+    def welcome(name: str) -> resend.Emails.SendParams:
+        template: Any = {"id": "welcome", "variables": {"name": name}}
+        return {"from": "shop@example.org", "to": f"{name.lower()}@example.org", "template": template}
+
+    await call(resend.Emails.send, welcome("Grace"))
+    (arrived,) = await story.arrived("Welcome, Grace")
+    parsed = message_from_bytes(arrived.data, policy=policy.default)
+    body = parsed.get_body(("html",))
+    assert body is not None
+    assert body.get_content().strip() == "<p>Hello Grace</p>"
+
+    many = [welcome("Ada"), welcome("Bob")]
+    batch = await call(resend.Batch.send, many, {"idempotency_key": "welcome/3"})
+    again = await call(resend.Batch.send, many, {"idempotency_key": "welcome/3"})
+    assert again["data"] == batch["data"]
+    error = await refused(resend.Batch.send, [welcome("Ada"), welcome("Eve")], {"idempotency_key": "welcome/3"})
+    assert error.error_type == "invalid_idempotent_request"
+    assert (len(await story.arrived("Welcome, Ada")), len(await story.arrived("Welcome, Bob"))) == (1, 1)
+    nameless: Any = {**welcome("Ada"), "template": {"id": "welcome"}}
+    lacking = await refused(resend.Batch.send, [welcome("Ada"), nameless])
+    assert isinstance(lacking, exceptions.ValidationError)
+    assert "[1].template.variables.name" in lacking.message
 
 
 async def test_every_refusal_is_the_error_the_client_has_for_it(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
