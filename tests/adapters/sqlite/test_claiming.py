@@ -12,12 +12,11 @@ from emailhub.adapters.sqlite.database import READERS
 from emailhub.adapters.sqlite.picking import LOOKED
 from emailhub.adapters.sqlite.relays import BATCH, SqliteRelays
 from emailhub.core.claiming import Claimed, Position, Stay, Terms
-from emailhub.core.delivery import Outcome, Reason, State, Verb
-from emailhub.core.limits import Used
-from emailhub.core.records import Filter, Job, Result, SuspensionRecord
+from emailhub.core.delivery import Outcome, Reason, State
+from emailhub.core.records import Filter, Job, Result
 from emailhub.core.turns import Turn
 from emailhub.core.verdict import Kind, Report, Stage
-from tests.support.factories import DAY, NOW, REPORT, SENT, Store, deferred, opened, parcel, results
+from tests.support.factories import NOW, SENT, Store, deferred, opened, parcel
 
 LATER = NOW + 600.0
 SCANS = tuple(f"SCAN {table}" for table in ("message", "recipient", "attempt", "body", "event", "a", "m", "r"))
@@ -201,95 +200,11 @@ async def test_a_handed_off_message_keeps_to_its_turns_too(tmp_path: Path) -> No
         assert [[r.address for r in job.recipients] for job in found.jobs] == [["b@small.test"]]
 
 
-async def test_mail_of_a_removed_relay_finds_another_home_or_is_held(tmp_path: Path) -> None:
-    async with opened(tmp_path / "hub.db") as store:
-        relays = SqliteRelays(store.database)
-        await store.outbox.add(
-            [
-                *numbered(BATCH, "A", relay="gone"),
-                parcel("LOST", relay="gone", sender="x@nobody.test"),
-                parcel("PIN", relay="gone"),
-                parcel("OWN"),
-            ]
-        )
-        await store.database.write(lambda tx: tx.execute("UPDATE message SET pinned = 1 WHERE id = 'PIN'").rowcount)
-        homes = {"example.org": "default"}
-        first = await relays.rehome({"default"}, homes.get, NOW)
-        second = await relays.rehome({"default"}, homes.get, NOW)
-        assert (sum(first), sum(second)) == (BATCH, 2)
-        assert await relays.rehome({"default"}, homes.get, NOW) == (0, 0)
-        assert len(await store.claim(limit=1000)) == BATCH + 1
-        for id, text in (("LOST", "not set up any more"), ("PIN", "may have sent it")):
-            detail = await store.history.find(id)
-            assert (detail.summary.state, detail.summary.reason) == (State.HELD, Reason.NO_RELAY)
-            assert text in detail.summary.last
-
-
-async def test_what_waits_for_trouble_alone_is_recalled_for_a_relay_that_did_not_meet_it(tmp_path: Path) -> None:
-    async with opened(tmp_path / "hub.db") as store:
-        relays = SqliteRelays(store.database)
-        two = ("a@x.test", "b@x.test")
-        await store.outbox.add([parcel("TROUBLE"), parcel("MIXED", to=two), parcel("GREY"), parcel("PIN")])
-        await store.outbox.add([parcel("OTHER", relay="other"), parcel("BRAND", sender="x@brand.test")])
-        for relay in ("default", "other"):
-            for job in (await claimed(store, relay)).jobs:
-                puts_off = [deferred(LATER, Reason.RELAY_TROUBLE)] * len(job.recipients)
-                if job.id in ("MIXED", "GREY"):
-                    puts_off[-1] = deferred(LATER, Reason.TRANSIENT)
-                await store.outbox.record(job, results(job, *puts_off), REPORT, NOW)
-        await store.database.write(lambda tx: tx.execute("UPDATE message SET pinned = 1 WHERE id = 'PIN'").rowcount)
-        fits = {"example.org": True, "brand.test": False}.get
-        assert await relays.recall("default", "default", fits, "away", NOW) == 0, "it met the trouble itself"
-        assert await relays.recall("default", "spare", fits, "away", NOW) == 2
-        assert await relays.recall("default", "spare", fits, "away", NOW) == 0
-        found = (await claimed(store, "spare", home="default", why="away")).jobs
-        assert [(job.id, [r.address for r in job.recipients]) for job in found] == [
-            ("TROUBLE", ["trouble@example.com"]),
-            ("MIXED", ["a@x.test"]),
-        ]
-        queued = [event for event in await store.history.events("TROUBLE") if event.kind == "queued"]
-        assert queued[-1].data["text"] == "away; spare carries it"
-
-
 async def test_a_relay_that_stands_in_can_be_made_to_leave_what_has_only_just_come(tmp_path: Path) -> None:
     async with opened(tmp_path / "hub.db") as store:
         await store.outbox.add([parcel("OLD", due_at=NOW - 1.0), parcel("NEW", due_at=NOW - 0.9)])
         assert ids((await claimed(store, "spare", home="default", why="away", late=1.0)).jobs) == ["OLD"]
         assert ids((await claimed(store, "default", probe=True)).jobs) == ["NEW"]
-
-
-async def test_what_a_relay_took_or_may_have_taken_is_counted_per_minute_and_kept(tmp_path: Path) -> None:
-    async with opened(tmp_path / "hub.db") as store:
-        await store.outbox.add([parcel("A", to=("a@x.test", "b@x.test")), parcel("B"), parcel("C")])
-        a, b, c = (await claimed(store)).jobs
-        await ended(store, a, Kind.ACCEPTED, SENT)
-        await ended(store, b, Kind.UNKNOWN, deferred(LATER, Reason.UNKNOWN))
-        await ended(store, c, Kind.PERMANENT, Outcome(Verb.FAIL, State.FAILED, Reason.REFUSED))
-    async with opened(tmp_path / "hub.db") as store:
-        relays = SqliteRelays(store.database)
-        minute = NOW // 60 * 60
-        assert await relays.used("default", NOW - DAY) == [Used(minute + 60, 3)]
-        assert await relays.used("default", NOW + 3600) == []
-        assert await store.rows("SELECT recipients FROM attempt ORDER BY id") == [(2,), (1,), (0,)]
-
-
-async def test_usage_older_than_two_days_is_forgotten(tmp_path: Path) -> None:
-    async with opened(tmp_path / "hub.db") as store:
-        for day in range(5):
-            await store.database.write(lambda tx, day=day: tx.use(NOW + day * DAY, "default", 1))
-        assert len(await store.rows("SELECT at FROM usage")) == 3
-
-
-async def test_suspensions_survive_a_restart(tmp_path: Path) -> None:
-    one = SuspensionRecord("example.org", NOW, "550 5.7.60 not allowed", LATER, 2)
-    async with opened(tmp_path / "hub.db") as store:
-        await SqliteRelays(store.database).suspend("default", one, NOW, "sender_suspended", {"domain": "example.org"})
-        assert [event.kind for event in store.events] == ["sender_suspended"]
-    async with opened(tmp_path / "hub.db") as store:
-        relays = SqliteRelays(store.database)
-        assert await relays.suspensions("default") == [one]
-        await relays.resume("default", "example.org", NOW, {})
-        assert await relays.suspensions("default") == []
 
 
 @pytest.mark.parametrize(
