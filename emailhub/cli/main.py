@@ -14,6 +14,7 @@ from emailhub.cli.dkim import dkim
 from emailhub.cli.message import send, status
 from emailhub.cli.operate import backup, config, health, reload, serve
 from emailhub.cli.suppress import lift, suppress
+from emailhub.cli.templates import renderer, templates
 
 
 class _Group(click.RichGroup):
@@ -35,7 +36,9 @@ def cli() -> None:
     """E-mail in over HTTP and RabbitMQ, durable in SQLite, out over SMTP, live on screen."""
 
 
-for _command in (serve, check, send, status, breaker, suppress, lift, health, config, reload, backup, dkim):
+_MESSAGES = (send, status, breaker, suppress, lift, templates)
+_HUB = (serve, check, health, config, reload, backup, dkim, renderer)
+for _command in (*_MESSAGES, *_HUB):
     cli.add_command(_command)
 
 

@@ -15,8 +15,12 @@ from typing import Any
 from emailhub.adapters.renderer import frames
 from emailhub.adapters.renderer.bounds import Bounds
 
-OURS = (sys.executable, "-I", "-c", "from emailhub.adapters.renderer.child import main; main()")
-"""How the process is started: with none of the hub's environment, and without what lies in the working folder."""
+_START = ("-I", "-c", "from emailhub.adapters.renderer.child import main; main()")
+OURS = (sys.executable, "renderer") if getattr(sys, "frozen", False) else (sys.executable, *_START)
+"""How the process is started: with none of the hub's environment, and without what lies in the working folder.
+
+A program packed into one file is no interpreter: there the command line has a command for it.
+"""
 START = 30.0
 """Seconds a process may take until it is ready, on a machine that is busy."""
 KEPT = 64
