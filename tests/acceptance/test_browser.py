@@ -237,9 +237,12 @@ async def test_the_chart_reads_its_values_out(context: BrowserContext, watch: Wa
 
 
 async def test_a_lost_hub_is_said_and_found_again(context: BrowserContext, hub: Hub) -> None:
-    page = await _live(await context.new_page(), "/")
+    page = await context.new_page()
+    await page.clock.install()
+    await _live(page, "/")
     await hub.kill9()
     await expect(page.locator("#live")).to_have_attribute("data-state", "wait")
+    await page.clock.fast_forward(10_000)
     await expect(page.locator("#live")).to_contain_text("offline since", timeout=20_000)
     await hub.start()
     await hub.send(subject="Sent while nobody looked")
