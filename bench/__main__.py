@@ -8,7 +8,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench import engine_lines, figures, hub, machine, tables
+from bench import accepting, engine_lines, figures, hub, machine, tables
+from bench.accepting import Accepting
 from bench.figures import Figures
 from bench.goals import goals
 from bench.line import Case
@@ -16,7 +17,7 @@ from bench.measure import Run, measure
 from bench.peers import bullmq, postfix, queues
 from bench.rabbit import Rabbit
 
-_STATES = "states"
+_STATES, _ACCEPTING = "states", "accepting"
 """What --only calls the figures that belong to no case."""
 
 
@@ -55,13 +56,15 @@ def rounds(selected: list[Case], runs: int, count: int, rabbit: Rabbit, folder: 
     return results
 
 
-def report(facts: list[str], results: dict[Case, list[Run]], taken: Figures | None) -> str:
+def report(facts: list[str], results: dict[Case, list[Run]], taken: Figures | None, accepted: list[Accepting]) -> str:
     parts = ["\n".join(f"- {fact}" for fact in facts)]
     if results:
         parts.append(tables.rates(results.items()))
     if taken is not None:
         parts.append(tables.states(taken))
-    parts.append(tables.goals(goals({case.key: runs for case, runs in results.items()}, taken)))
+    if accepted:
+        parts.append(tables.accepting(accepted))
+    parts.append(tables.goals(goals({case.key: runs for case, runs in results.items()}, taken, accepted)))
     return "\n\n".join(parts)
 
 
@@ -72,7 +75,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--only", action="append", default=[],
         help="cases whose group or name contains this, such as hub, peer, engine, Postfix, '20 ms'; "
-        f"{_STATES} for what the outbox holds; may be given more than once",
+        f"{_STATES} for what the outbox holds, {_ACCEPTING} for what a request costs; may be given more than once",
     )  # fmt: skip
     parser.add_argument("--history", type=int, default=1_000_000, help="messages of the long history (1000000)")
     parser.add_argument("--waiting", type=int, default=100_000, help="messages of the long queue (100000)")
@@ -92,6 +95,9 @@ def main() -> None:
             rabbit.start()
             facts = machine.facts(folder, rabbit.version)
             results = rounds(list(chosen(options.only, rabbit)), options.runs, options.count, rabbit, folder)
+            accepted: list[Accepting] = []
+            if not options.only or _ACCEPTING in options.only:
+                accepted = accepting.take(options.runs, folder)
             taken = None
             if not options.only or _STATES in options.only:
                 taken = figures.take(
@@ -100,9 +106,9 @@ def main() -> None:
                 )  # fmt: skip
         finally:
             rabbit.close()
-    if not results and taken is None:
+    if not results and taken is None and not accepted:
         parser.exit(64, f"no case is called {options.only}\n")
-    print(report(facts, results, taken))
+    print(report(facts, results, taken, accepted))
 
 
 if __name__ == "__main__":

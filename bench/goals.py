@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from bench.accepting import Accepting
 from bench.figures import Figures
 from bench.measure import Run
 
@@ -33,9 +34,10 @@ class Goal:
         return "yes" if (self.value <= self.wanted if self.at_most else self.value >= self.wanted) else "no"
 
 
-def goals(results: Results, figures: Figures | None) -> list[Goal]:
+def goals(results: Results, figures: Figures | None, accepting: Sequence[Accepting] = ()) -> list[Goal]:
     """All of them, in the order of the report."""
-    return [*_against_peers(results), *_engine(results), *_own(results), *_states(figures or Figures())]
+    ours = (*_own(results), *_accepting(accepting), *_states(figures or Figures()))
+    return [*_against_peers(results), *_engine(results), *ours]
 
 
 def _against_peers(results: Results) -> Iterator[Goal]:
@@ -79,6 +81,18 @@ def _states(figures: Figures) -> Iterator[Goal]:
     yield Goal("rate with the long history against none", 90.0, "%", _percent(figures.history))
     yield Goal("peak memory with the long queue", 150.0, "MB", figures.memory, at_most=True)
     yield Goal("CPU of a hub with nothing to do", 0.5, "% of a core", figures.idle, at_most=True)
+
+
+def _accepting(rows: Sequence[Accepting]) -> Iterator[Goal]:
+    by_title = {row.title: row for row in rows}
+
+    def most(what: str, wanted: float, title: str, of: Callable[[Accepting], float]) -> Goal:
+        row = by_title.get(title)
+        return Goal(what, wanted, "ms", of(row) if row else None, at_most=True)
+
+    yield most("the hub's CPU for a request with html and text", 0.35, "html and text", lambda row: row.cpu)
+    yield most("the hub's CPU for a request with 1 MB attached", 25.0, "1 MB attachment", lambda row: row.cpu)
+    yield most("longest standstill for 25 MiB of MIME", 20.0, "25 MiB of MIME", lambda row: row.stall)
 
 
 def percentile(values: list[float], percent: int) -> float:

@@ -47,8 +47,8 @@ class Hub:
 
 
 @contextmanager
-def hub(folder: Path, settings: dict[str, str]) -> Iterator[Hub]:
-    """A hub on the outbox in `folder` that answers. Its log goes there too."""
+def hub(folder: Path, settings: dict[str, str], module: str = "emailhub") -> Iterator[Hub]:
+    """A hub on the outbox in `folder` that answers, started as `module`. Its log goes there too."""
     port, log = free_port(), folder / "log"
     environment = {
         "PATH": os.environ["PATH"],
@@ -58,7 +58,7 @@ def hub(folder: Path, settings: dict[str, str]) -> Iterator[Hub]:
         "SMTP_HOST": "127.0.0.1",
         "EMAIL_FROM": SENDER,
     }
-    command = [sys.executable, "-m", "emailhub", "serve"]
+    command = [sys.executable, "-m", module, "serve"]
     with running(command, log=log, environment=environment | settings, cwd=folder) as process:
         one = Hub(process.pid, port)
         wait_until(lambda: one.says("/health", "ok"), process, log)

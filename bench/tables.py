@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterable
 
+from bench.accepting import Accepting
 from bench.figures import Figures
 from bench.goals import Goal, percentile
 from bench.line import Case
@@ -59,6 +60,17 @@ def states(figures: Figures) -> str:
     for size, found in sorted(figures.waiting.items()):
         lines.append(f"| {size:,} more waiting | {_spread(found)} |")
     return "\n".join(lines)
+
+
+def accepting(rows: list[Accepting]) -> str:
+    """What a request costs."""
+    lines = ["| request | bytes | work ms | CPU ms/request | longest standstill ms |", "|---|---|---|---|---|"]
+    return "\n".join(
+        [
+            *lines,
+            *(f"| {one.title} | {one.size:,} | {one.work:.2f} | {one.cpu:.2f} | {one.stall:.1f} |" for one in rows),
+        ]
+    )
 
 
 def goals(found: list[Goal]) -> str:

@@ -71,7 +71,7 @@ def as_object(document: object) -> dict[str, object]:
 
 
 async def _document(body: bytes) -> object:
-    return await asyncio.to_thread(_parse, body) if len(body) > _HEAVY else _parse(body)
+    return await asyncio.to_thread(parsed, body) if len(body) > _HEAVY else parsed(body)
 
 
 async def read_optional_object(request: AnyRequest) -> dict[str, object]:
@@ -117,7 +117,8 @@ def _require(content_type: str, media: str) -> None:
         raise WebError(415, "unsupported_media_type", f"Send the body as `Content-Type: {media}`, in UTF-8.")
 
 
-def _parse(body: bytes) -> object:
+def parsed(body: bytes) -> object:
+    """What the JSON in `body` says; for a large one in a thread. Raises WebError (400), InvalidMessage."""
     if len(body) > _HEAVY:
         rest, strings = lifted(body)
         if strings:
