@@ -14,6 +14,7 @@ from emailhub.web.errors import NAMES, ErrorBody
 from emailhub.web.links import links, name
 from emailhub.web.operations import OPERATIONS, Input, Operation
 from emailhub.web.requests import NEEDS, shapes_sent
+from emailhub.web.samples import sample
 from emailhub.web.sendable import closed, example
 
 _INTRODUCTION = (
@@ -93,7 +94,7 @@ def _operation(operation: Operation, components: dict[str, Any]) -> dict[str, An
         "operationId": name(operation),
         "tags": [operation.group],
         "summary": operation.summary,
-        "responses": _responses(operation),
+        "responses": _responses(operation, components),
     }
     if operation.meaning:
         found["description"] = operation.meaning
@@ -108,9 +109,11 @@ def _operation(operation: Operation, components: dict[str, Any]) -> dict[str, An
     return found
 
 
-def _responses(operation: Operation) -> dict[str, Any]:
+def _responses(operation: Operation, components: dict[str, Any]) -> dict[str, Any]:
     answer = operation.answer
     content = {answer: {"schema": {"type": "string"}}} if isinstance(answer, str) else _json(answer)
+    if not isinstance(answer, str):
+        content["application/json"]["example"] = sample(components[answer.__name__], components)
     statuses = {*operation.errors, *_ALWAYS, *_GUARDED[operation.area]}
     errors: dict[str, Any] = {str(status): {"$ref": f"#/components/responses/{status}"} for status in sorted(statuses)}
     if operation.area is Area.OPEN and "503" in errors:

@@ -11,7 +11,7 @@ from msgspec import Struct
 from emailhub.engine.gate import Area
 from emailhub.web.faces import GivenFaces
 from emailhub.web.openapi import body_example, document
-from emailhub.web.operations import DOCUMENT, OPERATIONS, Input, Operation
+from emailhub.web.operations import DOCUMENT, OPERATIONS, STREAM, Input, Operation
 from emailhub.web.pages.paper import GivenPaper
 from emailhub.web.visit import AnyRequest
 
@@ -31,10 +31,15 @@ class FieldView(Struct, frozen=True):
     meaning: str
     required: bool = False
     link: str = ""
+    place: str = ""
 
 
 class OperationView(Struct, frozen=True):
-    """An operation as the page shows it."""
+    """An operation as the page shows it.
+
+    `body` is an example of what it takes, `more` what may be added to that: names, and each as JSON. An answer that is
+    `endless` is a stream, which no form can show.
+    """
 
     anchor: str
     operation: Operation
@@ -43,6 +48,12 @@ class OperationView(Struct, frozen=True):
     fields: tuple[FieldView, ...]
     answer: str
     example: str
+    base: str
+    errors: tuple[str, ...]
+    told: str = ""
+    body: str = ""
+    more: tuple[tuple[str, str], ...] = ()
+    endless: bool = False
 
 
 class ShapeView(Struct, frozen=True):
@@ -66,7 +77,7 @@ async def reference(request: AnyRequest, faces: GivenFaces, paper: GivenPaper) -
     found = document(faces.options.public_url)
     schemas = found["components"]["schemas"]
     base = faces.options.public_url or f"{request.url.scheme}://{request.headers.get('host', 'localhost')}"
-    views = [_view(operation, schemas, base.rstrip("/")) for operation in OPERATIONS]
+    views = [_view(operation, found, base.rstrip("/")) for operation in OPERATIONS]
     groups = {tag["name"]: [view for view in views if view.operation.group == tag["name"]] for tag in found["tags"]}
     requests = {operation.body.__name__ for operation in OPERATIONS if operation.body}
     shapes = [_shape(name, schema) for name, schema in schemas.items() if name not in requests]
@@ -86,8 +97,12 @@ def router() -> Router:
     return Router("/", route_handlers=[openapi_document])
 
 
-def _view(operation: Operation, schemas: dict[str, Any], base: str) -> OperationView:
+def _view(operation: Operation, found: dict[str, Any], base: str) -> OperationView:
+    schemas = found["components"]["schemas"]
     body = schemas[operation.body.__name__] if operation.body else {}
+    described = found["paths"][operation.path][operation.method]
+    told = described["responses"]["200"]["content"].get("application/json")
+    example = body_example(operation, schemas) if operation.body else None
     return OperationView(
         anchor=f"{operation.method}-{operation.path.strip('/').replace('/', '-').replace('{', '').replace('}', '')}",
         operation=operation,
@@ -96,12 +111,32 @@ def _view(operation: Operation, schemas: dict[str, Any], base: str) -> Operation
         fields=_fields(body),
         answer=operation.answer if isinstance(operation.answer, str) else operation.answer.__name__,
         example=_example(operation, schemas, base),
+        base=base,
+        errors=tuple(status for status in described["responses"] if status != "200"),
+        told=_pretty(told["example"]) if told else "",
+        body=_pretty(example) if operation.body else "",
+        more=_more(body, example),
+        endless=operation.answer == STREAM,
+    )
+
+
+def _pretty(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def _more(schema: dict[str, Any], example: Any) -> tuple[tuple[str, str], ...]:
+    given = example[0] if isinstance(example, list) and example else example or {}
+    return tuple(
+        (name, json.dumps({name: field["examples"][0]}, ensure_ascii=False))
+        for name, field in schema.get("properties", {}).items()
+        if name not in given and field.get("examples")
     )
 
 
 def _input(given: Input) -> FieldView:
     type_name, link = _type(given.schema)
-    return FieldView(given.name, f"{given.place}, {type_name}", given.meaning, given.required, link)
+    kind = f"{given.place}, {type_name}"
+    return FieldView(given.name, kind, given.meaning, given.required, link, given.place)
 
 
 def _fields(schema: dict[str, Any]) -> tuple[FieldView, ...]:
@@ -124,8 +159,9 @@ def _type(field: dict[str, Any]) -> tuple[str, str]:
         name = field["$ref"].rpartition("/")[2]
         return name, name
     if "anyOf" in field:
-        options = [_type(option) for option in field["anyOf"]]
-        return " or ".join(name for name, _ in options), next((link for _, link in options if link), "")
+        # Every optional field may be null; said once above, not in each row.
+        options = [_type(option) for option in field["anyOf"] if option.get("type") != "null"]
+        return " or ".join(dict.fromkeys(name for name, _ in options)), next((link for _, link in options if link), "")
     if "enum" in field:
         return " | ".join(json.dumps(value) for value in field["enum"]), ""
     if field.get("type") == "array":
@@ -145,7 +181,8 @@ def _errors(found: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _example(operation: Operation, schemas: dict[str, Any], base: str) -> str:
     """A command that a reader can paste."""
-    verb = "" if operation.method == "get" else f"-X {operation.method.upper()} "
+    plain = operation.method == "get" or (operation.method == "post" and operation.body)
+    verb = "" if plain else f"-X {operation.method.upper()} "
     lines = [f"curl {verb}{base}{operation.path}"]
     if operation.area is not Area.OPEN:
         lines.append('-H "Authorization: Bearer $EMAILHUB_API_KEY"')

@@ -130,7 +130,12 @@ class EmailRequest(Struct, kw_only=True, omit_defaults=True):
     bcc: Annotated[Addresses | UnsetType, _about("further recipients, visible to nobody", "carol@example.org")] = UNSET
     reply_to: Annotated[Addresses | UnsetType, _about("where answers go", "help@example.com")] = UNSET
     attachments: Annotated[
-        list[AttachmentRequest] | UnsetType, _about("files, at most 50; the whole message has a limit of its own")
+        list[AttachmentRequest] | UnsetType,
+        _about(
+            "files, at most 50; the whole message has a limit of its own",
+            [{"filename": "hello.txt", "content": "SGVsbG8="}],
+            maxItems=50,
+        ),
     ] = UNSET
     headers: Annotated[
         dict[str, Line] | UnsetType,
@@ -173,9 +178,9 @@ class EmailRequest(Struct, kw_only=True, omit_defaults=True):
     ] = UNSET
     on_unknown: Annotated[
         Literal["retry", "hold", "fail"] | UnsetType,
-        _about("what to do when the server may have taken the message: its final reply never came"),
+        _about("what to do when the server may have taken the message: its final reply never came", "hold"),
     ] = UNSET
-    priority: Annotated[Literal["high", "normal", "low"] | UnsetType, _about("which goes first")] = UNSET
+    priority: Annotated[Literal["high", "normal", "low"] | UnsetType, _about("which goes first", "high")] = UNSET
     scheduled_at: Annotated[
         Moment | UnsetType,
         _about(

@@ -21,13 +21,18 @@ def closed(schema: Schema, needs: Schema | None = None) -> Schema:
 
 
 def example(schema: Schema, optional: frozenset[str]) -> Schema:
-    """A body made of the examples of its fields: those that are required, and those of `optional` it has."""
-    wanted = optional | set(schema.get("required", ()))
-    return {
-        name: field["examples"][0]
-        for name, field in schema.get("properties", {}).items()
-        if name in wanted and field.get("examples")
+    """A body made of the examples of its fields: those that are required, and those of `optional` it has.
+
+    Of fields of which one is needed, it has the first when it would have none.
+    """
+    samples = {
+        name: field["examples"][0] for name, field in schema.get("properties", {}).items() if field.get("examples")
     }
+    wanted = optional | set(schema.get("required", ()))
+    choices = [name for option in schema.get("anyOf", ()) for name in option.get("required", ()) if name in samples]
+    if choices and wanted.isdisjoint(choices):
+        wanted |= {choices[0]}
+    return {name: value for name, value in samples.items() if name in wanted}
 
 
 def _nullable(field: Schema) -> Schema:

@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
+
 from emailhub.core import parse, wording
+from emailhub.engine.gate import Area
 from emailhub.web import contract
 from emailhub.web.faces import WebOptions
 from emailhub.web.openapi import document
@@ -130,6 +133,45 @@ async def test_answers_have_the_fields_that_are_described(hub: WebHub) -> None:
         schema = found["components"]["schemas"][operation.answer.__name__]
         assert set(answer) <= set(schema["properties"]), path
         assert set(schema.get("required", ())) <= set(answer), path
+
+
+def test_every_body_and_every_json_answer_has_an_example_that_its_schema_allows() -> None:
+    found = document(None)
+    shown = 0
+    for path, methods in found["paths"].items():
+        for method, operation in methods.items():
+            bodies = [operation["requestBody"]] if "requestBody" in operation else []
+            answers = [
+                resolved(found, answer["$ref"]) if "$ref" in answer else answer
+                for answer in operation["responses"].values()
+            ]
+            for content in [one["content"] for one in (*bodies, *answers)]:
+                for media, told in content.items():
+                    if media == "application/json":
+                        schema = told["schema"] | {"components": found["components"]}
+                        validator = jsonschema_rs.validator_for(schema)
+                        problems = [error.message for error in validator.iter_errors(told["example"])]
+                        assert problems == [], (method, path, told["example"])
+                        shown += 1
+    assert shown > 200
+
+
+def test_what_may_be_answered_to_every_request_is_described_for_every_operation() -> None:
+    guarded = {Area.OPEN: set(), Area.SHARED: {401, 403}, Area.SEND: {401, 403, 429}, Area.API: {401, 403, 429}}
+    paths = document(None)["paths"]
+    for operation in OPERATIONS:
+        told = {int(status) for status in paths[operation.path][operation.method]["responses"]}
+        assert told >= {200, 400, 421, 500} | guarded[operation.area] | set(operation.errors)
+        assert not operation.body or told >= {413, 415, 422}, operation.path
+
+
+def test_a_link_leads_to_the_operations_on_what_was_answered() -> None:
+    paths = document(None)["paths"]
+    links = paths["/emails"]["post"]["responses"]["200"]["links"]
+    assert set(links) >= {"get_emails_id", "patch_emails_id", "post_emails_id_cancel", "get_emails_id_attempts"}
+    assert links["get_emails_id"]["parameters"] == {"id": "$response.body#/id"}
+    listed = paths["/relays"]["get"]["responses"]["200"]["links"]["get_relays_relay"]
+    assert listed["parameters"] == {"relay": "$response.body#/data/0/name"}
 
 
 async def test_the_document_is_served_with_the_public_address(tmp_path: Path) -> None:
