@@ -8,44 +8,44 @@ from msgspec import UNSET, Struct, UnsetType, field
 
 from emailhub.core.template import NAME, VARIABLE
 from emailhub.core.wording import CALLED, DESCRIPTION, SOURCE, SUBJECT, VARIABLES
-from emailhub.web.requests import Addresses, _about, _one_of
+from emailhub.web.kinds import Addresses, about, one_of
 
-Version = Annotated[int, _about("the number of a version", 2, minimum=1, maximum=2**31 - 1)]
+Version = Annotated[int, about("the number of a version", 2, minimum=1, maximum=2**31 - 1)]
 Value = str | float | bool | dict[str, Any] | list[Any]
-_NAME = _about("for people, at most 100 characters", "Welcome", format="line", minLength=1, maxLength=CALLED)
-_ALIAS = _about(
+_NAME = about("for people, at most 100 characters", "Welcome", format="line", minLength=1, maxLength=CALLED)
+_ALIAS = about(
     "what messages may call it by, beside its id; with `.fr` at its end it is for that language",
     "welcome",
     pattern=f"^{NAME.pattern}$",
 )
-_SUBJECT = _about(
+_SUBJECT = about(
     "Jinja source, 1 to 998 characters",
     "Welcome, {{ first_name }}",
     format="jinja-line",
     minLength=1,
     maxLength=SUBJECT,
 )
-_HTML = _about(
+_HTML = about(
     "Jinja source, at most 524288 characters", "<p>Hello {{ first_name }}</p>", format="jinja", maxLength=SOURCE
 )
-_TEXT = _about("Jinja source; made from the html when left out", format="jinja", maxLength=SOURCE)
-_FROM = _about("the sender, unless a message names its own", "Shop <shop@example.com>", format="mailbox", minLength=3)
-_REPLY_TO = _about("where answers go, unless a message says so")
-_VARIABLES = _about("those it takes", maxItems=VARIABLES)
-_REASON = _about("why, for the history", "spring campaign", format="printable", maxLength=500)
+_TEXT = about("Jinja source; made from the html when left out", format="jinja", maxLength=SOURCE)
+_FROM = about("the sender, unless a message names its own", "Shop <shop@example.com>", format="mailbox", minLength=3)
+_REPLY_TO = about("where answers go, unless a message says so")
+_VARIABLES = about("those it takes", maxItems=VARIABLES)
+_REASON = about("why, for the history", "spring campaign", format="printable", maxLength=500)
 
 
 class VariableRequest(Struct, omit_defaults=True):
     """A variable a template takes. Without a `fallback_value` every message must bring it."""
 
-    key: Annotated[str, _about("its name in the source", "first_name", pattern=f"^{VARIABLE.pattern}$")]
+    key: Annotated[str, about("its name in the source", "first_name", pattern=f"^{VARIABLE.pattern}$")]
     type: Annotated[
-        Literal["string", "number", "boolean", "object", "list"] | UnsetType, _about("string when left out")
+        Literal["string", "number", "boolean", "object", "list"] | UnsetType, about("string when left out")
     ] = UNSET
-    fallback_value: Annotated[Value | UnsetType, _about("what it is when not given", "there")] = UNSET
-    sample: Annotated[Value | UnsetType, _about("what the preview shows", "Ada")] = UNSET
+    fallback_value: Annotated[Value | UnsetType, about("what it is when not given", "there")] = UNSET
+    sample: Annotated[Value | UnsetType, about("what the preview shows", "Ada")] = UNSET
     description: Annotated[
-        str | UnsetType, _about("at most 200 characters", format="line", minLength=1, maxLength=DESCRIPTION)
+        str | UnsetType, about("at most 200 characters", format="line", minLength=1, maxLength=DESCRIPTION)
     ] = UNSET
 
 
@@ -80,16 +80,16 @@ class TemplateChangeRequest(Struct, kw_only=True, omit_defaults=True):
 class PublishRequest(Struct, omit_defaults=True):
     """Which version; the body may be left out."""
 
-    version: Annotated[Version | UnsetType, _about("an older one takes a change back; left out: the newest")] = UNSET
+    version: Annotated[Version | UnsetType, about("an older one takes a change back; left out: the newest")] = UNSET
     reason: Annotated[str | UnsetType, _REASON] = UNSET
 
 
 class RenderRequest(Struct, omit_defaults=True):
     """With which values; those left out are the samples and fallbacks."""
 
-    variables: Annotated[dict[str, Any] | UnsetType, _about("names and values", {"first_name": "Ada"})] = UNSET
-    version: Annotated[Version | UnsetType, _about("of a stored template; left out: the newest")] = UNSET
-    language: Annotated[str | UnsetType, _about("of a template in files", "fr", maxLength=35)] = UNSET
+    variables: Annotated[dict[str, Any] | UnsetType, about("names and values", {"first_name": "Ada"})] = UNSET
+    version: Annotated[Version | UnsetType, about("of a stored template; left out: the newest")] = UNSET
+    language: Annotated[str | UnsetType, about("of a template in files", "fr", maxLength=35)] = UNSET
 
 
 SENT: tuple[type[Struct], ...] = (
@@ -100,5 +100,5 @@ SENT: tuple[type[Struct], ...] = (
     RenderRequest,
 )
 """Every shape of this module: what is sent, and never answered."""
-NEEDS: dict[type[Struct], dict[str, object]] = {NewTemplateRequest: _one_of("html", "text")}
+NEEDS: dict[type[Struct], dict[str, object]] = {NewTemplateRequest: one_of("html", "text")}
 """What holds beside the types of the fields, as JSON Schema."""
