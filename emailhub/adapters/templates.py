@@ -103,7 +103,8 @@ class TemplateFolder:
             read = await asyncio.to_thread(_read, seen)
         except OSError as error:
             self._seen = None
-            self._tell({("", ""): Broken(id="", reason=f"the directory cannot be read: {error.strerror}", kept=True)})
+            reason = f"the directory cannot be read: {error.strerror}"
+            self._tell({("", ""): Broken(id=self._root.name, reason=reason, kept=True)})
             return
         try:
             good, broken = await self._taken_over(read)
@@ -139,8 +140,9 @@ class TemplateFolder:
             if kept is not None:
                 good[label] = kept
         for path, reason in read.refused.items():
-            if not _own(path):
-                broken[path, ""] = Broken(id=path, reason=reason)
+            top, _, rest = path.partition("/")
+            if not _own(path) and (top, "") not in broken:
+                broken[top, ""] = Broken(id=top, reason=f"{rest} {reason}".strip(), kept=(top, "") in good)
         return good, broken
 
     async def _checked(self, label: _Label, made: Template | str) -> Template | str:

@@ -73,7 +73,10 @@ class Template(Struct, frozen=True, kw_only=True):
 
 
 class Broken(Struct, frozen=True, kw_only=True):
-    """A template that cannot be used as it stands: `reason` in a sentence; `kept`: its last good version still is."""
+    """A template that cannot be used as it stands: `reason` in a sentence; `kept`: its last good version still is.
+
+    Also a folder or file beside the templates that cannot be read, or the whole directory, by its name.
+    """
 
     id: str
     language: str = ""
@@ -82,7 +85,7 @@ class Broken(Struct, frozen=True, kw_only=True):
 
     @property
     def label(self) -> str:
-        """How it is called; "": the whole directory."""
+        """How it is called."""
         return f"{self.id}.{self.language}" if self.language else self.id
 
 

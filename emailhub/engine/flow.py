@@ -124,7 +124,7 @@ def template_flows(broken: Sequence[Broken]) -> list[Flow]:
     """What is to be told of templates that cannot be used as they stand, in one finding."""
     if not broken:
         return []
-    named = ", ".join(one.label or "the directory" for one in broken[:3])
+    named = ", ".join(one.label for one in broken[:3])
     more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
     unusable = [one for one in broken if not one.kept]
     effect = "The last good version is used." if not unusable else "Messages that need it are refused."

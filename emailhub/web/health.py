@@ -118,7 +118,7 @@ def _troubles(relay: RelayStatus) -> Iterator[str]:
 
 
 def _templates(broken: tuple[Broken, ...]) -> Part:
-    told = [f"{one.label or 'the directory'}: {one.reason}" for one in broken]
+    told = [f"{one.label}: {one.reason}" for one in broken]
     return Part("degraded", "; ".join(told)[:1000]) if told else Part("ok", "all can be used")
 
 

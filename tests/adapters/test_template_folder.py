@@ -213,6 +213,18 @@ async def test_what_leads_out_of_the_directory_is_not_read(
     assert "which is not there" in told["welcome"]
 
 
+async def test_a_part_that_cannot_be_read_is_told_with_its_folder_and_hurts_only_who_needs_it(home: Home) -> None:
+    home.put("welcome/body.txt", "{% include 'welcome/items.txt' %}")
+    home.put("welcome/items.txt", "items")
+    home.put("parts/more.txt", b"\xff")
+    assert await home.text("welcome") == "items"
+    assert await home.broken() == {"parts": "more.txt is not UTF-8"}
+    home.put("welcome/items.txt", b"\xff")
+    home.put("welcome/body.txt", "without")
+    assert await home.text("welcome") == "without"
+    assert (await home.broken())["welcome"] == "items.txt is not UTF-8"
+
+
 async def test_links_within_the_directory_are_followed_as_kubernetes_mounts_have_them(home: Home) -> None:
     home.put("..2024/welcome/body.txt", "one")
     home.put("..2025/welcome/body.txt", "two")
@@ -231,7 +243,7 @@ async def test_a_directory_that_is_gone_leaves_what_was_read(home: Home) -> None
     assert await home.text("welcome") == "good"
     away = home.root.rename(home.root.with_name("away"))
     assert await home.text("welcome") == "good"
-    assert "cannot be read" in (await home.broken())[""]
+    assert "cannot be read" in (await home.broken())[home.root.name]
     away.rename(home.root)
     assert await home.text("welcome") == "good"
     assert await home.broken() == {}

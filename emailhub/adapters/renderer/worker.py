@@ -15,9 +15,9 @@ from typing import Any
 from emailhub.adapters.renderer import frames
 from emailhub.adapters.renderer.bounds import Bounds
 
-_START = ("-I", "-c", "from emailhub.adapters.renderer.child import main; main()")
+_START = ("-s", "-P", "-c", "from emailhub.adapters.renderer.child import main; main()")
 OURS = (sys.executable, "renderer") if getattr(sys, "frozen", False) else (sys.executable, *_START)
-"""How the process is started: with none of the hub's environment, and without what lies in the working folder.
+"""How the process is started: without the user's own packages and what lies in the working folder.
 
 A program packed into one file is no interpreter: there the command line has a command for it.
 """
@@ -127,5 +127,6 @@ class Worker:
 
 
 def _environment() -> dict[str, str]:
-    """Nothing, except where a program packed into one file finds itself."""
-    return {name: value for name, value in os.environ.items() if name.startswith(_OF_BINARY)}
+    """Nothing of the hub's but where modules are, and where a program packed into one file finds itself."""
+    found = {name: value for name, value in os.environ.items() if name.startswith(_OF_BINARY)}
+    return found | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
