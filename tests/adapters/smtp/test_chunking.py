@@ -360,6 +360,7 @@ async def test_a_reply_before_the_end_of_a_large_chunk_is_believed_and_not_a_byt
         report = await send(relay, what=envelope(content=BIG), progress=progress)
         assert (report.verdicts[0].kind, report.verdicts[0].stage, rule.hits) == (P, Stage.BODY, 1)
         assert (progress.body_sent, relay.facts().open) == (False, 0)
+        assert relay.facts().closes == {"refused during the body": 1}
         await server.wait_until(lambda: not server.open)
         assert (server.sessions[0].quit, server.messages) == (False, [])
 

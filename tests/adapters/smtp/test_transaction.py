@@ -219,9 +219,11 @@ async def test_a_reply_before_the_end_of_the_body_is_believed(server: SmtpServer
     server.on("BODY", "552 5.3.4 enough", after=1000)
     progress = Progress()
     big = envelope(content=b"Subject: big\r\n\r\n" + b"x" * 70 + (b"\r\n" + b"x" * 70) * 150_000 + b"\r\n")
-    report = await send(relays.to(server), what=big, progress=progress)
+    relay = relays.to(server)
+    report = await send(relay, what=big, progress=progress)
     assert (report.verdicts[0].kind, report.verdicts[0].stage) == (P, Stage.BODY)
     assert not progress.body_sent
+    assert relay.facts().closes == {"refused during the body": 1}
 
 
 @pytest.mark.parametrize("how", ("fin", "rst"))
