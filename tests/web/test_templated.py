@@ -184,17 +184,21 @@ async def test_the_queue_names_templates_too_and_what_cannot_be_made_is_a_dead_l
     assert "template.variables.name: is required by the template welcome" in letter.reason
 
 
-async def asked_beside_bombs(hub: WebHub, clock: Callable[[], float]) -> list[float]:
-    """How long, by `clock`, each question about health took while bombs were refused; other mail was taken too."""
-    await sent(hub, template={"id": "welcome", "variables": {"name": "warm"}})
-    bombs = [asyncio.create_task(refused(hub, template={"id": "bomb"})) for _ in range(3)]
+async def asked(hub: WebHub, clock: Callable[[], float], *beside: asyncio.Task[Any]) -> list[float]:
+    """How long, by `clock`, each question about health took while `beside` ran; other mail was taken meanwhile."""
     waited = []
-    while not all(bomb.done() for bomb in bombs):
+    while not all(task.done() for task in beside):
         started = clock()
         assert (await hub.client.get("/health")).status_code == 200
         waited.append(clock() - started)
         await sent(hub, subject="S", text="T")
         await asyncio.sleep(0.005)
+    return waited
+
+
+async def asked_beside_bombs(hub: WebHub, clock: Callable[[], float]) -> list[float]:
+    bombs = [asyncio.create_task(refused(hub, template={"id": "bomb"})) for _ in range(3)]
+    waited = await asked(hub, clock, *bombs)
     assert all("processor time" in bomb.result()["template"] for bomb in bombs)
     return waited
 
@@ -208,8 +212,11 @@ async def test_while_bombs_are_refused_the_loop_is_free_and_other_mail_is_taken(
 @pytest.mark.nightly
 @pytest.mark.usefixtures("home")
 async def test_while_bombs_are_refused_health_is_answered_at_once(hub: WebHub) -> None:
+    calm = await asked(hub, time.perf_counter, asyncio.create_task(asyncio.sleep(2.0)))
     waited = await asked_beside_bombs(hub, time.perf_counter)
-    assert statistics.quantiles(waited, n=100)[-1] < HEALTH, sorted(waited)[-5:]
+    slowest, usual = (statistics.quantiles(each, n=100)[-1] for each in (waited, calm))
+    # A machine that is busy with other things is slow without any bomb.
+    assert slowest < max(HEALTH, 2 * usual), (slowest, usual)
 
 
 @pytest.mark.usefixtures("home")
