@@ -196,7 +196,7 @@ async def test_the_process_gets_nothing_of_the_hubs_environment_and_can_open_not
         "child._warm_up(); child._warm_up = lambda: None\n"
         "sandbox.Kitchen.render = render; child.main()"
     )
-    own = ProcessRenderer(command=(sys.executable, "-I", "-c", probe))
+    own = ProcessRenderer(command=(sys.executable, "-P", "-c", probe))
     made = await own.render(template(text="x"), {})
     await own.close()
     environment, *tried = (made.text or "").split("|")
@@ -217,7 +217,7 @@ async def test_a_process_that_is_stuck_is_ended() -> None:
         "from emailhub.adapters.renderer import frames; import sys\n"
         "sys.stdout.buffer.write(frames.pack({})); sys.stdout.flush(); sys.stdin.read()"
     )
-    own = ProcessRenderer(Bounds(wall=0.1), command=(sys.executable, "-I", "-c", stuck))
+    own = ProcessRenderer(Bounds(wall=0.1), command=(sys.executable, "-P", "-c", stuck))
     with pytest.raises(TemplateError, match=r"takes longer than 0\.1 s"):
         await own.render(template(text="x"), {})
     await own.close()
