@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from emailhub.adapters.sqlite import many, rows
+from emailhub.adapters.sqlite import blobs, many, rows
 from emailhub.adapters.sqlite.picking import CANDIDATE, PRIORITIES, Candidate, Pick, Plain, line
 from emailhub.adapters.sqlite.writer import Transaction
 from emailhub.core.claiming import ANY, Claimed, Terms
@@ -103,7 +103,7 @@ def _open(tx: Transaction, chosen: Sequence[tuple[Candidate, bool]], now: float,
     ids = dict(enumerate(opened, many.next_id(tx, "attempt", "id")))
     many.insert(tx, _ATTEMPT, [(id, row.seq, numbers.get(row.seq, 0) + 1, relay, now, why) for id, row in ids.items()])
     many.among(tx, _SENDING, seqs, given=(now,))
-    contents = dict(many.among(tx, "SELECT seq, content FROM body WHERE seq", seqs))
+    contents = blobs.contents(tx, seqs)
     facts: dict[str, Scalar] = {"state": "sending", "over": relay}
     if why:
         facts["why"] = why

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from emailhub.adapters.sqlite import counts, many
+from emailhub.adapters.sqlite import blobs, counts, many
 from emailhub.adapters.sqlite.database import Database
 from emailhub.core.delivery import OnUnknown, Reason, State, Wish
 from emailhub.core.diversion import Addressed
@@ -256,11 +256,14 @@ def _addressed(connection: sqlite3.Connection, seqs: Sequence[int]) -> dict[int,
 
 
 def _content(connection: sqlite3.Connection, id: str) -> bytes | None:
+    seq = _seq(connection, id)
     row = connection.execute(
-        "SELECT b.content FROM body b JOIN message m ON m.seq = b.seq AND m.store_body WHERE b.seq = ?",
-        (_seq(connection, id),),
+        f"SELECT {blobs.SMALL} FROM body b JOIN message m ON m.seq = b.seq AND m.store_body WHERE b.seq = ?",  # noqa: S608
+        (seq,),
     ).fetchone()
-    return row[0] or None if row else None
+    if row is None:
+        return None
+    return (blobs.read(connection, seq) if row[0] is None else row[0]) or None
 
 
 def _attempts(connection: sqlite3.Connection, id: str) -> tuple[AttemptRecord, ...]:

@@ -44,10 +44,11 @@ class _Told(NamedTuple):
 class Transaction:
     """What a write works with: the connection's `execute`, and what goes to the disk at the end of its group."""
 
-    __slots__ = ("after", "execute", "minutes", "told", "usage")
+    __slots__ = ("after", "blobopen", "execute", "minutes", "told", "usage")
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.execute = connection.execute
+        self.blobopen = connection.blobopen
         self.told: list[_Told] = []
         self.after: list[Callable[[], None]] = []
         """Called in the event loop after the commit, whether or not the caller of the write still waits."""

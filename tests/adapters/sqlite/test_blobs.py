@@ -1,0 +1,18 @@
+"""The bytes of messages come out as they went in, whatever their size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from emailhub.adapters.sqlite import blobs
+from tests.support.factories import NOW, opened, parcel
+
+
+async def test_contents_of_every_size_are_claimed_and_read_back(tmp_path: Path) -> None:
+    sizes = [1, 5000, blobs.LARGE, blobs.LARGE + 1, 2 * blobs.LARGE, 2_500_001]
+    given = {f"M{size}": bytes(range(256)) * (size // 256) + b"x" * (size % 256) for size in sizes}
+    async with opened(tmp_path / "hub.db") as store:
+        await store.outbox.add([parcel(id, content=content) for id, content in given.items()])
+        claimed = await store.outbox.claim("default", limit=10, now=NOW)
+        assert {job.id: job.content for job in claimed.jobs} == given
+        assert {id: await store.history.content(id) for id in given} == given
