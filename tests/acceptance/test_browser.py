@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 
@@ -14,6 +15,7 @@ from playwright.async_api import Browser, BrowserContext, Page, expect
 from tests.acceptance.hub import Hub
 from tests.support.smtp_server import SmtpServer
 
+DOT = "R0lGODlhAQABAIAAAAUEBAAAACwAAAAAAQABAAACAkQBADs="
 HOSTILE = """<h1>Hello</h1><script>parent.postMessage('script','*')</script><img src=x onerror="parent.stolen=1">
 <img src="{evil}/open.gif"><style>@import url({evil}/a.css);
 body{{background:url({evil}/b.png)}}</style><link rel=stylesheet href={evil}/c.css>
@@ -288,6 +290,23 @@ async def test_a_hostile_message_runs_nothing_and_reaches_nobody(
     assert await page.evaluate("[typeof self.stolen, self.heard.length]") == ["undefined", 0]
     assert page.url.startswith(f"http://127.0.0.1:{hub.port}/messages/{id}")
     assert visits == []
+
+
+async def test_files_are_kept_and_pictures_shown_without_leaving_the_sandbox(
+    context: BrowserContext, watch: Watch, hub: Hub
+) -> None:
+    picture = {"filename": "dot.gif", "content": DOT, "content_id": "dot@shop"}
+    page_file = {"filename": "März.html", "content": b64encode(b"<script>alert(1)</script>").decode()}
+    id = await hub.send(html='<img src="cid:dot@shop" width=40>', attachments=[picture, page_file])
+    page = await context.new_page()
+    await page.goto(f"/messages/{id}")
+    image = page.frame_locator("iframe[title='Preview of the message']").locator("img")
+    assert await image.evaluate("image => image.decode().then(() => image.naturalWidth)") == 1
+    await page.get_by_role("link", name="Attachments 2").click()
+    async with page.expect_download() as started:
+        await page.get_by_role("link", name="März.html").click()
+    assert (await started.value).suggested_filename == "März.html"
+    assert watch.complaints == []
 
 
 async def test_without_script_everything_works_by_reloading(browser: Browser, hub: Hub, smtp: SmtpServer) -> None:
