@@ -86,7 +86,7 @@ class Suspensions:
         return {one.domain: self._stay(one, elsewhere(one.domain), now, probe) for one in self._list}
 
     def _stay(self, one: SuspensionRecord, to: str | None, now: float, probe: bool) -> Stay:
-        text = f"relay {self._relay} does not let {one.domain} send: {one.reply}"
+        text = f"relay {self._relay} does not let {one.domain} send: {one.reply.removesuffix('.')}"
         due = now >= one.next_try and one.domain not in self._probing
         # When the time has come only one message asks; the rest waits until after its answer, if that is no.
         until = one.next_try if now < one.next_try else now + _pause(one.tries + 1)

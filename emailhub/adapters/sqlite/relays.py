@@ -141,7 +141,7 @@ def _last_carrier(tx: Transaction, seq: int) -> str | None:
 
 def _let_try(tx: Transaction, seq: int, id: str, by: str, why: str, now: float) -> bool:
     """Make due what trouble put off; whether there was anything."""
-    text = f"{why}; {by} carries it"
+    text = f"{why.removesuffix('.')}; {by} carries it"
     changed = tx.execute(
         "UPDATE recipient SET due_at = ?1, last = ?2 "
         "WHERE seq = ?3 AND state = 'deferred' AND reason = 'relay trouble' AND due_at > ?1",

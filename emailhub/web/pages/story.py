@@ -45,6 +45,7 @@ _TITLES = {
     "chaos_set": ("!", "info", "Told how to behave"),
 }
 _RETRIED = ("↻", "info", "Retried")
+_GIVEN = ("⇄", "warn", "Given to another relay")
 _CALM = frozenset({"breaker_probing", "breaker_closed", "breaker_auto"})
 """These carry the text of the trouble that is over, or being looked at."""
 _OF_ATTEMPTS = frozenset({"sending", "sent"})
@@ -182,7 +183,7 @@ def _event(event: Event) -> Step | None:
     if event.kind not in _TITLES:
         return None
     actor, who = _said(event, "actor"), _whom(event)
-    glyph, tone, title = _RETRIED if event.kind == "queued" and actor else _TITLES[event.kind]
+    glyph, tone, title = _look(event, actor)
     return Step(
         key=f"event-{event.id}",
         at=event.at,
@@ -196,12 +197,21 @@ def _event(event: Event) -> Step | None:
     )
 
 
+def _look(event: Event, actor: str) -> tuple[str, str, str]:
+    """Glyph, tone and title of a kind of event; what is queued anew was so for one of three reasons."""
+    if event.kind == "queued" and (actor or _said(event, "over")):
+        return _RETRIED if actor else _GIVEN
+    return _TITLES[event.kind]
+
+
 def _titled(event: Event) -> str:
     """The title of an event that names somebody in it."""
     if event.kind == "wish":
         return f"{_said(event, 'wish').capitalize() or 'Something'} asked for"
     if event.kind == "relay_covered" and _said(event, "by"):
         return f"Carried by {_said(event, 'by')}"
+    if event.kind == "queued" and _said(event, "over"):
+        return f"Given to {_said(event, 'over')}"
     return ""
 
 

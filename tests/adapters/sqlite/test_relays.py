@@ -60,7 +60,7 @@ async def test_what_waits_for_trouble_alone_is_recalled_for_a_relay_that_did_not
         await store.database.write(lambda tx: tx.execute("UPDATE message SET pinned = 1 WHERE id = 'PIN'").rowcount)
         fits = {"example.org": True, "brand.test": False}.get
         assert await relays.recall("default", "default", fits, "away", NOW) == 0, "it met the trouble itself"
-        assert await relays.recall("default", "spare", fits, "away", NOW) == 2
+        assert await relays.recall("default", "spare", fits, "away.", NOW) == 2
         assert await relays.recall("default", "spare", fits, "away", NOW) == 0
         found = (await store.outbox.claim("spare", limit=100, now=NOW, terms=Terms(home="default", why="away"))).jobs
         assert [(job.id, [r.address for r in job.recipients]) for job in found] == [

@@ -94,6 +94,13 @@ async def test_an_operators_deed_names_who_and_why() -> None:
     assert story.touched(events) == ("admin from 192.0.2.9",)
 
 
+async def test_what_another_relay_took_over_says_which_and_why() -> None:
+    facts = {"state": "deferred", "over": "ses", "text": "relay gmail is not sending since 03:12; ses carries it"}
+    step = story.tell(await _detail(), (), (Event(1, NOW + 5, "queued", INVOICE, None, facts),), NOW)[-1]
+    assert (step.title, step.glyph, step.tone) == ("Given to ses", "⇄", "warn")
+    assert step.text == "relay gmail is not sending since 03:12; ses carries it"
+
+
 async def test_a_new_time_to_send_says_who_gave_it_and_when_it_is() -> None:
     facts = {"actor": "key 1", "note": "", "recipients": 2, "text": "rescheduled by key 1 for 2027-01-31 09:30:00 UTC"}
     step = story.tell(await _detail(), (), (Event(1, NOW + 5, "scheduled", INVOICE, None, facts),), NOW)[-1]
