@@ -203,6 +203,22 @@ async def test_a_sender_that_may_not_send_waits_and_one_message_asks_again_ever_
 
 
 @virtual
+async def test_while_one_message_asks_again_the_others_of_its_sender_are_not_looked_at(tmp_path: Path) -> None:
+    relay = ScriptedRelay(NOT_ALLOWED, name="ses", always=takes(60.0, NOT_ALLOWED))
+    async with fleet_line(tmp_path, spec(relay)) as at:
+        await at.accept("FIRST")
+        await asyncio.sleep(1)
+        await at.accept(*ids(9, "L"))
+        await asyncio.sleep(620)
+        assert len(relay.asked) == 2
+        before = len(at.outbox.calls)
+        await asyncio.sleep(30)
+        assert len(at.outbox.calls) - before < 5
+        waits = await at.store.rows("SELECT count(*) FROM message WHERE due_at > ?", now() + 600)
+        assert waits == [(9,)], "until after the answer, if that is no"
+
+
+@virtual
 async def test_another_sender_s_mail_goes_on_over_the_same_relay(tmp_path: Path) -> None:
     relay = ScriptedRelay(NOT_ALLOWED, name="ses")
     async with fleet_line(tmp_path, spec(relay)) as at:

@@ -177,6 +177,17 @@ async def test_recipients_too_many_for_one_transaction_go_in_another_at_once(
     assert before == [(0, 0), (1, 1), (2, 2)]
 
 
+async def test_recipients_too_many_wait_when_the_server_says_farewell_behind_its_final_reply(
+    server: SmtpServer, relays: Relays
+) -> None:
+    server.on("RCPT", "452 4.5.3 Too many recipients", to="cat@x.test")
+    server.on("DOT", b"250 2.0.0 Ok\r\n421 4.4.2 closing\r\n")
+    report = await send(relays.to(server), "ann@x.test", "bob@x.test", "cat@x.test")
+    assert kinds(report) == [A, A, T]
+    assert [message.recipients for message in server.messages] == [["ann@x.test", "bob@x.test"]]
+    assert len(server.sessions) == 1
+
+
 async def test_a_server_that_takes_no_recipient_at_all_is_not_asked_again_and_again(
     server: SmtpServer, relays: Relays
 ) -> None:
