@@ -29,6 +29,8 @@ WHERE_PRESENT = (
     b"List-Unsubscribe",
     b"List-Unsubscribe-Post",
 )
+SLICE = 512 * 1024
+"""Bytes of a body that are looked at in one go."""
 _LINE = 72
 _FIELD_END = re.compile(rb"\r\n(?![ \t])")
 _BLANKS = re.compile(rb"[ \t]+")
@@ -104,11 +106,12 @@ class Signer:
         keys = self._for(domain)
         if not keys:
             return content
-        head, _, body = content.partition(b"\r\n\r\n")
-        fields = _FIELD_END.split(head)
-        digest = b64encode(sha256(relaxed_body(body)).digest()).decode()
+        head = content.find(b"\r\n\r\n")
+        head = len(content) if head < 0 else head
+        fields = _FIELD_END.split(content[:head])
+        digest = body_hash(content, head + 4)
         at = int(self._now())
-        return b"".join([key.signature(fields, digest, at) for key in keys]) + content
+        return b"".join((*(key.signature(fields, digest, at) for key in keys), content))
 
     def costs(self, domain: str) -> bool:
         """Whether a signature for `domain` takes so long that it belongs in a thread.
@@ -184,23 +187,39 @@ def relaxed_field(field: bytes) -> bytes:
     return name.strip(b" \t").lower() + b":" + _BLANKS.sub(b" ", value.replace(b"\r\n", b"")).strip(b" ")
 
 
-def relaxed_body(body: bytes) -> bytes:
-    """A body in the relaxed form: no blanks at line ends, runs of them one space, no empty lines at the end.
+def body_hash(content: bytes, start: int) -> str:
+    """The hash of the body that begins at `start`, as the tag bh= has it.
 
-    RFC 6376 §3.4.4.
+    The body counts in the relaxed form: no blanks at line ends, runs of them one space, no empty lines at the end
+    (RFC 6376 §3.4.4). Slice by slice, as megabytes at once would stall the event loop from any thread.
     """
+    hasher, held, empty = sha256(), 0, True
+    while start < len(content):
+        end = content.find(b"\n", start + SLICE) + 1 or len(content)
+        piece = _relaxed(content[start:end])
+        kept = _without_empty_lines(piece)
+        if kept:
+            hasher.update(b"\r\n" * held + kept)
+            held, empty = 0, False
+        # Ends of lines wait until something follows them.
+        held += (len(piece) - len(kept)) // 2
+        start = end
+    if not empty:
+        hasher.update(b"\r\n")
+    return b64encode(hasher.digest()).decode()
+
+
+def _relaxed(lines: bytes) -> bytes:
     # Most bodies have no tab and no two spaces in a row, and looking costs less than replacing.
-    if b"\t" in body or b"  " in body:
-        body = _BLANKS.sub(b" ", body)
-    if b" \r\n" in body:
-        body = _BLANK_END.sub(b"", body)
-    body = body.rstrip(b" ") if body.endswith(b" ") else body
-    kept = _without_empty_lines(body)
-    return kept + b"\r\n" if kept else b""
+    if b"\t" in lines or b"  " in lines:
+        lines = _BLANKS.sub(b" ", lines)
+    if b" \r\n" in lines:
+        lines = _BLANK_END.sub(b"", lines)
+    return lines.rstrip(b" ") if lines.endswith(b" ") else lines
 
 
-def _without_empty_lines(body: bytes) -> bytes:
-    end = len(body)
-    while body.endswith(b"\r\n", 0, end):
+def _without_empty_lines(lines: bytes) -> bytes:
+    end = len(lines)
+    while lines.endswith(b"\r\n", 0, end):
         end -= 2
-    return body[:end]
+    return lines[:end]

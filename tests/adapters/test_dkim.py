@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from emailhub.adapters import dkim as ours
 from emailhub.adapters.dkim import BadKey, DkimKey, Signer, load, record
 from emailhub.core import mime
 from emailhub.core.message import Mailbox, Submission
@@ -169,6 +170,16 @@ def test_blanks_and_empty_lines_in_the_body_are_read_as_the_verifier_reads_them(
     if content.endswith((b" ", b"\t")):
         content += b"\r\n"
     assert verified(signer(*given).sign(content, "example.com"), given) == 1
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from((b"\r\n", b" ", b"\t", b"a", b"\n", b"\r")), max_size=30), st.integers(1, 20))
+def test_wherever_slices_of_a_body_end_its_hash_is_that_of_the_whole(pieces: list[bytes], size: int) -> None:
+    content = b"".join(pieces)
+    whole = ours.body_hash(content, 0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ours, "SLICE", size)
+        assert ours.body_hash(content, 0) == whole
 
 
 @pytest.mark.parametrize(
