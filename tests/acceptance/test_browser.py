@@ -339,6 +339,44 @@ async def test_without_script_everything_works_by_reloading(browser: Browser, hu
         await context.close()
 
 
+async def test_a_template_is_typed_tried_published_and_sent_without_script(
+    browser: Browser, hub: Hub, smtp: SmtpServer
+) -> None:
+    context = await browser.new_context(base_url=f"http://127.0.0.1:{hub.port}", java_script_enabled=False)
+    watch = Watch(context, f"http://127.0.0.1:{hub.port}")
+    try:
+        page = await context.new_page()
+        await page.goto("/templates")
+        await page.get_by_role("link", name="New template").click()
+        await page.get_by_label("Name").fill("Welcome mail")
+        await page.get_by_label("Alias").fill("welcome")
+        await page.get_by_label("HTML").fill("<style>h1 { color: #ff0000 }</style><h1>Hello {{ first_name }</h1>")
+        await page.get_by_role("button", name="Save as a draft").click()
+        await expect(page.locator("#h-html")).to_contain_text("line 1")
+        await page.get_by_label("HTML").fill("<style>h1 { color: #ff0000 }</style><h1>Hello {{ first_name }}</h1>")
+        await page.get_by_role("button", name="Save as a draft").click()
+        preview = page.frame_locator("iframe[title='Preview of the message']")
+        await expect(preview.locator("h1")).to_have_text("Hello Ada")
+        await expect(preview.locator("h1")).to_have_css("color", "rgb(255, 0, 0)")
+        await page.get_by_label("Try it with").fill('{"first_name": "Bob <b>"}')
+        await page.get_by_role("button", name="Show").click()
+        await expect(preview.locator("h1")).to_have_text("Hello Bob <b>")
+        await page.get_by_role("link", name="Phone").click()
+        width = await page.locator(".frame").evaluate("frame => frame.clientWidth")
+        assert width == 375
+        await expect(preview.locator("h1")).to_have_text("Hello Bob <b>")
+        await page.get_by_role("button", name="Publish version 1").click()
+        await expect(page.locator("h1 .pill")).to_have_text("✓ published")
+        await page.get_by_label("Send what is shown to").fill("ada@example.org")
+        await page.get_by_role("button", name="Send", exact=True).click()
+        await expect(page.locator("h1")).to_contain_text("Welcome, Ada")
+        await smtp.wait_for(1)
+        # The form with the error is a 422, which the console notes.
+        assert [said for said in watch.complaints if "422" not in said] == watch.strangers == []
+    finally:
+        await context.close()
+
+
 @pytest.mark.parametrize("scheme", ("light", "dark"))
 async def test_nothing_scrolls_sideways_on_a_phone(browser: Browser, hub: Hub, scheme: str) -> None:
     id = await hub.send(
@@ -346,6 +384,11 @@ async def test_nothing_scrolls_sideways_on_a_phone(browser: Browser, hub: Hub, s
     )
     listed = {"email": f"{'c' * 60}@{'d' * 60}.example.org", "reason": "x" * 400}
     assert (await hub.client.post("/suppressions", json=listed)).status_code == 200
+    variable = {"key": "s", "sample": "v" * 400, "description": "d" * 200}
+    wide = {"name": "N" * 100, "alias": "a" * 100, "subject": "{{ s }}" + "S" * 300, "variables": [variable]}
+    assert (
+        await hub.client.post("/templates", json=wide | {"text": "x" * 400, "reason": "r" * 400})
+    ).status_code == 200
     context = await browser.new_context(
         base_url=f"http://127.0.0.1:{hub.port}",
         viewport={"width": 390, "height": 844},
@@ -362,6 +405,11 @@ async def test_nothing_scrolls_sideways_on_a_phone(browser: Browser, hub: Hub, s
             "/relays",
             "/relays/default",
             "/suppressions",
+            "/templates",
+            f"/templates/{'a' * 100}",
+            f"/templates/{'a' * 100}?view=source",
+            f"/templates/{'a' * 100}/edit",
+            "/new-template",
             "/send",
         ):
             await page.goto(path)

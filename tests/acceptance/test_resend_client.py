@@ -252,6 +252,59 @@ async def test_a_template_makes_a_message_alone_and_in_a_batch(story: Story) -> 
     assert "[1].template.variables.name" in lacking.message
 
 
+async def test_a_template_is_published_used_changed_taken_back_and_removed(story: Story) -> None:
+    made = await call(
+        resend.Templates.create,
+        {
+            "name": "Order",
+            "alias": "order-paid",
+            "from": "Shop <shop@example.org>",
+            "subject": "Order {{ number }} is paid",
+            "html": "<style>p { color: #123456 }</style><p>Thank you, {{ name }}.</p>",
+            "variables": [
+                {"key": "number", "type": "number"},
+                {"key": "name", "type": "string", "fallback_value": "you"},
+            ],
+        },
+    )
+    message = {"to": "ada@example.org", "template": {"id": "order-paid", "variables": {"number": 7, "name": "<Ada>"}}}
+    draft = await refused(resend.Emails.send, message)
+    assert "is a draft: publish the template order-paid first" in draft.message
+    assert (await call(resend.Templates.publish, made["id"]))["object"] == "template"
+    await call(resend.Emails.send, message)
+    (arrived,) = await story.arrived("Order 7 is paid")
+    parsed = cast("EmailMessage", message_from_bytes(arrived.data, policy=policy.default))
+    assert parsed["from"] == "Shop <shop@example.org>"
+    parts = {part.get_content_type(): part.get_content() for part in parsed.walk() if not part.is_multipart()}
+    assert '<p style="color: #123456;">Thank you, &lt;Ada&gt;.</p>' in parts["text/html"]
+    assert parts["text/plain"].strip() == "Thank you, <Ada>."
+
+    await call(resend.Templates.update, {"id": "order-paid", "subject": "Paid: {{ number }}"})
+    found = await call(resend.Templates.get, made["id"])
+    assert (found["alias"], found["status"], found["subject"]) == ("order-paid", "published", "Paid: {{ number }}")
+    assert [(one["key"], one["type"]) for one in found["variables"]] == [("number", "number"), ("name", "string")]
+    again = {**message, "template": {"id": made["id"], "variables": {"number": 8}}}
+    await call(resend.Emails.send, again)
+    await story.arrived("Order 8 is paid")
+    await call(resend.Templates.publish, "order-paid")
+    await call(resend.Emails.send, again)
+    await story.arrived("Paid: 8")
+    await story.hub.post(f"/templates/{made['id']}/publish", {"version": 1})
+    await call(resend.Emails.send, {**again, "template": {"id": "order-paid", "variables": {"number": 9}}})
+    await story.arrived("Order 9 is paid")
+
+    copy = await call(resend.Templates.duplicate, "order-paid")
+    page = await call(resend.Templates.list, {"limit": 1})
+    assert (page["object"], page["has_more"], len(page["data"])) == ("list", True, 1)
+    rest = await call(resend.Templates.list, {"after": page["data"][0]["id"]})
+    assert {one["id"] for one in (*page["data"], *rest["data"])} >= {made["id"], copy["id"]}
+    gone = await call(resend.Templates.remove, "order-paid")
+    assert (gone["id"], gone["deleted"]) == (made["id"], True)
+    error = await refused(resend.Templates.get, "order-paid")
+    assert (str(error.code), error.error_type) == ("404", "not_found")
+    assert "names no template" in (await refused(resend.Emails.send, message)).message
+
+
 async def test_every_refusal_is_the_error_the_client_has_for_it(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(await refused(resend.Emails.send, {**LEAST, "to": "nobody"}), exceptions.ValidationError)
     missing = await refused(resend.Emails.send, {"from": "shop@example.org", "to": "ada@example.org"})
