@@ -1,7 +1,8 @@
 """From the fields that describe a template to what is stored of it: types, limits, every problem at once.
 
 Fields: `name`, `alias`, `from`, `reply_to` (a string or a list), `subject`, `html`, `text`, `variables`
-[{key, type, fallback_value, sample}]. Of a change, what is not given stays, and null takes it away.
+[{key, type, fallback_value, sample, description}]. Of a change, what is not given stays, and null takes it away, except
+for the name and the subject, which it leaves.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ VALUES: Final = 16 * 1024
 DESCRIPTION: Final = 200
 _VARIABLE_FIELDS: Final = ("key", "type", "fallback_value", "sample", "description")
 _TYPES: Final = {one.value: one for one in VariableType}
-_REPLIES: Final = 10
+_REPLIES: Final = 50
 _encode = msgspec.json.Encoder().encode
 _T = TypeVar("_T")
 
@@ -77,7 +78,7 @@ class _Form:
         if field not in self.fields:
             return kept(self.before) if self.before else empty
         value = self.fields[field]
-        if value is None or value == "":
+        if value is None:
             return empty
         try:
             return reader(value)
@@ -88,12 +89,14 @@ class _Form:
         return empty
 
     def name(self) -> str:
-        found = self.take("name", lambda value: read.line(value, CALLED), lambda was: was.label.name, "")
+        before = self.before.label.name if self.before else ""
+        found = self.take("name", lambda value: read.line(value, CALLED), lambda was: was.label.name, before)
         self._require("name", found, CALLED)
         return found
 
     def subject(self) -> str:
-        found = self.take("subject", lambda value: read.line(value, SUBJECT), lambda was: was.wording.subject, "")
+        before = self.before.wording.subject if self.before else ""
+        found = self.take("subject", lambda value: read.line(value, SUBJECT), lambda was: was.wording.subject, before)
         self._require("subject", found, SUBJECT)
         return found
 
@@ -105,7 +108,8 @@ class _Form:
         return self.take("alias", _alias, lambda was: was.label.alias, None)
 
     def source(self, field: str) -> str | None:
-        return self.take(field, _source, lambda was: was.wording.html if field == "html" else was.wording.text, None)
+        read_as = _text if field == "text" else _source
+        return self.take(field, read_as, lambda was: was.wording.html if field == "html" else was.wording.text, None)
 
     def sender(self) -> Mailbox | None:
         return self.take("from", _sender, lambda was: was.wording.sender, None)
@@ -148,9 +152,16 @@ def _alias(value: object) -> str:
 
 def _source(value: object) -> str:
     found = read.string(value)
+    if not found:
+        raise read.BadValueError("is empty; leave it out, or give null to take it away")
     if len(found) > SOURCE:
         raise read.BadValueError(f"is {len(found)} characters long; at most {SOURCE} are allowed")
     return read.document(found, SOURCE).replace("\r\n", "\n")
+
+
+def _text(value: object) -> str | None:
+    """Clients of the API this one follows give "" for no text of its own."""
+    return None if value == "" else _source(value)
 
 
 def _sender(value: object) -> Mailbox:
@@ -179,7 +190,7 @@ def _variable(value: object) -> Variable:
         type=kind,
         default=given.get("fallback_value"),
         sample=given.get("sample"),
-        description=read.line(description, DESCRIPTION) if description else "",
+        description=read.line(description, DESCRIPTION) if description is not None else "",
     )
 
 

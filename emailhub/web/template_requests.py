@@ -7,9 +7,11 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Struct, UnsetType, field
 
 from emailhub.core.template import NAME, VARIABLE
-from emailhub.core.wording import CALLED, DESCRIPTION, SOURCE, SUBJECT, VARIABLES
+from emailhub.core.wording import CALLED, DESCRIPTION, SOURCE, SUBJECT
 from emailhub.web.kinds import Addresses, about, one_of
 
+LANGUAGE = "^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$"
+"""What a language looks like where one is asked for."""
 Version = Annotated[int, about("the number of a version", 2, minimum=1, maximum=2**31 - 1)]
 Value = str | float | bool | dict[str, Any] | list[Any]
 _NAME = about("for people, at most 100 characters", "Welcome", format="line", minLength=1, maxLength=CALLED)
@@ -26,12 +28,16 @@ _SUBJECT = about(
     maxLength=SUBJECT,
 )
 _HTML = about(
-    "Jinja source, at most 524288 characters", "<p>Hello {{ first_name }}</p>", format="jinja", maxLength=SOURCE
+    "Jinja source, at most 524288 characters",
+    "<p>Hello {{ first_name }}</p>",
+    format="jinja",
+    minLength=1,
+    maxLength=SOURCE,
 )
 _TEXT = about("Jinja source; made from the html when left out", format="jinja", maxLength=SOURCE)
 _FROM = about("the sender, unless a message names its own", "Shop <shop@example.com>", format="mailbox", minLength=3)
 _REPLY_TO = about("where answers go, unless a message says so")
-_VARIABLES = about("those it takes", maxItems=VARIABLES)
+_VARIABLES = about("those it takes, at most 100")
 _REASON = about("why, for the history", "spring campaign", format="printable", maxLength=500)
 
 
@@ -64,16 +70,16 @@ class NewTemplateRequest(Struct, kw_only=True, omit_defaults=True):
 
 
 class TemplateChangeRequest(Struct, kw_only=True, omit_defaults=True):
-    """What is left out stays; null takes it away."""
+    """What is left out stays. null takes it away, except for the name and the subject, which it leaves."""
 
     name: Annotated[str | UnsetType, _NAME] = UNSET
     subject: Annotated[str | UnsetType, _SUBJECT] = UNSET
-    alias: Annotated[str | UnsetType | None, _ALIAS] = UNSET
-    html: Annotated[str | UnsetType | None, _HTML] = UNSET
-    text: Annotated[str | UnsetType | None, _TEXT] = UNSET
-    from_: Annotated[str | UnsetType | None, _FROM] = field(name="from", default=UNSET)
-    reply_to: Annotated[Addresses | UnsetType | None, _REPLY_TO] = UNSET
-    variables: Annotated[list[VariableRequest] | UnsetType | None, _VARIABLES] = UNSET
+    alias: Annotated[str | UnsetType, _ALIAS] = UNSET
+    html: Annotated[str | UnsetType, _HTML] = UNSET
+    text: Annotated[str | UnsetType, _TEXT] = UNSET
+    from_: Annotated[str | UnsetType, _FROM] = field(name="from", default=UNSET)
+    reply_to: Annotated[Addresses | UnsetType, _REPLY_TO] = UNSET
+    variables: Annotated[list[VariableRequest] | UnsetType, _VARIABLES] = UNSET
     reason: Annotated[str | UnsetType, _REASON] = UNSET
 
 
@@ -89,7 +95,7 @@ class RenderRequest(Struct, omit_defaults=True):
 
     variables: Annotated[dict[str, Any] | UnsetType, about("names and values", {"first_name": "Ada"})] = UNSET
     version: Annotated[Version | UnsetType, about("of a stored template; left out: the newest")] = UNSET
-    language: Annotated[str | UnsetType, about("of a template in files", "fr", maxLength=35)] = UNSET
+    language: Annotated[str | UnsetType, about("of a template in files", "fr", pattern=LANGUAGE)] = UNSET
 
 
 SENT: tuple[type[Struct], ...] = (
@@ -100,5 +106,7 @@ SENT: tuple[type[Struct], ...] = (
     RenderRequest,
 )
 """Every shape of this module: what is sent, and never answered."""
-NEEDS: dict[type[Struct], dict[str, object]] = {NewTemplateRequest: one_of("html", "text")}
+NEEDS: dict[type[Struct], dict[str, object]] = {
+    NewTemplateRequest: {"anyOf": [one_of("html"), one_of("text", there={"type": "string", "minLength": 1})]}
+}
 """What holds beside the types of the fields, as JSON Schema."""

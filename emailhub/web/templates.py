@@ -6,6 +6,7 @@ asks here for everybody else.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final, TypeVar
 
@@ -30,10 +31,11 @@ from emailhub.web.shapes import (
     VersionList,
     VersionShape,
 )
+from emailhub.web.template_requests import LANGUAGE
 from emailhub.web.visit import AnyRequest
 
 _MOST_VERSION = 2**31
-_LANGUAGE = 35
+_LANGUAGE = re.compile(LANGUAGE)
 _T = TypeVar("_T")
 
 
@@ -83,7 +85,7 @@ async def render(request: AnyRequest, template: FromPath[str], faces: GivenFaces
     variables, language = fields.get("variables"), fields.get("language")
     if not isinstance(variables, dict | None):
         raise InvalidMessage((Problem("variables", "must be an object of names and values"),))
-    if not isinstance(language, str | None) or len(language or "") > _LANGUAGE:
+    if language is not None and not (isinstance(language, str) and _LANGUAGE.fullmatch(language)):
         raise InvalidMessage((Problem("language", "must be a language such as fr or pt-BR"),))
     found = await faces.shelf.template(await faces.shelf.find(template), _version(fields), language or "")
     return RenderedShape.of(await faces.shelf.render(found, found.sample | (variables or {})))
@@ -130,13 +132,15 @@ async def all_templates(request: AnyRequest, faces: Faces) -> Response[TemplateL
 async def one_template(request: AnyRequest, faces: Faces, id: str) -> Response[TemplateShape]:
     """One with its content, as JSON. Raises NotFound, BadParameters."""
     query = Query(request, ("version", "language"))
-    language, asked = query.text("language") or "", query.text("version")
+    language, asked = query.text("language"), query.text("version")
+    if language and not _LANGUAGE.fullmatch(language):
+        query.problems.append(Problem("language", "must be a language such as fr or pt-BR"))
     number = int(asked) if asked and asked.isascii() and asked.isdecimal() and len(asked) < 10 else 0
     if asked and not number:
         query.problems.append(Problem("version", "must be the number of a version, from 1"))
     query.check()
     entry = await faces.shelf.find(id)
-    template = await faces.shelf.template(entry, number or None, language)
+    template = await faces.shelf.template(entry, number or None, language or "")
     return _json(TemplateShape.of(entry, template, number or entry.newest))
 
 
@@ -164,6 +168,8 @@ def _version(fields: Mapping[str, object]) -> int | None:
     value = fields.get("version")
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < _MOST_VERSION:
+    # JSON has one kind of number: 2.0 is the integer 2.
+    whole = isinstance(value, int | float) and not isinstance(value, bool) and value == int(value)
+    if not isinstance(value, int | float) or not whole or not 0 < value < _MOST_VERSION:
         raise InvalidMessage((Problem("version", "must be the number of a version, from 1"),))
-    return value
+    return int(value)

@@ -97,7 +97,10 @@ def test_a_change_keeps_what_it_does_not_name_and_null_takes_away() -> None:
     assert (after.label, after.wording.variables) == (before.label, before.wording.variables)
     bare = draft({"alias": None, "html": None, "from": None, "variables": []}, before)
     assert (bare.label.alias, bare.wording.html, bare.wording.sender, bare.wording.variables) == (None, None, None, ())
-    assert set(problems({"name": None, "html": None, "text": ""}, before)) == {"name"}
+    assert draft({"name": None, "subject": None}, before) == before
+    assert set(problems({"name": "", "alias": "", "html": "", "from": "", "subject": ""}, before)) == {
+        *("name", "alias", "html", "from", "subject")
+    }
     assert set(problems({"html": None, "text": ""}, before)) == {"html"}
 
 

@@ -5,6 +5,7 @@ Loaded by the command line of Schemathesis (SCHEMATHESIS_HOOKS), not by pytest.
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from datetime import UTC, datetime, timedelta
@@ -25,6 +26,11 @@ LINES = ("subject", "reason", "domain", "request_id")
 """Fields of printable characters."""
 ADDRESSES = ("from", "to", "cc", "bcc", "reply_to", "email", "emails")
 WORDS = ("in 1 hour", "in 30 min", "tomorrow at 9am", "monday at 14:30", "next friday at noon", "at 18:00")
+SOURCES = ("Hello", "{% if 1 < 2 %}<p>{{ 'Ada' | upper }}</p>{% endif %}")
+"""Of templates: what is no Jinja is refused, and a variable that is not given cannot be shown."""
+_TYPES = ("string", "number", "boolean", "object", "list")
+_VALUES = (str, int, float, dict, list)
+_numbers = itertools.count()
 
 _names = st.text(st.characters(categories=("L", "N")), min_size=1, max_size=20).map(
     lambda name: unicodedata.normalize("NFC", name)
@@ -48,6 +54,8 @@ schemathesis.openapi.format(
 )
 schemathesis.openapi.format("https-url", st.just("https://example.com/a.pdf"))
 schemathesis.openapi.format("moment", st.sampled_from(WORDS) | st.floats(1, 300).map(_later))
+schemathesis.openapi.format("jinja", st.sampled_from(SOURCES))
+schemathesis.openapi.format("jinja-line", st.sampled_from(SOURCES))
 
 
 @schemathesis.hook
@@ -56,6 +64,8 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
     for one in case.body if isinstance(case.body, list) else [case.body]:
         if isinstance(one, dict):
             _settle(one)
+            if case.path.startswith("/templates"):
+                _settle_template(one)
             if case.path == "/status/":
                 case.body = {"request_id": one["request_id"]} if "request_id" in one else {}
     for name in ("after", "before"):
@@ -110,6 +120,46 @@ def _without_template(body: dict[str, Any]) -> None:
         body["text"] = "Hello"
     if body.get("subject") is None:
         body["subject"] = "Hello"
+
+
+def _settle_template(body: dict[str, Any]) -> None:
+    """An alias nobody has, sources that need nothing, and a version that is there."""
+    if isinstance(body.get("alias"), str) and body["alias"].strip():
+        body["alias"] += f"{next(_numbers)}" if len(body["alias"]) < 90 else ""
+    if _number(body.get("version")) and body["version"] > 1:
+        body["version"] = 1
+    if isinstance(body.get("reply_to"), list):
+        del body["reply_to"][50:]
+    _settle_sources(body)
+    variables = body.get("variables")
+    for number, one in enumerate(variables if isinstance(variables, list) else ()):
+        if isinstance(one, dict):
+            _settle_variable(one, number)
+
+
+def _settle_sources(body: dict[str, Any]) -> None:
+    for name in ("name", "subject", "reason"):
+        if isinstance(body.get(name), str) and body[name]:
+            body[name] = _line_of(body[name])
+    for name in ("subject", "html", "text"):
+        if isinstance(body.get(name), str) and "first_name" in body[name]:
+            body[name] = SOURCES[1]
+    if not body.get("html") and not body.get("text"):  # null in both would leave nothing
+        for name in [name for name in ("html", "text") if name in body and body[name] in (None, "")]:
+            del body[name]
+
+
+def _settle_variable(one: dict[str, Any], number: int) -> None:
+    if isinstance(one.get("key"), str) and one["key"]:
+        one["key"] = f"{one['key'][:60]}{number}"
+    if isinstance(one.get("description"), str) and one["description"]:
+        one["description"] = _line_of(one["description"])
+    if one.get("type") in _TYPES:
+        del one["type"]
+    if one.get("fallback_value") is None or isinstance(one["fallback_value"], _VALUES):
+        one["fallback_value"] = "x"  # or no message, and no trial, does without it
+    if isinstance(one.get("sample"), _VALUES):
+        one["sample"] = "x"
 
 
 def _settle_times(body: dict[str, Any]) -> None:

@@ -88,7 +88,7 @@ async def test_missing_and_wrong_fields_are_named(hub: WebHub) -> None:
     assert [error["field"] for error in answer["errors"]] == ["colour"]
     answer = said(await hub.client.post("/templates", json=WELCOME | {"reason": 2}), 422)
     assert [error["field"] for error in answer["errors"]] == ["reason"]
-    for version in (0, "1", True, 2**31, 1.0):
+    for version in (0, "1", True, 2**31, 1.5):
         await made(hub, alias=None)
         wrong = await hub.client.post("/templates/welcome/publish", json={"version": version})
         assert said(wrong, 422)["errors"][0]["field"] == "version"
@@ -132,6 +132,7 @@ async def test_a_list_is_paged_by_id_in_order_of_what_they_are_called(hub: WebHu
     assert said(await hub.client.get("/templates?limit=0"), 422)
     assert said(await hub.client.get("/templates?colour=red"), 422)
     assert said(await hub.client.get("/templates/t1?version=x"), 422)["errors"][0]["field"] == "version"
+    assert said(await hub.client.get("/templates/t1?language=x"), 422)["errors"][0]["field"] == "language"
 
 
 async def test_a_duplicate_is_a_draft_and_a_deleted_template_is_gone(hub: WebHub) -> None:
@@ -153,7 +154,7 @@ async def test_a_template_is_tried_with_samples_and_values(hub: WebHub) -> None:
     answer = said(await hub.client.post("/templates/welcome/render", json={"variables": {"first": 3}}), 422)
     assert answer["errors"][0]["field"] == "template.variables.first"
     assert await hub.stored() == 0
-    for wrong in ({"variables": []}, {"language": 3}, {"version": 0}, {"reason": "x"}):
+    for wrong in ({"variables": []}, {"language": 3}, {"language": "\n"}, {"version": 0}, {"reason": "x"}):
         assert said(await hub.client.post("/templates/welcome/render", json=wrong), 422)
 
 

@@ -13,9 +13,11 @@ _LIST = (
     Input("after", "query", "go on after this template id", STRING),
     Input("before", "query", "go back before this template id", STRING),
 )
+_NUMBER: dict[str, object] = {"type": "integer", "minimum": 1, "maximum": 999_999_999}
+_LANGUAGE: dict[str, object] = {"type": "string", "pattern": f"^$|{asked.LANGUAGE}"}
 _CONTENT = (
-    Input("version", "query", "of a stored template; the newest when left out", {"type": "integer", "minimum": 1}),
-    Input("language", "query", "of a template in files", STRING),
+    Input("version", "query", "of a stored template; the newest when left out", _NUMBER),
+    Input("language", "query", "of a template in files", _LANGUAGE),
 )
 
 TEMPLATES: tuple[Operation, ...] = (
@@ -70,6 +72,7 @@ TEMPLATES: tuple[Operation, ...] = (
         meaning="With all its versions. Messages made from it stay as they are.",
         inputs=(_TEMPLATE,),
         body=VerbRequest,
+        body_optional=True,
         answer=told.TemplateDeleted,
         errors=(*BODY, 404, 409, 503),
     ),
@@ -90,6 +93,7 @@ TEMPLATES: tuple[Operation, ...] = (
         meaning="Messages are made from it from now on. An older `version` takes a change back.",
         inputs=(_TEMPLATE,),
         body=asked.PublishRequest,
+        body_optional=True,
         answer=told.TemplateChanged,
         errors=(*BODY, 404, 409, 503),
     ),
@@ -101,6 +105,7 @@ TEMPLATES: tuple[Operation, ...] = (
         meaning="The copy is a draft without an alias.",
         inputs=(_TEMPLATE,),
         body=VerbRequest,
+        body_optional=True,
         answer=told.TemplateChanged,
         errors=(*BODY, 404, 409, 503),
     ),
@@ -112,6 +117,7 @@ TEMPLATES: tuple[Operation, ...] = (
         meaning="What a message would say; nothing is sent.",
         inputs=(_TEMPLATE,),
         body=asked.RenderRequest,
+        body_optional=True,
         answer=told.RenderedShape,
         errors=(*BODY, 404, 503),
     ),
