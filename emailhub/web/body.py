@@ -75,8 +75,11 @@ async def _document(body: bytes) -> object:
 
 
 async def read_optional_object(request: AnyRequest) -> dict[str, object]:
-    """Like `read_object`; an empty body without a content type is an empty object."""
-    if "content-type" not in request.headers and not await read_bytes(request):
+    """Like `read_object`; an empty body is an empty object, also where the header calls it JSON, as some clients do."""
+    given = request.headers.get("content-type")
+    if given is not None:
+        require_json(given)
+    if not await read_bytes(request):
         return {}
     return await read_object(request)
 

@@ -155,6 +155,13 @@ async def test_a_message_is_held_retried_and_canceled_and_its_events_say_who_and
     assert "local" in told
 
 
+async def test_a_request_without_a_body_may_say_that_it_is_json_as_the_node_client_does(hub: WebHub) -> None:
+    id = await hub.send(scheduled_at="in 1 hour")
+    json, text = {"content-type": "application/json"}, {"content-type": "text/plain"}
+    assert (await hub.client.post(f"/emails/{id}/cancel", headers=text)).status_code == 415
+    assert (await hub.client.post(f"/emails/{id}/cancel", headers=json)).json()["status"] == "canceled"
+
+
 async def test_a_scheduled_message_is_rescheduled_and_canceled_and_nothing_else_is(hub: WebHub) -> None:
     id = await hub.send(scheduled_at="in 2 hours", expires_in="1h")
     moved = await hub.client.patch(f"/emails/{id}", json={"id": id, "scheduled_at": "in 1 day", "reason": "holiday"})
