@@ -25,6 +25,8 @@ _PLAIN = bytes(range(0x20, 0x7F)) + b"\r\n\t"
 _QP_PLAIN = _PLAIN.replace(b"=", b"")
 # The standard library encodes white space at the end of a line without counting it: 77 characters (RFC 2045: 76).
 _TOO_LONG = re.compile(rb"(?<=\n)([^\r\n]{74})(=20|=09)(?=\r\n)")
+_SLICE = 256 * 1024
+"""Bytes of a text that are encoded at once."""
 _SNIPPET = 140
 _GLANCE = 240
 _UNSEEN = frozenset({"style", "script", "head", "title"})
@@ -143,6 +145,16 @@ def _has_long_line(text: str) -> bool:
 
 
 def _quoted_printable(raw: bytes) -> bytes:
+    """`raw` with CRLF line ends encoded; a large one line by line, since one call would stall the event loop."""
+    pieces, start = [], 0
+    while start < len(raw):
+        end = raw.find(b"\n", start + _SLICE) + 1 or len(raw)
+        pieces.append(_quoted_lines(raw[start:end]))
+        start = end
+    return b"".join(pieces)
+
+
+def _quoted_lines(raw: bytes) -> bytes:
     # Also a soft-broken line may begin with "From "; the soft break keeps the line within 76 characters. A boundary
     # begins with "=_", which this encoding never writes.
     code = b"\r\n" + b2a_qp(raw)

@@ -240,6 +240,16 @@ def test_the_smallest_safe_encoding_is_chosen(text: str, encoding: str) -> None:
     assert lines(parts(content)["text/plain"]) == text
 
 
+@settings(max_examples=100)
+@given(bodies | line_breaks, st.integers(1, 50))
+def test_a_large_text_encoded_in_slices_is_the_same_as_in_one_go(text: str, size: int) -> None:
+    message = given_message(text=f"{text}\näöü")
+    whole = build(message)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mime, "_SLICE", size)
+        assert build(message) == whole
+
+
 def test_a_text_cannot_close_its_own_part() -> None:
     attack = "Hi\r\n--=_b0undary--\r\n\r\n--=_b0undary\r\nContent-Type: text/html\r\n\r\n<p>evil</p>"
     found = parts(build(given_message(text=attack, html="<p>good</p>")))
