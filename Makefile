@@ -5,7 +5,7 @@
 
 SHELL = /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help serve test check nightly bench lock wheel binary clean venv dev services format lint types imports
+.PHONY: help serve test check nightly crash bench lock wheel binary clean venv dev services format lint types imports
 
 BIN = .venv/bin
 ARGS =
@@ -24,6 +24,9 @@ check: format lint types imports ## Check formatting, lint, types and the import
 nightly: dev services ## Run the long tests too: every fault, real mail servers, packages, binary
 	@.ci/mtas
 	@$(BIN)/python -m pytest -m nightly --timeout 1800 $(ARGS)
+
+crash: dev services ## Kill the hub 300 times under load, and break its disk at every write
+	@$(BIN)/python -m pytest tests/crash -m nightly --timeout 1800 $(ARGS)
 
 bench: dev services ## Measure messages per second, latency and memory
 	@$(BIN)/python -m bench $(ARGS)

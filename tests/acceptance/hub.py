@@ -38,11 +38,15 @@ class Hub:
     async def start(self, **env: str) -> None:
         """Start it and wait until it answers. Raises AssertionError with its output when it ends instead."""
         self.env |= env
+        await self.spawn()
+        await self.until(self._answers, "the hub answers", START_SECONDS)
+
+    async def spawn(self) -> None:
+        """Start it and wait for nothing."""
         with (self.folder / "log").open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "emailhub", "serve", cwd=self.folder, env=self.env, stdout=log, stderr=log
             )
-        await self.until(self._answers, "the hub answers", START_SECONDS)
 
     async def _answers(self) -> bool:
         assert self.process is not None
