@@ -166,6 +166,7 @@ class Hub:
             fetcher=fetcher,
             home=fleet.home,
             seat=fleet.seat,
+            covered=fleet.covered,
             templates=kitchen.templates,
         )
         self._intake = intake

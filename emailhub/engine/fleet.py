@@ -128,6 +128,10 @@ class Fleet:
         line = self.lines.get(name)
         return line.courier.seat() if line is not None else None
 
+    def covered(self, name: str) -> bool:
+        """Whether another relay carries the mail of relay `name` now."""
+        return self._cover.covered(name) is not None
+
     def news(self) -> tuple[str, ...]:
         """Sentences about what is over, for a while."""
         return self._cover.news()

@@ -63,6 +63,7 @@ class Intake:
 
     `home(domain)` names the relay a message of that sender's domain belongs to, None: no relay may send it.
     `seat(relay)` keeps a place for a message that would go over that relay at once: it is stored as being sent already.
+    `covered(relay)`: another one carries its mail, which does not wait to be handed over then.
     `diversion` says who gets mail, `signer` signs it; these and `defaults` may be replaced while it runs. `fetcher`
     gets the files that are named by URL; None: such messages are refused.
     """
@@ -84,6 +85,7 @@ class Intake:
         fetcher: Fetcher | None = None,
         home: Callable[[str], str | None] | None = None,
         seat: Callable[[str], Seat | None] = lambda _: None,
+        covered: Callable[[str], bool] = lambda _: False,
         templates: Templates | None = None,
     ) -> None:
         self._outbox = outbox
@@ -91,12 +93,11 @@ class Intake:
         self._wake = wake
         self._room = room
         self._meter = meter
-        self._now = now
-        self._entropy = entropy
+        self._now, self._entropy = now, entropy
         self.limits = limits
         self.defaults = defaults
         self._home = home or (lambda _domain: self.defaults.relay)
-        self._seat = seat
+        self._seat, self._covered = seat, covered
         self.templates = templates
         self.diversion = diversion
         self.signer = signer
@@ -212,6 +213,7 @@ class Intake:
         id = mime.new_id(now, random[:10])
         sender = submission.sender or self.defaults.sender
         domain = domain_of(sender.address)
+        relay = self._relay_for(domain)
         message_id = mime.message_id(id, sender)
         content = mime.build(submission, sender=sender, message_id=message_id, date=now, boundary=random[10:].hex())
         check_size(submission, content, self.limits.size)
@@ -225,7 +227,7 @@ class Intake:
         parcel = Parcel(
             id=id,
             message_id=message_id,
-            relay=self._relay_for(domain),
+            relay=relay,
             origin=replace(origin, correlation_id=submission.correlation_id or origin.correlation_id),
             sender=sender.address,
             from_header=header.display(sender),
@@ -252,7 +254,7 @@ class Intake:
             accepted_at=now,
             scheduled_at=submission.scheduled_at,
             expires_at=submission.expires_at or max(now, submission.scheduled_at or now) + self.defaults.expire_after,
-            due_at=self._due_at(submission, now),
+            due_at=self._due_at(submission, now, relay),
         )
         return self._sent_on(parcel, course) if course.note else parcel
 
@@ -292,15 +294,14 @@ class Intake:
     def _relay_for(self, domain: str) -> str:
         relay = self._home(domain)
         if relay is None:
-            raise InvalidMessage(
-                (Problem("from", f"is at {domain}, and no relay may send for it now (from_domains, drain)"),)
-            )
+            why = f"is at {domain}, and no relay may send for it now (from_domains, drain)"
+            raise InvalidMessage((Problem("from", why),))
         return relay
 
-    def _due_at(self, submission: Submission, now: float) -> float:
+    def _due_at(self, submission: Submission, now: float, relay: str) -> float:
         if submission.scheduled_at is not None:
             return submission.scheduled_at
-        return now + OWN_WAKE if self._broker.can_hand_off else now
+        return now + OWN_WAKE if self._broker.can_hand_off and not self._covered(relay) else now
 
     def _after(self, stored: Sequence[tuple[Parcel, Receipt | Exception]]) -> None:
         fresh = []

@@ -242,6 +242,7 @@ async def test_nobody_is_said_to_carry_while_the_one_that_did_is_at_its_own_limi
         await at.accept("A", "B")
         await asyncio.sleep(2)
         assert (at.status("ses").covered_by, at.status("gmail").covers) == (("gmail",), ("ses",))
+        assert (at.fleet.covered("ses"), at.fleet.covered("gmail")) == (True, False)
         await at.accept("C", "D", "E")
         await asyncio.sleep(2)
         assert len(gmail.asked) == 3

@@ -49,6 +49,7 @@ class Door:
         diversion: Diversion = NO_RULES,
         signer: Signer | None = None,
         relay: str = "default",
+        covered: bool = False,
         **room: Any,
     ) -> None:
         self.wakes = 0
@@ -66,6 +67,7 @@ class Door:
             entropy=self.entropy,
             diversion=diversion,
             signer=signer,
+            covered=lambda name: covered and name == relay,
         )
 
     def wake(self, relays: Iterable[str]) -> None:
@@ -140,6 +142,14 @@ async def test_with_rabbitmq_fresh_messages_are_handed_off_and_due_by_themselves
         assert broker.handed == [[ids[0]]]
         assert (await store.history.find(ids[0])).summary.due_at == NOW + 5
         assert (await store.history.find(ids[1])).summary.due_at == NOW + 60
+
+
+async def test_mail_that_another_relay_carries_does_not_wait_to_be_handed_over(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        door = Door(store, HandsOff(), covered=True)
+        receipt = await door.intake.accept(submission(), ORIGIN)
+        assert (await store.history.find(receipt.id)).summary.due_at == NOW
+        assert door.wakes == 1
 
 
 async def test_a_replayed_message_is_neither_handed_off_nor_counted_again(tmp_path: Path) -> None:
