@@ -39,4 +39,6 @@ def _nullable(field: Schema) -> Schema:
     told = {key: value for key, value in field.items() if key in {"description", "examples"}}
     rest = {key: value for key, value in field.items() if key not in told}
     options = rest.pop("anyOf", None)
-    return told | {"anyOf": [*(options or ()), *([rest] if rest else ()), _NULL]}
+    if options is None:
+        return told | {"anyOf": [rest, _NULL]}
+    return told | rest | {"anyOf": [*options, *(() if _NULL in options else (_NULL,))]}

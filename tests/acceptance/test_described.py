@@ -48,7 +48,7 @@ async def described(hub: Hub, examples: int, seed: int, *more: str) -> None:
 
 @pytest.mark.timeout(180)
 async def test_every_answer_is_described_and_what_is_described_is_so(make_hub: Callable[..., Hub]) -> None:
-    await described(make_hub(None), 8, 1, "--generation-deterministic")
+    await described(make_hub(None), 5, 1, "--generation-deterministic")
 
 
 @pytest.mark.nightly
