@@ -23,7 +23,7 @@ from emailhub.core.template import Broken, Template, languages
 
 FILE = 512 * 1024
 """Bytes a file may have."""
-TOTAL = 8 * 1024 * 1024
+TOTAL = 2 * 1024 * 1024
 """Bytes all files may have."""
 FILES = 2000
 SUFFIXES = frozenset({".html", ".htm", ".txt", ".css", ".xml", ".svg", ".jinja", ".j2", ".toml"})

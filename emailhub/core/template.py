@@ -113,10 +113,10 @@ def bound(template: Template, given: Mapping[str, object]) -> dict[str, object]:
     for one in template.variables:
         value = values.get(one.name, one.default)
         if value is None:
-            sentence = f"is required by the template {template.label}: a {one.type}"
+            sentence = f"is required by the template {template.label}: {_A[one.type]}"
             problems.append(Problem(f"template.variables.{one.name}", sentence))
         elif not IS_A[one.type](value):
-            sentence = f"must be a {one.type}: the template {template.label} says so"
+            sentence = f"must be {_A[one.type]}: the template {template.label} says so"
             problems.append(Problem(f"template.variables.{one.name}", sentence))
         else:
             values[one.name] = value
@@ -125,6 +125,7 @@ def bound(template: Template, given: Mapping[str, object]) -> dict[str, object]:
     return values
 
 
+_A = {one: f"{'an' if one is VariableType.OBJECT else 'a'} {one}" for one in VariableType}
 IS_A: Mapping[VariableType, Callable[[object], bool]] = {
     VariableType.STRING: lambda value: isinstance(value, str),
     VariableType.NUMBER: lambda value: isinstance(value, int | float) and not isinstance(value, bool),

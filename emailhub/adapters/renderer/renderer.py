@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from hashlib import sha256
@@ -11,12 +12,15 @@ from typing import Any
 
 from emailhub import logs
 from emailhub.adapters.renderer.bounds import Bounds
-from emailhub.adapters.renderer.worker import OURS, DeadError, Worker
+from emailhub.adapters.renderer.worker import OURS, DeadError, Worker, order
 from emailhub.core.errors import Problem, Refused, TemplateError
 from emailhub.core.template import Rendered, Template
 
 WAITING = 500
 """Renderings that may wait for their turn; without an end, a flood of slow ones would keep requests for minutes."""
+
+REMEMBERED = 256
+"""Templates of which is remembered what they were sent as."""
 
 log = logs.get("renderer")
 
@@ -34,6 +38,7 @@ class ProcessRenderer:
         self._waiting = 0
         self._most = most
         self._closed = False
+        self._digests: OrderedDict[int, tuple[Template, str]] = OrderedDict()
 
     async def render(self, template: Template, values: Mapping[str, object]) -> Rendered:
         """What `template` makes of `values`. Raises TemplateError, and Refused when no process can work."""
@@ -56,18 +61,34 @@ class ProcessRenderer:
             await self._idle.pop().kill()
 
     async def _ask(self, template: Template, values: dict[str, Any] | None) -> dict[str, Any]:
-        order = _order(template)
-        digest = sha256(json.dumps(order).encode()).hexdigest()
         try:
-            async with self._worker() as worker:
-                answer = await worker.ask(digest, order, values)
-                if "over" in answer:
-                    raise DeadError(answer["over"], over=answer["over"])
+            answer = await self._answer(self._digest(template), template, values)
         except DeadError as dead:
             raise self._refusal(template, dead) from None
         if answer.get("problems"):
             raise TemplateError(tuple(Problem(*problem) for problem in answer["problems"]))
         return answer
+
+    async def _answer(self, digest: str, template: Template, values: dict[str, Any] | None) -> dict[str, Any]:
+        while True:
+            async with self._worker() as worker:
+                answer = await worker.ask(digest, template, values)
+                if "over" not in answer:
+                    return answer
+                await worker.kill()
+            # What others left in the memory must not be held against this one: it may try in a fresh process.
+            if not worker.tired:
+                raise DeadError(answer["over"], over=answer["over"])
+
+    def _digest(self, template: Template) -> str:
+        """What tells its sources from others. A template that is used again and again is looked at once."""
+        known = self._digests.get(id(template))
+        if known is None or known[0] is not template:
+            known = (template, sha256(json.dumps(order(template)).encode()).hexdigest())
+            self._digests[id(template)] = known
+            if len(self._digests) > REMEMBERED:
+                self._digests.popitem(last=False)
+        return known[1]
 
     @asynccontextmanager
     async def _worker(self) -> AsyncIterator[Worker]:
@@ -83,10 +104,10 @@ class ProcessRenderer:
                     # Also when the request was given up: the answer that still comes would be taken for the next one's.
                     await worker.kill()
                     raise
-                if self._closed:
-                    await worker.kill()
-                else:
+                if worker.alive and not self._closed:
                     self._idle.append(worker)
+                else:
+                    await worker.kill()
         finally:
             self._waiting -= 1
 
@@ -106,10 +127,3 @@ class ProcessRenderer:
             return TemplateError((Problem("template", f"{template.label} {dead.over}"),))
         log.error("renderer failed", template=template.label, text=str(dead))
         return Refused("service_unavailable", f"templates cannot be rendered now: {dead}")
-
-
-def _order(template: Template) -> dict[str, Any]:
-    return {
-        "sources": {"subject": template.subject or None, "html": template.html, "text": template.text},
-        "parts": dict(template.parts),
-    }

@@ -14,6 +14,7 @@ from typing import Any
 
 from emailhub.adapters.renderer import frames
 from emailhub.adapters.renderer.bounds import Bounds
+from emailhub.core.template import Template
 
 _START = ("-s", "-P", "-c", "from emailhub.adapters.renderer.child import main; main()")
 OURS = (sys.executable, "renderer") if getattr(sys, "frozen", False) else (sys.executable, *_START)
@@ -25,6 +26,10 @@ START = 30.0
 """Seconds a process may take until it is ready, on a machine that is busy."""
 KEPT = 64
 """Templates a process keeps compiled."""
+KEPT_SIZE = 4 * 1024 * 1024
+"""Characters of their sources in all: compiled they take several times as much of the memory that renderings have."""
+TIRED = 1000
+"""Renderings after which the memory of a process may be in pieces."""
 _OF_BINARY = ("_PYI_", "LD_LIBRARY_PATH")
 
 
@@ -42,7 +47,9 @@ class Worker:
     def __init__(self, process: Process, bounds: Bounds) -> None:
         self._process = process
         self._bounds = bounds
-        self._known: OrderedDict[str, None] = OrderedDict()
+        self._known: OrderedDict[str, int] = OrderedDict()
+        self._size = 0
+        self._asked = 0
 
     @classmethod
     async def start(cls, bounds: Bounds, command: Sequence[str]) -> Worker:
@@ -69,17 +76,23 @@ class Worker:
         return self._process.returncode is None
 
     @property
+    def tired(self) -> bool:
+        """Whether a lack of memory may be the fault of what it did before."""
+        return self._asked > TIRED
+
+    @property
     def pid(self) -> int:
         return self._process.pid
 
-    async def ask(self, digest: str, template: dict[str, Any], values: dict[str, Any] | None) -> dict[str, Any]:
+    async def ask(self, digest: str, template: Template, values: dict[str, Any] | None) -> dict[str, Any]:
         """What it makes of `template`, which is sent only when it does not know `digest`; values None: check it."""
         request = {
             "digest": digest,
-            "template": None if digest in self._known else template,
+            "template": None if digest in self._known else order(template),
             "values": values,
-            "forget": self._forgotten(digest),
+            "forget": self._forgotten(digest, template),
         }
+        self._asked += 1
         writer = self._process.stdin
         assert writer is not None
         try:
@@ -101,10 +114,18 @@ class Worker:
             self._process.stdin.close()
         await self._process.wait()
 
-    def _forgotten(self, digest: str) -> list[str]:
-        self._known[digest] = None
+    def _forgotten(self, digest: str, template: Template) -> list[str]:
+        """What it shall forget to make room for `digest`: what was used longest ago."""
+        if digest not in self._known:
+            self._known[digest] = sum(len(source) for _, source in template.parts) + len(template.html or "")
+            self._size += self._known[digest]
         self._known.move_to_end(digest)
-        return [self._known.popitem(last=False)[0]] if len(self._known) > KEPT else []
+        forgotten = []
+        while len(self._known) > KEPT or (self._size > KEPT_SIZE and len(self._known) > 1):
+            name, size = self._known.popitem(last=False)
+            self._size -= size
+            forgotten.append(name)
+        return forgotten
 
     async def _answer(self) -> dict[str, Any]:
         reader = self._process.stdout
@@ -124,6 +145,14 @@ class Worker:
         if code in {-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, -signal.SIGFPE, -signal.SIGILL}:
             return DeadError("crashed", over="makes the renderer fail, as nesting without end does")
         return DeadError(f"its process ended with code {code}")
+
+
+def order(template: Template) -> dict[str, Any]:
+    """What the process needs to know of `template`."""
+    return {
+        "sources": {"subject": template.subject or None, "html": template.html, "text": template.text},
+        "parts": dict(template.parts),
+    }
 
 
 def _environment() -> dict[str, str]:

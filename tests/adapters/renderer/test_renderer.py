@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from emailhub.adapters.renderer import Bounds, ProcessRenderer
+from emailhub.adapters.renderer import Bounds, ProcessRenderer, worker
 from emailhub.core.errors import Problem, Refused, TemplateError
 from emailhub.core.template import Rendered, Template
 
@@ -163,9 +163,9 @@ async def test_more_templates_than_a_process_keeps_are_all_rendered(renderer: Pr
 
 async def test_a_process_that_was_killed_is_replaced(renderer: ProcessRenderer) -> None:
     await renderer.render(template(text="x"), {})
-    worker = renderer._idle[0]
-    os.kill(worker.pid, signal.SIGKILL)
-    await worker._process.wait()
+    idle = renderer._idle[0]
+    os.kill(idle.pid, signal.SIGKILL)
+    await idle._process.wait()
     assert (await renderer.render(template(text="x"), {})).text == "x"
 
 
@@ -239,3 +239,25 @@ async def test_a_closed_renderer_renders_nothing_more_and_leaves_no_process() ->
         os.kill(pid, 0)
     with pytest.raises(Refused):
         await own.render(template(text="x"), {})
+
+
+async def test_what_others_left_in_the_memory_is_not_held_against_a_template(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "TIRED", 1)
+    monkeypatch.setattr(worker, "KEPT_SIZE", 100 * 1024 * 1024)
+    own = ProcessRenderer(Bounds(memory=32 * 1024 * 1024), workers=1)
+    part = (("part.txt", "x" * 1_500_000),)
+    pids = set()
+    for number in range(7):
+        made = await own.render(template(text=f"{number}{{% include 'part.txt' %}}", parts=part), {})
+        assert (made.text or "").startswith(f"{number}x")
+        pids.add(own._idle[0].pid)
+    await own.close()
+    assert len(pids) > 1
+
+
+async def test_sources_that_are_larger_together_than_a_process_keeps_are_all_rendered(
+    renderer: ProcessRenderer,
+) -> None:
+    parts = (("part.txt", "x" * 6_000_000),)
+    for number in (0, 1, 2, 0, 1, 2):
+        assert (await renderer.render(template(text=str(number), parts=parts), {})).text == str(number)
