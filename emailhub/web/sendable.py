@@ -29,10 +29,16 @@ def example(schema: Schema, optional: frozenset[str]) -> Schema:
         name: field["examples"][0] for name, field in schema.get("properties", {}).items() if field.get("examples")
     }
     wanted = optional | set(schema.get("required", ()))
-    choices = [name for option in schema.get("anyOf", ()) for name in option.get("required", ()) if name in samples]
+    choices = [name for name in _named(schema) if name in samples]
     if choices and wanted.isdisjoint(choices):
         wanted |= {choices[0]}
     return {name: value for name, value in samples.items() if name in wanted}
+
+
+def _named(schema: Schema) -> list[str]:
+    """The fields of which `schema` wants one."""
+    options = schema.get("anyOf", ())
+    return [name for option in options for name in (*option.get("required", ()), *_named(option))]
 
 
 def _nullable(field: Schema) -> Schema:

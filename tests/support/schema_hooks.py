@@ -75,6 +75,8 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
 def _settle_query(query: Any) -> None:
     for name in ("after", "before"):
         query.pop(name, None)
+    if query.get("version") == "":
+        query["version"] = "0"  # an empty parameter is none
     for name in ("q", "request_id", "reason"):
         if isinstance(query.get(name), str):
             query[name] = _line_of(query[name])
