@@ -99,14 +99,14 @@ def marks(events: Mapping[str, Sequence[Event]], since: float) -> list[tuple[flo
     """The latest turns of the breakers; with several relays each says whose it was."""
     found = []
     for name, happened in events.items():
-        last = ""
+        last: dict[str, str] = {}
         for event in reversed(happened):
-            text, tone = _mark(event)
-            turn = event.kind.startswith("breaker_")
-            # A probe that fails opens the breaker anew, which is no news.
-            if text and event.at >= since and not (turn and text == last):
+            (text, tone), of = _mark(event), event.kind.partition("_")[0]
+            # A probe that fails opens the breaker anew, and a restart tells again who carries: that is no news.
+            if text and event.at >= since and text != last.get(of):
                 found.append((event.at, f"{name}: {text}" if len(events) > 1 else text, tone))
-            last = text if turn and text else last
+            if text or event.kind == "breaker_auto":
+                last[of] = text
     return sorted(found)[-_MARKS:]
 
 

@@ -1,7 +1,7 @@
 """The first page answers whether mail is flowing."""
 
 from emailhub.core.breaker import Mode
-from emailhub.core.records import Event
+from emailhub.core.records import Event, Scalar
 from emailhub.engine.desk import Actor
 from emailhub.web.pages.overview import marks
 from tests.support.web_hub import WebHub
@@ -81,12 +81,25 @@ async def test_a_stopped_relay_is_the_headline_on_the_chart_and_in_the_tab(hub: 
     assert "relay capture takes no mail now · paused until somebody ends it" in words_of(part(html, "latest"))
 
 
+def happened(*kinds: str) -> list[str]:
+    """What the chart's marks say of a relay to which these things happened, oldest first."""
+    facts: dict[str, Scalar] = {"by": "ses", "mode": "open"}
+    events = [Event(at, float(at), kind, None, "gmail", facts) for at, kind in enumerate(kinds)]
+    return [text for _, text, _ in marks({"gmail": events[::-1]}, 0.0)]
+
+
 def test_a_probe_that_fails_is_no_news_on_the_chart_and_a_second_trouble_is() -> None:
-    kinds = ("breaker_opened", "relay_covered", "breaker_probing", "breaker_opened", "breaker_closed", "breaker_opened")
-    events = tuple(Event(at, float(at), kind, None, "ses", {"by": "ses"}) for at, kind in enumerate(kinds))
-    assert [text for _, text, _ in marks({"gmail": tuple(reversed(events))}, 0.0)] == [
-        "breaker opened",
-        "carried by ses",
-        "breaker closed",
-        "breaker opened",
-    ]
+    opened, closed = "breaker opened", "breaker closed"
+    assert happened("breaker_opened", "breaker_probing", "breaker_opened") == [opened]
+    assert happened("breaker_opened", "breaker_closed", "breaker_opened") == [opened, closed, opened]
+
+
+def test_who_carries_is_no_news_on_the_chart_when_a_restart_tells_it_again() -> None:
+    carried, again = "carried by ses", "carries its own mail again"
+    assert happened("relay_covered", "breaker_probing", "relay_covered") == [carried]
+    assert happened("relay_covered", "relay_returned", "relay_covered") == [carried, again, carried]
+
+
+def test_a_second_pause_is_news_on_the_chart() -> None:
+    assert happened("breaker_forced", "breaker_auto", "breaker_forced") == ["paused", "paused"]
+    assert happened("breaker_forced", "breaker_forced") == ["paused"]
