@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 # IPv6 that leads to an IPv4 address: mapped and compatible, translated (RFC 6052, RFC 8215), Teredo, 6to4.
 _CARRYING_V4 = [
@@ -17,6 +17,8 @@ _CARRYING_V4 = [
         "2002::/16",
     )
 ]
+# Older Pythons call the whole block of the protocols' own addresses public but for a few (RFC 6890).
+_PROTOCOLS = IPv4Network("192.0.0.0/24")
 # A cloud's own services behind a public address.
 _METADATA = frozenset({IPv4Address("168.63.129.16")})
 
@@ -33,4 +35,4 @@ def is_public(address: str) -> bool:
         return (
             found.scope_id is None and not found.is_site_local and not any(found in network for network in _CARRYING_V4)
         )
-    return found not in _METADATA
+    return found not in _PROTOCOLS and found not in _METADATA
