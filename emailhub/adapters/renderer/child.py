@@ -25,19 +25,30 @@ _UNKNOWN_SIZE = 128 * 1024 * 1024
 def main() -> None:
     """Answer requests until standard input ends. The last argument holds the bounds, as JSON."""
     bounds = Bounds(*json.loads(sys.argv[-1]))
-    asked, answers = sys.stdin.buffer, sys.stdout.buffer
     _warm_up()
     _lock_in(bounds)
-    cooks: dict[str, Kitchen] = {}
+    try:
+        _serve(bounds)
+    except MemoryError:
+        # What is left of the memory is in pieces: the next template gets a fresh process.
+        os._exit(frames.OUT_OF_MEMORY)
+    except BaseException:  # noqa: BLE001 - also what the libraries raise that is no Exception
+        os._exit(frames.FAILED)
+
+
+def _serve(bounds: Bounds) -> None:
+    asked, answers = sys.stdin.buffer, sys.stdout.buffer
+    kitchens: dict[str, Kitchen] = {}
     answer: dict[str, Any] = {"ready": True}
     while True:
         signal.setitimer(signal.ITIMER_PROF, 0)
         answers.write(frames.pack(answer))
         answers.flush()
-        if "over" in answer or (request := frames.read(asked)) is None:
+        request = frames.read(asked)
+        if request is None:
             return
         signal.setitimer(signal.ITIMER_PROF, bounds.cpu)
-        answer = _answer(request, cooks, bounds)
+        answer = _answer(request, kitchens, bounds)
 
 
 def _answer(request: dict[str, Any], kitchens: dict[str, Kitchen], bounds: Bounds) -> dict[str, Any]:
@@ -52,9 +63,6 @@ def _answer(request: dict[str, Any], kitchens: dict[str, Kitchen], bounds: Bound
         return {"made": kitchens[digest].render(request["values"], bounds.output)}
     except ProblemError as error:
         return {"problems": [error.problem]}
-    except MemoryError:
-        # What is left of the memory is in pieces: the next template gets a fresh process.
-        return {"over": f"needs more than {bounds.memory // 1048576} MiB of memory"}
 
 
 def _warm_up() -> None:
@@ -71,6 +79,9 @@ def _warm_up() -> None:
 
 
 def _lock_in(bounds: Bounds) -> None:
+    with suppress(OSError):
+        # When the machine's memory is short, this process ends and not the hub.
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     memory = _size() + bounds.memory
     for what, most in (
         (resource.RLIMIT_AS, memory),

@@ -6,6 +6,10 @@ import json
 import struct
 from typing import Any, BinaryIO
 
+OUT_OF_MEMORY = 86
+"""The exit code of a renderer that needed more memory than it may have."""
+FAILED = 87
+"""The exit code of a renderer that failed while it rendered."""
 HEAD = struct.Struct(">I")
 
 

@@ -70,15 +70,16 @@ class ProcessRenderer:
         return answer
 
     async def _answer(self, digest: str, template: Template, values: dict[str, Any] | None) -> dict[str, Any]:
-        while True:
-            async with self._worker() as worker:
-                answer = await worker.ask(digest, template, values)
-                if "over" not in answer:
-                    return answer
-                await worker.kill()
-            # What others left in the memory must not be held against this one: it may try in a fresh process.
-            if not worker.tired:
-                raise DeadError(answer["over"], over=answer["over"])
+        try:
+            return await self._asked(digest, template, values)
+        except DeadError as dead:
+            if not dead.again:
+                raise
+        return await self._asked(digest, template, values)
+
+    async def _asked(self, digest: str, template: Template, values: dict[str, Any] | None) -> dict[str, Any]:
+        async with self._worker() as worker:
+            return await worker.ask(digest, template, values)
 
     def _digest(self, template: Template) -> str:
         """What tells its sources from others. A template that is used again and again is looked at once."""

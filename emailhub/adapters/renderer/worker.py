@@ -34,11 +34,15 @@ _OF_BINARY = ("_PYI_", "LD_LIBRARY_PATH")
 
 
 class DeadError(Exception):
-    """The process ended, or was ended, instead of answering. `over` says which bound it exceeded, "" when none."""
+    """The process ended, or was ended, instead of answering. `over` says which bound it exceeded, "" when none.
 
-    def __init__(self, text: str, *, over: str = "") -> None:
+    `again`: what it did before may be to blame, and a fresh process may do better.
+    """
+
+    def __init__(self, text: str, *, over: str = "", again: bool = False) -> None:
         super().__init__(text)
         self.over = over
+        self.again = again
 
 
 class Worker:
@@ -74,11 +78,6 @@ class Worker:
     @property
     def alive(self) -> bool:
         return self._process.returncode is None
-
-    @property
-    def tired(self) -> bool:
-        """Whether a lack of memory may be the fault of what it did before."""
-        return self._asked > TIRED
 
     @property
     def pid(self) -> int:
@@ -142,7 +141,14 @@ class Worker:
         if code == -signal.SIGPROF:
             over = f"takes more than {self._bounds.cpu:g} s of processor time"
             return DeadError(over, over=over)
-        if code in {-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, -signal.SIGFPE, -signal.SIGILL}:
+        if code == frames.OUT_OF_MEMORY:
+            over = f"needs more than {self._bounds.memory // 1048576} MiB of memory"
+            return DeadError(over, over=over, again=self._asked > TIRED)
+        if code == -signal.SIGKILL:
+            return DeadError(
+                "was killed", over="is killed while it renders, as happens when memory is short", again=True
+            )
+        if code in {frames.FAILED, -signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, -signal.SIGFPE, -signal.SIGILL}:
             return DeadError("crashed", over="makes the renderer fail, as nesting without end does")
         return DeadError(f"its process ended with code {code}")
 

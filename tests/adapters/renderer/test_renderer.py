@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -212,11 +213,41 @@ async def test_when_no_process_can_start_mail_is_put_off_and_not_refused_for_goo
         await ProcessRenderer(command=("/bin/sh", "-c", "exit 3")).render(template(text="x"), {})
 
 
+FAKE = (
+    "from emailhub.adapters.renderer import frames; import os, signal, sys\n"
+    "sys.stdout.buffer.write(frames.pack({})); sys.stdout.flush(); frames.read(sys.stdin.buffer)\n"
+)
+"""A process that is ready and takes one request."""
+
+
+@pytest.mark.parametrize(
+    ("end", "says"),
+    (
+        ("os.kill(os.getpid(), signal.SIGKILL)", "is killed while it renders"),
+        ("os.kill(os.getpid(), signal.SIGSEGV)", "makes the renderer fail"),
+        ("os._exit(frames.FAILED)", "makes the renderer fail"),
+        ("os._exit(frames.OUT_OF_MEMORY)", "needs more than 192 MiB"),
+        ("os.kill(os.getpid(), signal.SIGPROF)", "processor time"),
+    ),
+)
+async def test_a_template_that_ends_its_process_is_refused_for_good(end: str, says: str) -> None:
+    own = ProcessRenderer(command=(sys.executable, "-P", "-c", FAKE + end))
+    with pytest.raises(TemplateError, match=says):
+        await own.render(template(text="x"), {})
+    await own.close()
+
+
+async def test_a_process_that_somebody_killed_while_it_rendered_is_no_fault_of_the_template(tmp_path: Path) -> None:
+    once = f"p = {str(tmp_path / 'once')!r}\nif os.path.exists(p): os.remove(p); os.kill(os.getpid(), signal.SIGKILL)\n"
+    answer = "sys.stdout.buffer.write(frames.pack({'made': {'subject': '', 'html': None, 'text': 'x'}}))"
+    (tmp_path / "once").touch()
+    own = ProcessRenderer(command=(sys.executable, "-P", "-c", FAKE + once + answer))
+    assert (await own.render(template(text="x"), {})).text == "x"
+    await own.close()
+
+
 async def test_a_process_that_is_stuck_is_ended() -> None:
-    stuck = (
-        "from emailhub.adapters.renderer import frames; import sys\n"
-        "sys.stdout.buffer.write(frames.pack({})); sys.stdout.flush(); sys.stdin.read()"
-    )
+    stuck = FAKE + "sys.stdin.read()"
     own = ProcessRenderer(Bounds(wall=0.1), command=(sys.executable, "-P", "-c", stuck))
     with pytest.raises(TemplateError, match=r"takes longer than 0\.1 s"):
         await own.render(template(text="x"), {})
@@ -245,11 +276,10 @@ async def test_what_others_left_in_the_memory_is_not_held_against_a_template(mon
     monkeypatch.setattr(worker, "TIRED", 1)
     monkeypatch.setattr(worker, "KEPT_SIZE", 100 * 1024 * 1024)
     own = ProcessRenderer(Bounds(memory=32 * 1024 * 1024), workers=1)
-    part = (("part.txt", "x" * 1_500_000),)
+    part = (("part.txt", "x" * 4_000_000),)
     pids = set()
-    for number in range(7):
-        made = await own.render(template(text=f"{number}{{% include 'part.txt' %}}", parts=part), {})
-        assert (made.text or "").startswith(f"{number}x")
+    for number in range(8):
+        assert (await own.render(template(text=str(number), parts=part), {})).text == str(number)
         pids.add(own._idle[0].pid)
     await own.close()
     assert len(pids) > 1
