@@ -75,8 +75,9 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
 def _settle_query(query: Any) -> None:
     for name in ("after", "before"):
         query.pop(name, None)
-    if query.get("version") == "":
-        query["version"] = "0"  # an empty parameter is none
+    for name in ("version", "origin", "status"):
+        if query.get(name) == "":
+            query[name] = "0"  # an empty parameter is none
     for name in ("q", "request_id", "reason"):
         if isinstance(query.get(name), str):
             query[name] = _line_of(query[name])
@@ -173,7 +174,7 @@ def _settle_variable(one: dict[str, Any], number: int) -> None:
 
 def _settle_times(body: dict[str, Any]) -> None:
     for name in ("scheduled_at", "expires_at", "until"):
-        if _number(body.get(name)) and body[name] > 0:
+        if _number(body.get(name)) and body[name] >= 0:
             body[name] = (datetime.now(UTC) + timedelta(days=3)).timestamp()
         elif isinstance(body.get(name), str) and (name == "scheduled_at" or _is_time(body[name])):
             body[name] = body[name] if body[name] in WORDS and name == "scheduled_at" else _later(3)

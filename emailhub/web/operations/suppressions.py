@@ -14,7 +14,8 @@ _LIST = (
     Input("origin", "query", "only entries of this origin", {"$ref": "#/components/schemas/SuppressionOrigin"}),
     Input("q", "query", "search in addresses", STRING),
 )
-_REASON = Input("reason", "query", "why, for the history", STRING)
+_WORDS: dict[str, object] = {"type": "string", "maxLength": 320}
+_REASON = Input("reason", "query", "why, for the history", _WORDS)
 
 SUPPRESSIONS: tuple[Operation, ...] = (
     Operation(
