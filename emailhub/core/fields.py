@@ -68,6 +68,9 @@ _OUR_PREFIXES = {
     "x-emailhub-": "the hub uses it itself",
 }
 
+_SLICE = 1024 * 1024
+"""Characters of a text that are looked at in one go."""
+
 _E = TypeVar("_E", bound=Enum)
 
 
@@ -272,9 +275,12 @@ def _iso(value: str) -> float:
 def _refuse_surrogates(value: str) -> None:
     if value.isascii():
         return
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise BadValueError(
-            f"contains a lone surrogate (U+{ord(value[error.start]):04X}), which no text can hold"
-        ) from None
+    # In slices, as no other thread runs while a text is looked at.
+    for start in range(0, len(value), _SLICE):
+        part = value[start : start + _SLICE]
+        try:
+            part.encode()
+        except UnicodeEncodeError as error:
+            raise BadValueError(
+                f"contains a lone surrogate (U+{ord(part[error.start]):04X}), which no text can hold"
+            ) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import contextlib
 import json
 import math
@@ -28,8 +29,8 @@ _DEPTH = 64
 _FIELDS = 200
 _HEAVY = 256 * 1024
 """Bytes from which a body is read in a thread: millions of tiny values would stall every other request."""
-
-
+_SLICE = 1024 * 1024
+"""Bytes that are looked at in one go: meanwhile no other thread runs, the event loop included."""
 _MANY = 32
 """Pieces of a body, of up to 64 KiB each, that are no longer put together at once."""
 
@@ -132,10 +133,7 @@ def parsed(body: bytes) -> object:
 
 
 def _read(body: bytes, reader: Callable[[str], object]) -> object:
-    try:
-        text = body.removeprefix(BOM_UTF8).decode()
-    except UnicodeDecodeError as error:
-        raise _malformed(f"byte {error.start} is not UTF-8") from None
+    text = _decoded(body.removeprefix(BOM_UTF8))
     if not text or text.isspace():
         raise _malformed("it is empty")
     try:
@@ -146,11 +144,38 @@ def _read(body: bytes, reader: Callable[[str], object]) -> object:
         raise _malformed(f"{error.msg}, line {error.lineno} column {error.colno}") from None
     except _JsonError as error:
         raise _malformed(str(error)) from None
-    if body.count(b"[") + body.count(b"{") > _DEPTH and _deeper(document, _DEPTH):
+    opened = sum(body.count(b"[", *part) + body.count(b"{", *part) for part in _slices(body))
+    if opened > _DEPTH and _deeper(document, _DEPTH):
         raise _malformed("it is nested too deeply")
-    if b"\\u" in body and _SURROGATE.search(body):
+    # An escape may begin in one slice and end in the next.
+    if (len(body) > _SLICE or b"\\u" in body) and any(
+        _SURROGATE.search(body, start, end + 5) for start, end in _slices(body)
+    ):
         _refuse_surrogates(document)
     return document
+
+
+def _decoded(body: bytes) -> str:
+    if len(body) <= _SLICE:
+        try:
+            return body.decode()
+        except UnicodeDecodeError as error:
+            raise _malformed(f"byte {error.start} is not UTF-8") from None
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    pieces = []
+    for start, end in _slices(body):
+        try:
+            pieces.append(decoder.decode(body[start:end], final=end == len(body)))
+        except UnicodeDecodeError as error:
+            # What it tells counts from the character that the slice before has begun.
+            raise _malformed(f"byte {end - len(error.object) + error.start} is not UTF-8") from None
+    return "".join(pieces)
+
+
+def _slices(body: bytes) -> Iterator[tuple[int, int]]:
+    """Where each slice begins and ends."""
+    for start in range(0, len(body), _SLICE):
+        yield start, min(start + _SLICE, len(body))
 
 
 def _deeper(document: object, most: int) -> bool:

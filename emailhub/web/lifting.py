@@ -31,7 +31,7 @@ def lifted(body: bytes) -> tuple[bytes, dict[str, str]]:
     """`body` with marks in the place of long strings, and the string for each mark."""
     pieces: list[bytes] = []
     strings: dict[str, str] = {}
-    copied, at = 0, body.find(_NAME)
+    copied, at = 0, _named(body, 0)
     while at >= 0:
         opening = _OPENING.match(body, at + len(_NAME))
         # After a name in quotes and a colon, a quote opens a string; the next one closes it, as base64 has none inside.
@@ -42,8 +42,17 @@ def lifted(body: bytes) -> tuple[bytes, dict[str, str]]:
             strings[mark] = found
             pieces += (body[copied : opening.end()], mark.encode())
             copied = end
-        at = body.find(_NAME, end if found is not None else at + len(_NAME))
+        at = _named(body, end if found is not None else at + len(_NAME))
     return (b"".join((*pieces, body[copied:])), strings) if strings else (body, strings)
+
+
+def _named(body: bytes, start: int) -> int:
+    """Where the name comes next, -1 when it does not; during a look at the whole body no other thread would run."""
+    for begin in range(start, len(body), _SLICE):
+        at = body.find(_NAME, begin, begin + _SLICE + len(_NAME) - 1)
+        if at >= 0:
+            return at
+    return -1
 
 
 def decode(text: str, strings: dict[str, str], decoder: Callable[..., json.JSONDecoder]) -> object:

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Sequence
 from email import message_from_bytes
 from email.policy import default
 from pathlib import Path
+from threading import current_thread, main_thread
 from typing import Any
 
 import pytest
 
+from emailhub.core import mime
 from emailhub.core.delivery import OnUnknown, State
 from emailhub.core.diversion import NO_RULES, Diversion
 from emailhub.core.errors import IdempotencyConflict, InvalidMessage, Refused
@@ -106,6 +108,31 @@ async def test_of_a_body_that_is_not_to_be_stored_no_copy_is_kept(tmp_path: Path
         assert not isinstance(receipt, Exception)
         assert (await store.history.find(receipt.id)).snippet == ""
         assert await store.rows("SELECT queue_body, snippet FROM body") == [(None, "")]
+
+
+@pytest.mark.parametrize(
+    ("given", "thread"),
+    (
+        ({"text": "a" * 300_000}, True),
+        ({"headers": tuple((f"X-{n}", "ä" * 200) for n in range(50))}, True),
+        ({"headers": tuple((f"X-{n}", "a" * 200) for n in range(50))}, False),
+    ),
+)
+async def test_what_takes_long_to_build_is_built_in_a_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], thread: bool
+) -> None:
+    build, found = mime.build, []
+
+    def seen(*args: Any, **kwargs: Any) -> bytes:
+        found.append(current_thread() is not main_thread())
+        return build(*args, **kwargs)
+
+    monkeypatch.setattr(mime, "build", seen)
+    async with opened(tmp_path / "hub.db") as store:
+        door = Door(store)
+        door.intake.limits = Limits(size=10**6)
+        await door.intake.accept(submission(**given), ORIGIN)
+    assert found == [thread]
 
 
 async def test_what_the_sender_gave_wins_over_the_defaults(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from emailhub.web.visit import AnyRequest, Visit, visit
 
 REPLAYED: Final = {"Idempotency-Replayed": "true"}
 _REPLAYED: Final = ((b"idempotency-replayed", b"true"),)
+_TEXTS: Final = ("text", "html", "body")
 
 
 @post("/emails", status_code=200)
@@ -65,7 +66,8 @@ def key_of(request: AnyRequest) -> Key | None:
 
 async def _read(fields: dict[str, object], faces: Faces, key: Key | None) -> Submission:
     limits, now = faces.intake.limits, faces.now()
-    if attachment.weight(fields.get("attachments")) > HEAVY:
+    texts = sum(len(text) for text in map(fields.get, _TEXTS) if isinstance(text, str))
+    if texts + attachment.weight(fields.get("attachments")) > HEAVY:
         return await asyncio.to_thread(parse.submission, fields, limits, now=now, key=key)
     return parse.submission(fields, limits, now=now, key=key)
 

@@ -1,0 +1,47 @@
+"""A large body is looked at in slices: what is read, and what is wrong with it, is the same as in one go."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from emailhub.core.errors import InvalidMessage
+from emailhub.web import body, lifting
+from emailhub.web.errors import WebError
+
+TEXTS = st.text(st.sampled_from('aü日🎉"\\/\n\ud83c\udc00'), max_size=8)
+DOCUMENTS = st.dictionaries(TEXTS, st.recursive(TEXTS, lambda inner: st.lists(inner, max_size=3), max_leaves=6))
+
+
+def outcome(source: bytes) -> Any:
+    try:
+        return body.parsed(source)
+    except InvalidMessage as error:
+        return error.problems
+    except WebError as error:
+        return error.problems
+
+
+@settings(max_examples=200)
+@given(DOCUMENTS, st.booleans(), st.binary(max_size=3), st.integers(0, 60), st.integers(1, 9))
+def test_in_slices_the_same_is_read_and_refused_as_in_one_go(
+    document: object, escaped: bool, garbage: bytes, at: int, size: int
+) -> None:
+    source = json.dumps(document, ensure_ascii=escaped).encode(errors="surrogatepass")
+    source = source[:at] + garbage + source[at:]
+    whole = outcome(source)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(body, "_SLICE", size)
+        assert outcome(source) == whole
+
+
+@given(st.lists(st.sampled_from([b'"content"', b'"', b"content", b"x"]), max_size=8), st.integers(1, 12))
+def test_a_name_is_found_wherever_a_slice_ends(pieces: list[bytes], size: int) -> None:
+    source = b"".join(pieces)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lifting, "_SLICE", size)
+        assert lifting._named(source, 0) == source.find(b'"content"')
