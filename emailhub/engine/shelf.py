@@ -75,7 +75,8 @@ class StoredCatalog:
 class Entry(Struct, frozen=True, kw_only=True):
     """A template as it is listed. Of a file `newest` is None, and it is always published.
 
-    `problem` says in a sentence why it cannot be used as it stands, "" when it can; `usable` ones were good before.
+    `problem` says why it cannot be used as it stands, "" when it can; `usable` ones were good before. A stored one is
+    `hidden` when a directory has its name: it is used by its id.
     """
 
     id: str
@@ -86,6 +87,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     languages: tuple[str, ...] = ()
     problem: str = ""
     usable: bool = True
+    hidden: bool = False
     newest: int | None = None
     published: int | None = None
     published_at: float | None = None
@@ -94,7 +96,7 @@ class Entry(Struct, frozen=True, kw_only=True):
 
     @property
     def called(self) -> str:
-        """What a message names to use it."""
+        """How it is named in lists, and by messages unless it is hidden."""
         return self.alias or self.id
 
     @property
@@ -277,9 +279,7 @@ def _entry(stored: Stored, files: Mapping[str, Entry]) -> Entry:
         alias=stored.alias,
         origin="stored",
         subject=stored.subject,
-        problem=f"hidden by a template in the directory of templates; messages reach it as {stored.id}"
-        if hidden
-        else "",
+        hidden=hidden,
         newest=stored.newest,
         published=stored.published,
         published_at=stored.published_at,

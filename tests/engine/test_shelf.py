@@ -108,8 +108,8 @@ async def test_a_file_goes_before_a_stored_template_of_its_name(room: Room) -> N
     assert await room.subject("welcome") == "From a file"
     assert await room.subject(made.id) == "Hello"
     entries = {entry.origin: entry for entry in await room.shelf.all()}
-    assert entries["file"].problem == ""
-    assert entries["stored"].problem.startswith("hidden by a template in the directory")
+    assert not entries["file"].hidden
+    assert entries["stored"].hidden
 
 
 async def test_an_alias_a_file_has_is_refused(room: Room) -> None:

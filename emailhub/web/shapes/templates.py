@@ -71,9 +71,10 @@ class TemplateItem(Struct, frozen=True, kw_only=True):
     status: Status
     languages: Annotated[list[str], Meta(description="besides the one without a language", examples=[["fr"]])]
     problem: Annotated[str | None, Meta(description="why it cannot be used; null when it can")]
+    hidden: Annotated[bool, Meta(description="a directory has its name, so that messages reach it by its id only")]
     published_at: Time | None
-    created_at: Time
-    updated_at: Time
+    created_at: Time | None
+    updated_at: Time | None
 
     @classmethod
     def of(cls, entry: Entry) -> TemplateItem:
@@ -91,6 +92,7 @@ class TemplateShape(Struct, frozen=True, kw_only=True):
     status: Status
     languages: Annotated[list[str], Meta(description="besides the one without a language", examples=[["fr"]])]
     problem: Annotated[str | None, Meta(description="why it cannot be used; null when it can")]
+    hidden: Annotated[bool, Meta(description="a directory has its name, so that messages reach it by its id only")]
     version: Annotated[int | None, Meta(description="of the content here; null for a file", examples=[3])]
     published_version: Annotated[int | None, Meta(description="messages are made from it", examples=[2])]
     has_unpublished_versions: bool
@@ -101,8 +103,8 @@ class TemplateShape(Struct, frozen=True, kw_only=True):
     text: Annotated[str | None, Meta(description="null: it is made from the html")]
     variables: list[VariableShape]
     published_at: Time | None
-    created_at: Time
-    updated_at: Time
+    created_at: Time | None
+    updated_at: Time | None
 
     @classmethod
     def of(cls, entry: Entry, template: Template, version: int | None) -> TemplateShape:
@@ -178,7 +180,8 @@ def _shared(entry: Entry) -> dict[str, Any]:
         "status": "published" if entry.sends else "draft",
         "languages": list(entry.languages),
         "problem": entry.problem or None,
+        "hidden": entry.hidden,
         "published_at": maybe_iso(entry.published_at),
-        "created_at": iso(entry.created_at),
-        "updated_at": iso(entry.changed_at),
+        "created_at": maybe_iso(entry.created_at or None),
+        "updated_at": maybe_iso(entry.changed_at or None),
     }

@@ -270,10 +270,23 @@ async def test_a_broken_file_says_why_and_shows_what_worked(hub: WebHub) -> None
         Broken(id="lost", reason="it has no subject.txt"),
     ]
     kept, lost = words_of(await page(hub, "/templates/reset")), words_of(await page(hub, "/templates/lost"))
-    assert "Body.html line 3: unexpected end. Messages use the last version that worked" in kept
+    assert "as it stands: body.html line 3: unexpected end. Messages use the last version that worked" in kept
     assert "Subject Reset" in kept
-    assert "It has no subject.txt." in lost
+    assert "It cannot be used as it stands: it has no subject.txt." in lost
     assert "Nothing can be shown of it." in lost
+
+
+async def test_a_stored_template_whose_name_a_directory_takes_is_shown_as_hidden(hub: WebHub) -> None:
+    id = await made(hub)
+    hub.files.templates = [Template(id="welcome", subject="From a file", html="x", changed_at=START)]
+    words = words_of(await page(hub, "/templates"))
+    assert "‖ hidden welcome Welcome mail" in words
+    assert f"Hello {{{{ first }}}} a directory has its name; messages reach it as {id}" in words
+    assert "cannot be used" not in words
+    assert f'"id": "{id}"' in words_of(await page(hub, f"/templates/{id}"))
+    assert "From a file" in words_of(await page(hub, "/templates/welcome"))
+    found = {one["origin"]: one["hidden"] for one in (await hub.client.get("/templates")).json()["data"]}
+    assert found == {"stored": True, "file": False}
 
 
 def test_a_variable_without_a_sample_is_shown_with_something_of_its_type() -> None:
