@@ -14,7 +14,7 @@ from litestar.params import FromPath
 from litestar.response import Redirect
 from litestar.types import ControllerRouterHandler
 
-from emailhub.core.errors import InvalidMessage, Outdated, Problem
+from emailhub.core.errors import InvalidMessage, Outdated, Problem, Refused
 from emailhub.core.header import display
 from emailhub.core.stored import Stored
 from emailhub.core.template import Variable, VariableType
@@ -56,6 +56,8 @@ async def create(request: AnyRequest, faces: GivenFaces, paper: GivenPaper) -> R
         made = await faces.shelf.create(await _draft(form), actor_of(request, "dashboard"), _reason(form))
     except InvalidMessage as error:
         return await _form(request, paper, form, _rows(form), problems=error.problems, status=422)
+    except Refused as error:
+        return await _form(request, paper, form, _rows(form), problems=_not_now(error), status=error.status)
     return await _onward(request, faces, paper, made, form)
 
 
@@ -82,6 +84,9 @@ async def save(
         )
     except InvalidMessage as error:
         return await _form(request, paper, form, _rows(form), stored=stored, problems=error.problems, status=422)
+    except Refused as error:
+        told = _not_now(error)
+        return await _form(request, paper, form, _rows(form), stored=stored, problems=told, status=error.status)
     except Outdated as error:
         # Saved a second time, it is what the person decided after they were told.
         sentence = f"Somebody saved version {error.newest} meanwhile. Save again to put yours on top of it."
@@ -131,6 +136,10 @@ async def _onward(request: AnyRequest, faces: Faces, paper: Paper, made: Stored,
         else "Saved. What it says did not change."
     )
     return paper.onward(_path(made.id), Flash("info", said))
+
+
+def _not_now(error: Refused) -> tuple[Problem, ...]:
+    return (Problem("", f"Not saved: {error}"),)
 
 
 def _published(done: Stored) -> Flash:

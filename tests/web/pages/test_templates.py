@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import pytest
+
+from emailhub.core.errors import Problem, Refused
 from emailhub.core.template import Broken, Template, Variable, VariableType
 from emailhub.web.pages.message import PREVIEW_POLICY
 from emailhub.web.pages.templates import Look, stand_ins
+from tests.support.templates import PlainRenderer
 from tests.support.web_hub import START, WebHub
 from tests.web.pages.reading import HTML, page, press, words_of
 
@@ -210,6 +214,31 @@ async def test_what_is_wrong_stands_at_its_field_and_nothing_typed_is_lost(hub: 
     answer = await press(hub, "/new-template", **(TYPED | {"html": "{% if first %}"}))
     assert "Line 1: Unexpected end of template" in words_of(answer.text)
     assert await hub.faces.shelf.all() == []
+
+
+async def test_what_cannot_be_checked_now_is_not_lost(hub: WebHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    await made(hub)
+
+    async def busy(_: PlainRenderer, __: Template) -> tuple[Problem, ...]:
+        raise Refused("service_unavailable", "500 templates wait to be rendered already")
+
+    monkeypatch.setattr(PlainRenderer, "check", busy)
+    for path in ("/new-template", "/templates/welcome/edit"):
+        answer = await press(hub, path, **(TYPED | {"subject": "Typed"}))
+        assert answer.status_code == 503
+        assert "Not saved: 500 templates wait" in words_of(answer.text)
+        assert 'name="subject" value="Typed"' in answer.text
+
+
+async def test_many_variables_fit_into_the_form(hub: WebHub) -> None:
+    await made(hub, variables=[{"key": f"v{number}", "fallback_value": "x"} for number in range(100)])
+    form = await page(hub, "/templates/welcome/edit")
+    typed = dict(re.findall(r'<input name="(\w+-\d+)" value="([^"]*)"', form))
+    assert len(typed) == 400
+    answer = await press(hub, "/templates/welcome/edit", **(typed | {"name": "N", "subject": "S", "html": "x"}))
+    assert answer.status_code == 303
+    _, found = await hub.faces.shelf.draft((await hub.faces.shelf.all())[0].id)
+    assert [one.name for one in found.wording.variables] == [f"v{number}" for number in range(100)]
 
 
 async def test_the_form_has_the_newest_version_and_saves_another(hub: WebHub) -> None:
