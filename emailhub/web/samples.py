@@ -8,6 +8,8 @@ _ID = "01M86ZVV9FQESMTXYZCHHA5N7M"
 _TIME = "2027-01-31T09:30:00.000Z"
 _REPLY = "250 2.0.0 Ok: queued as 4C1B2"
 _VALUES: dict[str, Any] = {
+    "AttachmentShape.download_url": f"https://mail.example.com/emails/{_ID}/attachments/0/content",
+    "AttachmentShape.id": "0",
     "AttemptShape.counted": True,
     "BreakerShape.failures": 0,
     "EventShape.kind": "sent",

@@ -124,6 +124,17 @@ async def test_a_message_with_every_field_arrives_as_it_was_given(story: Story) 
     assert email["created_at"]
 
 
+async def test_attachments_are_listed_and_fetched_again(story: Story) -> None:
+    bill: resend.Attachment = {"filename": "März.pdf", "content": base64.b64encode(b"%PDF").decode()}
+    sent = await call(resend.Emails.send, {**LEAST, "subject": "Files", "attachments": [bill]})
+    (listed,) = (await call(resend.Emails.Attachments.list, sent["id"]))["data"]
+    found = await call(resend.Emails.Attachments.get, sent["id"], listed["id"])
+    assert (found["object"], found["filename"], found["size"]) == ("attachment", "März.pdf", 4)
+    assert (await story.hub.client.get(found["download_url"])).content == b"%PDF"
+    missing = await refused(resend.Emails.Attachments.get, sent["id"], "7")
+    assert missing.error_type == "not_found"
+
+
 async def sent_one(id: str) -> Any:
     """The message, once it is sent."""
     email = await call(resend.Emails.get, id)

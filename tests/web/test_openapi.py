@@ -120,7 +120,7 @@ def test_the_described_fields_are_those_that_are_read() -> None:
 
 
 async def test_answers_have_the_fields_that_are_described(hub: WebHub) -> None:
-    id = await hub.send()
+    id = await hub.send(attachments=[{"filename": "a", "content": "QQ=="}])
     await hub.client.post("/send_email/", json={"to": "a@example.org", "subject": "s", "body": "b", "request_id": "r"})
     await hub.client.post("/suppressions", json={"email": "bob@example.org"})
     await hub.client.post("/templates", json={"name": "Hello", "alias": "hello", "subject": "Hello", "text": "Hello"})
@@ -128,7 +128,7 @@ async def test_answers_have_the_fields_that_are_described(hub: WebHub) -> None:
     for operation in OPERATIONS:
         if isinstance(operation.answer, str) or operation.method != "get":
             continue
-        path = operation.path.format(id=id, relay="capture", key="bob@example.org", template="hello")
+        path = operation.path.format(id=id, relay="capture", key="bob@example.org", template="hello", attachment_id="0")
         answer = (await hub.client.get(path)).json()
         schema = found["components"]["schemas"][operation.answer.__name__]
         assert set(answer) <= set(schema["properties"]), path

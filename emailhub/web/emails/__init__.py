@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from litestar import Router
 
-from emailhub.web.emails import batch, changing, reading, sending
+from emailhub.web.emails import batch, changing, files, reading, sending
 from emailhub.web.emails.sending import lanes
 
 __all__ = ["lanes", "router"]
@@ -12,4 +12,5 @@ __all__ = ["lanes", "router"]
 
 def router() -> Router:
     """The routes of these modules."""
-    return Router("/", route_handlers=[*sending.HANDLERS, *batch.HANDLERS, *reading.HANDLERS, *changing.HANDLERS])
+    modules = (sending, batch, reading, files, changing)
+    return Router("/", route_handlers=[handler for module in modules for handler in module.HANDLERS])

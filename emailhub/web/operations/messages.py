@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from emailhub.web import requests as asked
 from emailhub.web import shapes as told
-from emailhub.web.operations.operation import BODY, ID, KEY, STRING, Input, Operation
+from emailhub.web.operations.operation import ATTACHMENT, BODY, ID, KEY, STRING, Input, Operation
 
 _VALIDATION = Input(
     "x-batch-validation",
@@ -67,6 +67,34 @@ MESSAGES: tuple[Operation, ...] = (
         summary="Read a message",
         inputs=(ID,),
         answer=told.Email,
+        errors=(404,),
+    ),
+    Operation(
+        method="get",
+        path="/emails/{id}/attachments",
+        group="Messages",
+        summary="The attachments of a message",
+        inputs=(ID,),
+        answer=told.AttachmentList,
+        errors=(404,),
+    ),
+    Operation(
+        method="get",
+        path="/emails/{id}/attachments/{attachment_id}",
+        group="Messages",
+        summary="One attachment",
+        inputs=(ID, ATTACHMENT),
+        answer=told.AttachmentShape,
+        errors=(404,),
+    ),
+    Operation(
+        method="get",
+        path="/emails/{id}/attachments/{attachment_id}/content",
+        group="Messages",
+        summary="The bytes of an attachment",
+        meaning="As a file to keep, whatever its type.",
+        inputs=(ID, ATTACHMENT),
+        answer="application/octet-stream",
         errors=(404,),
     ),
     Operation(

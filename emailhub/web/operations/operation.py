@@ -40,6 +40,7 @@ class Operation(Struct, frozen=True, kw_only=True):
 _KEY: dict[str, object] = {"type": "string", "pattern": "^[!-~]{1,256}$", "examples": ["invoice/4711"]}
 STRING: dict[str, object] = {"type": "string"}
 ID = Input("id", "path", "the message's id", STRING, required=True)
+ATTACHMENT = Input("attachment_id", "path", "the number of the attachment, from 0", STRING, required=True)
 KEY = Input("Idempotency-Key", "header", "1 to 256 visible ASCII characters; the same key never sends twice", _KEY)
 BODY = (400, 413, 415, 422)
 """The errors of every operation that takes a body."""

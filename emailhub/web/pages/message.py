@@ -17,10 +17,10 @@ from msgspec import Struct
 
 from emailhub.core.delivery import OnUnknown, Reason, State, Verb, sources
 from emailhub.core.errors import NotFound, Refused, WrongState
-from emailhub.core.media import ANY
 from emailhub.core.records import AttemptRecord, Detail, Event
 from emailhub.core.view import Apart, File, read
 from emailhub.web.faces import Faces, GivenFaces, actor_of
+from emailhub.web.files import handed_out
 from emailhub.web.pages import diverted, story, words
 from emailhub.web.pages.flash import Flash
 from emailhub.web.pages.paper import GivenPaper, is_part
@@ -49,7 +49,6 @@ _UNKNOWN = {
     OnUnknown.HOLD: "hold for a human",
     OnUnknown.FAIL: "fail, never risk a second copy",
 }
-_UNUSUAL = re.compile(r"[^A-Za-z0-9 ._()-]")
 _VERBS = {"cancel": Verb.CANCEL, "hold": Verb.HOLD, "retry": Verb.RETRY}
 
 
@@ -192,26 +191,7 @@ async def source(faces: GivenFaces, id: FromPath[str]) -> Response[bytes]:
 @get("/messages/{id:str}/files/{number:int}", name="message_file", include_in_schema=False)
 async def file(faces: GivenFaces, id: FromPath[str], number: FromPath[int]) -> Response[bytes]:
     """One file of the message, counted from 0: to keep, never to be opened in the browser as what it claims to be."""
-    content = await faces.history.content(id)
-    if content is None:
-        raise NotFound("content of message", id)
-    try:
-        name, found = await asyncio.to_thread(_file, content, number)
-    except IndexError:
-        raise NotFound("file", f"{id}/{number}") from None
-    plain = _UNUSUAL.sub("_", name)
-    headers = {
-        "content-disposition": f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}",
-        "content-security-policy": "sandbox; default-src 'none'",
-        "cache-control": "private, no-store",
-    }
-    return Response(found, media_type=ANY, headers=headers)
-
-
-def _file(content: bytes, number: int) -> tuple[str, bytes]:
-    apart = Apart(content)
-    found = apart.opened(number)
-    return apart.view().files[number].name or f"file-{number + 1}", found
+    return await handed_out(faces, id, number)
 
 
 @post("/messages/{id:str}/{verb:str}", name="act_on_message", status_code=303, include_in_schema=False)

@@ -4,6 +4,8 @@ from emailhub.web.shapes.breakers import BreakerList, BreakerShape
 from emailhub.web.shapes.messages import (
     Accepted,
     AcceptedBatch,
+    AttachmentList,
+    AttachmentShape,
     BatchError,
     Changed,
     Email,
@@ -53,6 +55,8 @@ from emailhub.web.shapes.templates import (
 __all__ = [
     "Accepted",
     "AcceptedBatch",
+    "AttachmentList",
+    "AttachmentShape",
     "AttemptList",
     "AttemptShape",
     "BatchError",

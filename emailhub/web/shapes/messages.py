@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from msgspec import UNSET, Meta, Struct, UnsetType, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field, structs
 
 from emailhub.core.delivery import OnUnknown, Reason, State
 from emailhub.core.diversion import Addressed
@@ -78,6 +78,28 @@ class FileShape(Struct, frozen=True, kw_only=True):
             content_id=file.content_id or None,
             size=file.size,
         )
+
+
+class AttachmentShape(FileShape, frozen=True, kw_only=True):
+    """A file of a message, and where its bytes are."""
+
+    object: Literal["attachment"] = "attachment"
+    id: Annotated[str, Meta(description="its number in the message, from 0")]
+    download_url: Annotated[str, Meta(description="gives its bytes, with the API key, until the content is erased")]
+
+    @classmethod
+    def at(cls, file: File, number: int, download_url: str) -> AttachmentShape:
+        """The file `number` of a message."""
+        shared = structs.asdict(FileShape.of(file))
+        return cls(id=str(number), download_url=download_url, **shared)
+
+
+class AttachmentList(Struct, frozen=True):
+    """The files of a message."""
+
+    data: list[AttachmentShape]
+    has_more: bool = False
+    object: Literal["list"] = "list"
 
 
 class RecipientShape(Struct, frozen=True, kw_only=True):

@@ -68,8 +68,38 @@ async def test_a_file_is_kept_as_a_file_and_never_opened_as_what_it_claims_to_be
 @pytest.mark.parametrize("number", ("1", "99999999999999999999", "-1", "x"))
 async def test_a_file_that_is_not_there_is_not_found(hub: WebHub, number: str) -> None:
     id = await hub.send(attachments=[file(b"x", filename="a")])
+    for path in (f"/emails/{id}/attachments/{number}", f"/emails/{id}/attachments/{number}/content"):
+        answer = await hub.client.get(path)
+        assert (answer.status_code, answer.json()["name"]) == (404, "not_found")
     assert (await hub.client.get(f"/messages/{id}/files/{number}", headers=HTML)).status_code == 404
     assert (await hub.client.get("/messages/nobody/files/0", headers=HTML)).status_code == 404
+
+
+async def test_the_api_lists_attachments_and_says_where_their_bytes_are(hub: WebHub) -> None:
+    id = await hub.send(attachments=[file(EVIL, filename="a.html"), file(b"%PDF", filename="b.pdf")])
+    found = (await hub.client.get(f"/emails/{id}/attachments")).json()
+    assert (found["object"], found["has_more"]) == ("list", False)
+    assert found["data"][0] == {
+        "object": "attachment",
+        "id": "0",
+        "filename": "a.html",
+        "content_type": "text/html",
+        "content_disposition": "attachment",
+        "content_id": None,
+        "size": len(EVIL),
+        "download_url": f"http://localhost:8000/emails/{id}/attachments/0/content",
+    }
+    assert (await hub.client.get(f"/emails/{id}/attachments/1")).json() == found["data"][1]
+    response = await hub.client.get(found["data"][0]["download_url"])
+    assert (response.content, response.headers["content-type"]) == (EVIL, "application/octet-stream")
+    assert response.headers["content-disposition"].startswith("attachment;")
+
+
+async def test_of_a_message_whose_body_is_not_shown_no_file_is(hub: WebHub) -> None:
+    id = await hub.send(store_body=False, attachments=[file(b"x", filename="a")])
+    assert (await hub.client.get(f"/emails/{id}/attachments")).json()["data"] == []
+    for path in (f"/emails/{id}/attachments/0/content", f"/messages/{id}/files/0"):
+        assert (await hub.client.get(path)).status_code == 404
 
 
 async def preview(hub: WebHub, html: str, *files: dict[str, Any]) -> str:
