@@ -7,14 +7,14 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Struct, UnsetType, field
 
 from emailhub.core.template import NAME, VARIABLE
-from emailhub.core.wording import CALLED, DESCRIPTION, SOURCE, SUBJECT
+from emailhub.core.wording import CALLED, DESCRIPTION, SUBJECT
 from emailhub.web.kinds import Addresses, about, one_of
 
 LANGUAGE = "^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$"
 """What a language looks like where one is asked for."""
 Version = Annotated[int, about("the number of a version", 2, minimum=1, maximum=2**31 - 1)]
 Value = str | float | bool | dict[str, Any] | list[Any]
-_NAME = about("for people, at most 100 characters", "Welcome", format="line", minLength=1, maxLength=CALLED)
+_NAME = about("for people, at most 100 characters", "Welcome", minLength=1, maxLength=CALLED)
 _ALIAS = about(
     "what messages may call it by, beside its id; with `.fr` at its end it is for that language",
     "welcome",
@@ -32,13 +32,12 @@ _HTML = about(
     "<p>Hello {{ first_name }}</p>",
     format="jinja",
     minLength=1,
-    maxLength=SOURCE,
 )
-_TEXT = about("Jinja source; made from the html when left out", format="jinja", maxLength=SOURCE)
-_FROM = about("the sender, unless a message names its own", "Shop <shop@example.com>", format="mailbox", minLength=3)
+_TEXT = about("Jinja source, at most 524288 characters; made from the html when left out", format="jinja")
+_FROM = about("the sender, unless a message names its own", "Shop <shop@example.com>", format="mailbox")
 _REPLY_TO = about("where answers go, unless a message says so")
 _VARIABLES = about("those it takes, at most 100")
-_REASON = about("why, for the history", "spring campaign", format="printable", maxLength=500)
+_REASON = about("why, for the history", "spring campaign", maxLength=500)
 
 
 class VariableRequest(Struct, omit_defaults=True):
@@ -50,9 +49,7 @@ class VariableRequest(Struct, omit_defaults=True):
     ] = UNSET
     fallback_value: Annotated[Value | UnsetType, about("what it is when not given", "there")] = UNSET
     sample: Annotated[Value | UnsetType, about("what the preview shows", "Ada")] = UNSET
-    description: Annotated[
-        str | UnsetType, about("at most 200 characters", format="line", minLength=1, maxLength=DESCRIPTION)
-    ] = UNSET
+    description: Annotated[str | UnsetType, about("at most 200 characters", minLength=1, maxLength=DESCRIPTION)] = UNSET
 
 
 class NewTemplateRequest(Struct, kw_only=True, omit_defaults=True):
