@@ -77,3 +77,8 @@ async def test_what_waited_in_a_file_of_the_first_version_is_found_when_its_addr
     async with opened(tmp_path / "hub.db") as store:
         await store.suppressions.add([Listing("A@B.test")], now=NOW, face="http", actor="op")
         assert await store.states("A") == [State.SUPPRESSED]
+
+
+def test_the_steps_are_numbered_without_a_gap_so_that_none_can_land_below_a_file_that_has_them() -> None:
+    numbers = [number for number, _ in module.migrations()]
+    assert numbers == list(range(1, len(numbers) + 1))
