@@ -379,9 +379,10 @@ async def test_a_template_is_typed_tried_published_and_sent_without_script(
 
 @pytest.mark.parametrize("scheme", ("light", "dark"))
 async def test_nothing_scrolls_sideways_on_a_phone(browser: Browser, hub: Hub, scheme: str) -> None:
-    id = await hub.send(
-        subject="A" * 300, to=f"{'a' * 60}@{'b' * 60}.example.org", text="x" * 400, request_id="r" * 120
-    )
+    file = {"filename": "f" * 200, "content": "aGk="}
+    given: dict[str, object] = {"text": "x" * 400, "html": f"<p>{'y' * 400}</p>", "attachments": [file] * 12}
+    to = f"{'a' * 60}@{'b' * 60}.example.org"
+    id = await hub.send(subject="A" * 300, to=to, request_id="r" * 120, **given)
     listed = {"email": f"{'c' * 60}@{'d' * 60}.example.org", "reason": "x" * 400}
     assert (await hub.client.post("/suppressions", json=listed)).status_code == 200
     variable = {"key": "s", "sample": "v" * 400, "description": "d" * 200}
@@ -402,6 +403,7 @@ async def test_nothing_scrolls_sideways_on_a_phone(browser: Browser, hub: Hub, s
             "/messages",
             f"/messages/{id}",
             f"/messages/{id}?view=raw",
+            f"/messages/{id}?view=attachments",
             "/relays",
             "/relays/default",
             "/suppressions",
