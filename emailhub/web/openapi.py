@@ -33,7 +33,7 @@ _MEANINGS = {
     422: "Fields or parameters break rules; each is named.",
     429: "Too many requests with this key (EMAILHUB_API_RATE); come back after `Retry-After`.",
     500: "A fault in emailhub.",
-    503: "Not now; come back after `Retry-After`.",
+    503: "Not now: too much waits, the disk is nearly full, or the hub is stopping; come back after `Retry-After`.",
 }
 _ALWAYS = (400, 421, 500)
 _GUARDED = {Area.OPEN: (), Area.SEND: (401, 403, 429), Area.API: (401, 403, 429), Area.SHARED: (401, 403)}
