@@ -116,8 +116,7 @@ def answer_of(error: BaseException) -> Answer:
     if isinstance(error, BadParameters):
         return _invalid("invalid_parameter", error.problems)
     if isinstance(error, errors.InvalidMessage):
-        name = "missing_required_field" if isinstance(error, MissingFields) else "validation_error"
-        return _invalid(name, error.problems)
+        return _invalid(_invalid_name(error), error.problems)
     if isinstance(error, EmailhubError):
         return _meant(error)
     return answer(500, "application_error", "emailhub failed on this request. Its log says why, under the request id.")
@@ -182,6 +181,14 @@ def _meant(error: EmailhubError) -> Answer:
         case errors.OutboxError() | errors.BrokerDown():
             return answer(503, "service_unavailable", _BUSY, retry_after=5)
     return answer(400, "validation_error", str(error))
+
+
+def _invalid_name(error: errors.InvalidMessage) -> str:
+    if isinstance(error, MissingFields):
+        return "missing_required_field"
+    # Clients of the API know one name more: for messages of which only the files are wrong.
+    only_files = all(problem.field.startswith("attachments") for problem in error.problems)
+    return "invalid_attachment" if only_files else "validation_error"
 
 
 def _why_not(error: errors.WrongState | errors.Outdated | errors.ReadOnly) -> str:

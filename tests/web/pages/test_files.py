@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from emailhub.web.pages import message
-from tests.support.web_hub import WebHub
+from tests.support.web_hub import GOOD, WebHub
 from tests.web.pages.reading import HTML, page, part, words_of
 
 PNG = bytes.fromhex("89504e470d0a1a0a") + bytes(range(256))
@@ -100,6 +100,13 @@ async def test_of_a_message_whose_body_is_not_shown_no_file_is(hub: WebHub) -> N
     assert (await hub.client.get(f"/emails/{id}/attachments")).json()["data"] == []
     for path in (f"/emails/{id}/attachments/0/content", f"/messages/{id}/files/0"):
         assert (await hub.client.get(path)).status_code == 404
+
+
+async def test_a_bad_attachment_has_an_error_name_of_its_own(hub: WebHub) -> None:
+    bad = GOOD | {"attachments": [{"filename": "a", "content": "?"}]}
+    for given, name in ((bad, "invalid_attachment"), (bad | {"subject": "a\nb"}, "validation_error")):
+        answer = await hub.client.post("/emails", json=given)
+        assert (answer.status_code, answer.json()["name"]) == (422, name)
 
 
 async def preview(hub: WebHub, html: str, *files: dict[str, Any]) -> str:
