@@ -313,7 +313,7 @@ requests = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(requests)
 @example({**LEAST, "to": ["ada@example.org"], "attachments": [{"filename": "=?utf-8?q?x?=", "content": "QQ=="}]})
 @example({**LEAST, "to": ["ada@example.org"], "attachments": [{"filename": 'a "b"  c.pdf', "content": "QQ=="}]})
