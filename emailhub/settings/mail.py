@@ -46,6 +46,15 @@ class MailSettings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = None
 
+    templates: Annotated[
+        Path | None,
+        _mail(
+            kinds.path("folder", "/srv/mail-templates"),
+            "The directory of your mail templates; read again when a file changes.",
+            "only those made in the dashboard or over the API",
+        ),
+    ] = None
+
     divert_to: Annotated[
         str | None,
         _safety(
@@ -66,15 +75,6 @@ class MailSettings(msgspec.Struct, frozen=True, kw_only=True):
             mail_kinds.CHAOS,
             "While capturing: how often the relay `chaos` refuses, drops or is slow, for tests and demos.",
             "calm",
-        ),
-    ] = None
-
-    templates: Annotated[
-        Path | None,
-        _mail(
-            kinds.path("folder", "/srv/mail-templates"),
-            "The directory of your mail templates; read again when a file changes.",
-            "only those made in the dashboard or over the API",
         ),
     ] = None
 

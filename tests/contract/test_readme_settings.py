@@ -17,3 +17,9 @@ def test_the_settings_in_the_readme_are_those_of_the_code() -> None:
     assert match[1].strip() == markdown(), (
         "run `python -m emailhub.settings` and paste its output between the two lines"
     )
+
+
+def test_no_heading_stands_over_two_tables() -> None:
+    headings = re.findall(r"^\*\*(.*)\*\*$", markdown(), re.MULTILINE)
+    assert len(headings) > 8
+    assert len(set(headings)) == len(headings)
