@@ -174,6 +174,7 @@ class Summary(Struct, frozen=True, kw_only=True):
 
     seq: int
     id: str
+    message_id: str
     state: State
     reason: Reason
     relay: str
@@ -204,7 +205,6 @@ class Detail(Struct, frozen=True, kw_only=True):
     """
 
     summary: Summary
-    message_id: str
     sender: str
     detail: str
     snippet: str

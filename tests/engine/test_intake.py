@@ -93,10 +93,10 @@ async def test_a_message_is_stored_with_the_hubs_defaults_and_the_courier_is_wok
         assert (found.sender, found.summary.from_header) == ("hub@example.org", "Hub <hub@example.org>")
         assert (found.summary.relay, found.on_unknown, found.summary.priority) == ("default", OnUnknown.HOLD, 1)
         assert (found.summary.due_at, found.summary.expires_at) == (NOW, NOW + DAY)
-        assert found.message_id == f"<{receipt.id}@example.org>"
+        assert found.summary.message_id == f"<{receipt.id}@example.org>"
         content = await store.history.content(receipt.id)
         assert content is not None
-        assert found.message_id.encode() in content
+        assert found.summary.message_id.encode() in content
         assert (door.wakes, door.room.waiting) == (1, 1)
 
 
@@ -149,7 +149,7 @@ async def test_what_the_sender_gave_wins_over_the_defaults(tmp_path: Path) -> No
         assert (found.sender, found.on_unknown, found.summary.priority) == ("me@other.test", OnUnknown.FAIL, 0)
         assert (found.summary.due_at, found.summary.expires_at) == (NOW + 3600, NOW + 7200)
         assert found.summary.state is State.SCHEDULED
-        assert found.message_id.endswith("@other.test>")
+        assert found.summary.message_id.endswith("@other.test>")
 
 
 async def test_a_scheduled_message_expires_a_day_after_its_time(tmp_path: Path) -> None:

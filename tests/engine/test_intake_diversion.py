@@ -91,7 +91,7 @@ async def test_recipients_that_are_allowed_get_it_and_the_rest_is_kept_as_a_link
         assert (real.summary.to_header, kept.summary.to_header) == ("me@team.test", "ann@customer.org")
         assert (await accepted_event(store, kept.summary.id))["companion"] == id
         assert await store.history.content(id) == await store.history.content(kept.summary.id)
-        assert kept.message_id == real.message_id
+        assert kept.summary.message_id == real.summary.message_id
         assert [job.id for job in await store.claim()] == [id]
         (job,) = (await store.outbox.claim("capture", limit=5, now=NOW)).jobs
         await store.finish(job, CAPTURED)

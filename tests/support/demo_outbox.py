@@ -267,7 +267,9 @@ class DemoOutbox:
         text = "Dear Linus,\n\nthank you for your order. <b>This is text</b>, so no tag counts.\n\n" + "long " * 60
         submission = Submission(to=to, subject=one.subject, text=text, html=one.html, request_id=one.request)
         sender = Mailbox("billing@example.com", "Billing")
-        return mime.build(submission, sender=sender, message_id=detail.message_id, date=NOW, boundary="b0undary")
+        return mime.build(
+            submission, sender=sender, message_id=detail.summary.message_id, date=NOW, boundary="b0undary"
+        )
 
     async def attempts(self, id: str) -> tuple[AttemptRecord, ...]:
         detail = await self.find(id)
@@ -425,6 +427,7 @@ def _detail(number: int, one: Canned, now: float) -> Detail:
     summary = Summary(
         seq=1000 - number,
         id=id,
+        message_id=f"<{id}@example.com>",
         state=state,
         reason=shown.reason,
         relay=one.relay,
@@ -451,7 +454,6 @@ def _detail(number: int, one: Canned, now: float) -> Detail:
     )
     return Detail(
         summary=summary,
-        message_id=f"<{id}@example.com>",
         sender="billing@example.com",
         detail="email.queue" if one.face == "amqp" else "billing-api",
         snippet="",

@@ -188,6 +188,7 @@ async def test_a_list_names_all_recipients_of_each_message(hub: WebHub) -> None:
     await hub.send(to="zoe@example.org")
     await hub.send(to=["Bob <bob@example.org>", "ada@example.org"], cc="carol@example.org", bcc=["dan@example.org"])
     second, first = (await hub.client.get("/emails")).json()["data"]
+    assert first["message_id"] == f"<{first['id']}@example.org>"
     assert (first["to"], first["cc"], first["bcc"]) == (["zoe@example.org"], [], [])
     assert second["to"] == ["bob@example.org", "ada@example.org"]
     assert (second["cc"], second["bcc"], second["recipients"]) == (["carol@example.org"], ["dan@example.org"], 4)

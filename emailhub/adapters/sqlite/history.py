@@ -35,7 +35,7 @@ Row = tuple[Any, ...]
 _SUMMARY = (
     "seq, id, state, reason, relay, face, from_header, to_header, recipients, subject, request_id, correlation_id, "
     "priority, accepted_at, scheduled_at, expires_at, due_at, final_at, changed_at, attempts, last, size, "
-    "diverted <> ''"
+    "diverted <> '', message_id"
 )
 
 
@@ -138,6 +138,7 @@ def _summary(row: Row) -> Summary:
         last=row[20],
         size=row[21],
         diverted=bool(row[22]),
+        message_id=row[23],
     )
 
 
@@ -202,24 +203,23 @@ def _find(connection: sqlite3.Connection, id: str) -> Detail:
     if row is None:
         raise NotFound("message", id)
     more = connection.execute(
-        "SELECT m.message_id, m.sender, m.origin, m.on_unknown, b.snippet, b.tags, b.metadata, length(b.content) > 0, "
+        "SELECT m.sender, m.origin, m.on_unknown, b.snippet, b.tags, b.metadata, length(b.content) > 0, "
         "m.diverted, m.store_body FROM message m JOIN body b ON b.seq = m.seq WHERE m.seq = ?",
         (row[0],),
     ).fetchone()
     pairs = tuple[tuple[str, str], ...]
     return Detail(
         summary=_summary(row),
-        message_id=more[0],
-        sender=more[1],
-        detail=more[2],
-        on_unknown=OnUnknown(more[3]),
-        snippet=more[4],
-        tags=msgspec.json.decode(more[5], type=pairs),
-        metadata=msgspec.json.decode(more[6], type=pairs),
-        has_content=bool(more[7]) and bool(more[9]),
-        store_body=bool(more[9]),
+        sender=more[0],
+        detail=more[1],
+        on_unknown=OnUnknown(more[2]),
+        snippet=more[3],
+        tags=msgspec.json.decode(more[4], type=pairs),
+        metadata=msgspec.json.decode(more[5], type=pairs),
+        has_content=bool(more[6]) and bool(more[8]),
+        store_body=bool(more[8]),
         recipients=_recipients(connection, row[0]),
-        diverted=msgspec.json.decode(more[8], type=tuple[str, ...]) if more[8] else (),
+        diverted=msgspec.json.decode(more[7], type=tuple[str, ...]) if more[7] else (),
     )
 
 

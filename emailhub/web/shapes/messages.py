@@ -133,6 +133,7 @@ class EmailSummary(Struct, frozen=True, kw_only=True):
 
     object: Literal["email"] = "email"
     id: str
+    message_id: str
     to: list[str]
     from_: str = field(name="from")
     subject: str
@@ -155,6 +156,7 @@ class EmailSummary(Struct, frozen=True, kw_only=True):
     def of(cls, summary: Summary, addressed: Addressed) -> EmailSummary:
         return cls(
             id=summary.id,
+            message_id=summary.message_id,
             to=list(addressed.to),
             cc=list(addressed.cc),
             bcc=list(addressed.bcc),
@@ -228,7 +230,7 @@ class Email(Struct, frozen=True, kw_only=True):
         summary = detail.summary
         return cls(
             id=summary.id,
-            message_id=detail.message_id,
+            message_id=summary.message_id,
             to=_addresses(detail, "to"),
             from_=summary.from_header,
             created_at=iso(summary.accepted_at),

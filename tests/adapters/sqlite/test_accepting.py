@@ -33,7 +33,7 @@ async def test_everything_given_is_kept_and_told(tmp_path: Path) -> None:
             ("bob@x.test", "cc", State.QUEUED, NOW),
             ("cy@x.test", "bcc", State.QUEUED, NOW),
         ]
-        assert (found.message_id, found.sender, found.detail) == (given.message_id, given.sender, "email.queue")
+        assert (found.summary.message_id, found.sender, found.detail) == (given.message_id, given.sender, "email.queue")
         assert (found.tags, found.metadata) == (given.tags, given.metadata)
         assert (found.summary.correlation_id, found.summary.request_id, found.summary.size) == ("corr", "r1", 7)
         assert await store.history.content("A") == b"bytes\x00\xff"

@@ -372,7 +372,11 @@ async def test_a_copy_has_the_same_bytes_and_recipients_over_another_relay(tmp_p
         await store.verbs.copy("A", new_id="B", relay="default", now=NOW + 9, expires_at=NOW + DAY, actor="op")
         found = await store.history.find("B")
         assert [r.address for r in found.recipients] == [r.address for r in (await store.history.find("A")).recipients]
-        assert (found.message_id, found.tags, found.summary.relay) == ("<A@example.org>", (("k", "v"),), "default")
+        assert (found.summary.message_id, found.tags, found.summary.relay) == (
+            "<A@example.org>",
+            (("k", "v"),),
+            "default",
+        )
         (job,) = await store.claim(NOW + 9)
         assert job.content == parcel("A").content
         assert await store.history.states_of_request("r") == (State.SENDING, State.SENDING)
