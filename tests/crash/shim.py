@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import enum
+import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from tests.support.skips import need
 
+ROOT = Path(__file__).parents[2]
 SOURCE = Path(__file__).with_name("shim.c")
 
 
@@ -35,6 +39,19 @@ def build(folder: Path) -> Path:
     command = [compiler, "-O1", "-shared", "-fPIC", "-o", str(library), str(SOURCE), "-ldl", "-lpthread"]
     subprocess.run(command, check=True, timeout=60)
     return library
+
+
+async def run(library: Path, module: str, *arguments: str) -> list[dict[str, Any]]:
+    """What `module`, started with the library, prints: a line of JSON each. Fails with its errors."""
+    env = {"PATH": os.environ["PATH"], "LD_PRELOAD": str(library)}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", module, *arguments,
+        cwd=ROOT, env=env, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, err = await process.communicate()
+    assert process.returncode == 0, err.decode()[-4000:]
+    print(err.decode()[-4000:])  # shown when the test fails
+    return [json.loads(line) for line in out.splitlines()]
 
 
 class Shim:

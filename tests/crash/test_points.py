@@ -2,51 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import os
-import shutil
-import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.crash.deeds import DEEDS
-from tests.crash.shim import build
-
-ROOT = Path(__file__).parents[2]
-MEMORY = Path("/dev/shm")
-
-
-@pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("shim"))
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """In memory where that can be had: what is asked here is what was written, not how fast."""
-    place = tempfile.mkdtemp(prefix="emailhub-points-", dir=MEMORY if os.access(MEMORY, os.W_OK) else None)
-    yield Path(place)
-    shutil.rmtree(place)
-
-
-async def run(library: Path, module: str, *arguments: str) -> list[dict[str, Any]]:
-    """What the module, started with the library, told: a line of JSON each."""
-    env = {"PATH": os.environ["PATH"], "LD_PRELOAD": str(library)}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", module, *arguments,
-        cwd=ROOT, env=env, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    out, err = await process.communicate()
-    assert process.returncode == 0, err.decode()[-4000:]
-    found = [json.loads(line) for line in out.splitlines()]
-    wrong = [line for one in found for line in one["wrong"]]
-    assert not wrong, f"{wrong[:20]}\n{err.decode()[-4000:]}"
-    return found
+from tests.crash.shim import run
 
 
 async def test_some_points_of_every_deed(library: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -61,6 +22,7 @@ async def test_every_point_of_every_deed(library: Path, folder: Path, capsys: py
 
 async def all_points(library: Path, folder: Path, capsys: pytest.CaptureFixture[str], *, every: int) -> None:
     found = await run(library, "tests.crash.points", str(folder), "--every", str(every))
+    assert not [line for one in found for line in one["wrong"]]
     assert [one["deed"] for one in found] == list(DEEDS)
     assert all(one["points"] >= one["changes"] / every for one in found), found
     changes, points = (sum(one[name] for one in found) for name in ("changes", "points"))
