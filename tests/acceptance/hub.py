@@ -30,6 +30,8 @@ class Hub:
         self.env = {"PATH": os.environ["PATH"], "EMAILHUB_PORT": str(self.port), "EMAILHUB_LOG_FORMAT": "json"} | env
         self.client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=30, trust_env=False)
         self.process: asyncio.subprocess.Process | None = None
+        self.under: tuple[str, ...] = ()
+        """A command that starts it and leaves its place to it."""
 
     @property
     def database(self) -> Path:
@@ -45,8 +47,9 @@ class Hub:
         """Start it and wait for nothing."""
         with (self.folder / "log").open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "emailhub", "serve", cwd=self.folder, env=self.env, stdout=log, stderr=log
-            )
+                *self.under, sys.executable, "-m", "emailhub", "serve",
+                cwd=self.folder, env=self.env, stdout=log, stderr=log,
+            )  # fmt: skip
 
     async def _answers(self) -> bool:
         assert self.process is not None

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.conftest import make_hub
+from tests.acceptance.conftest import make_hub, queue_at
 from tests.crash.shim import build
 
-__all__ = ["folder", "library", "make_hub"]
+__all__ = ["folder", "library", "make_hub", "queue_at"]
 
 MEMORY = Path("/dev/shm")
 
