@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from emailhub.core import moments
 from emailhub.core.header import unsafe
+from emailhub.core.slices import slices
 
 HEADERS = 50
 HEADER_VALUE = 4096
@@ -67,9 +68,6 @@ _OUR_PREFIXES = {
     "arc-": "only servers on the way write it",
     "x-emailhub-": "the hub uses it itself",
 }
-
-_SLICE = 1024 * 1024
-"""Characters of a text that are looked at in one go."""
 
 _E = TypeVar("_E", bound=Enum)
 
@@ -275,12 +273,10 @@ def _iso(value: str) -> float:
 def _refuse_surrogates(value: str) -> None:
     if value.isascii():
         return
-    # In slices, as no other thread runs while a text is looked at.
-    for start in range(0, len(value), _SLICE):
-        part = value[start : start + _SLICE]
+    for piece in slices(value):
         try:
-            part.encode()
+            piece.encode()
         except UnicodeEncodeError as error:
             raise BadValueError(
-                f"contains a lone surrogate (U+{ord(part[error.start]):04X}), which no text can hold"
+                f"contains a lone surrogate (U+{ord(piece[error.start]):04X}), which no text can hold"
             ) from None

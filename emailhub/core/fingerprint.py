@@ -8,6 +8,7 @@ from hashlib import sha256
 from msgspec import json
 
 from emailhub.core.message import Attachment, Submission
+from emailhub.core.slices import SLICE, slices
 
 
 def fingerprint(submission: Submission) -> bytes:
@@ -24,7 +25,7 @@ def fingerprint(submission: Submission) -> bytes:
     content: tuple[object, ...] = (
         given.sender,
         (given.to, given.cc, given.bcc, given.reply_to),
-        (given.subject, given.text, given.html),
+        (given.subject, _text(given.text), _text(given.html)),
         (sorted(given.headers), given.tags, sorted(given.metadata)),
         given.scheduled_as or given.scheduled_at,
     )
@@ -39,6 +40,16 @@ def fingerprint(submission: Submission) -> bytes:
 def of_batch(submissions: Sequence[Submission]) -> bytes:
     """SHA-256 of what the messages of a batch are, one after the other: 32 bytes. Their own keys play no part."""
     return sha256(b"".join(map(fingerprint, submissions))).digest()
+
+
+def _text(given: str | None) -> str | tuple[str] | None:
+    """A long text by its hash: the rest of what is encoded as one piece is small."""
+    if given is None or len(given) <= SLICE:
+        return given
+    found = sha256()
+    for piece in slices(given):
+        found.update(piece.encode())
+    return (found.hexdigest(),)
 
 
 def _file(given: Attachment) -> tuple[str | None, ...]:

@@ -15,6 +15,7 @@ from html import unescape
 from emailhub.core import header
 from emailhub.core.message import Mailbox, Submission
 from emailhub.core.part import attached, base64, inline
+from emailhub.core.slices import utf8
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -114,7 +115,7 @@ def _part(subtype: str, text: str, boundary: str) -> list[bytes]:
 
 def _encoded(text: str, boundary: str) -> tuple[str, bytes]:
     """7bit when that is safe as it is, otherwise the smaller of quoted-printable and base64."""
-    raw = text.encode()
+    raw = utf8(text)
     if _goes_as_it_is(text, raw, boundary):
         return "7bit", raw
     costly = len(raw.translate(None, _QP_PLAIN))
