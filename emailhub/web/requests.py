@@ -314,7 +314,7 @@ NEEDS: dict[type[Struct], dict[str, object]] = {
         ]
     },
     AttachmentRequest: {"allOf": [one_of("content", "path"), one_of("filename", "content_id", "path")]},
-    SendEmailRequest: one_of("body", "html"),
+    SendEmailRequest: one_of("body", "html") | {"allOf": [{"properties": {"to": SOMEBODY}}]},
     LiftRequest: one_of("emails", "ids"),
     StatusRequest: {"additionalProperties": True},
 }

@@ -32,6 +32,9 @@ _TYPES = ("string", "number", "boolean", "object", "list")
 _VALUES = (str, int, float, dict, list)
 _numbers = itertools.count()
 
+_ADDRESS = re.compile(r'(?:"[^"\x00-\x1f]+" <)?[a-z0-9.]+@[a-z0-9]+\.[a-z]+>?')
+"""What `_addresses` makes; formats are not always heeded."""
+
 _names = st.text(st.characters(categories=("L", "N")), min_size=1, max_size=20).map(
     lambda name: unicodedata.normalize("NFC", name)
 )
@@ -205,6 +208,8 @@ def _files(given: list[dict[str, Any]]) -> list[dict[str, Any]]:
             ]
         if isinstance(file.get("filename"), str) and 0 < len(file["filename"]) <= 255:
             file["filename"] = f"{number}.txt"
+        if isinstance(file.get("content_type"), str):
+            file["content_type"] = "application/pdf"
         if isinstance(file.get("inline_content_id"), str):
             file["content_id"] = file.pop("inline_content_id")
         if isinstance(file.get("content_id"), str) and file["content_id"]:
@@ -225,7 +230,7 @@ def _headers(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _address(value: Any) -> Any:
-    return "ada@example.org" if isinstance(value, str) and "@" not in value else value
+    return "ada@example.org" if isinstance(value, str) and not _ADDRESS.fullmatch(value) else value
 
 
 def _line_of(value: str) -> str:
