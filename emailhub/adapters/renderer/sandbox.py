@@ -152,11 +152,17 @@ def _part(name: str) -> str:
     return next((part for part, file in FILES.items() if file == name), "parts")
 
 
+def _braces(error: TemplateSyntaxError) -> str:
+    """Templates of other services have three braces around a value."""
+    line = (error.source or "").splitlines()[error.lineno - 1 : error.lineno]
+    return "; a value has two braces around it: {{ name }}" if "{{{" in "".join(line) else ""
+
+
 def _explained(error: Exception, name: str, values: Mapping[str, Any]) -> Problem:
     """The field an error is about, and what happened where, without repeating a value."""
     place = _place(error, name)
     if isinstance(error, TemplateSyntaxError):
-        return "template", f"{error.name or name} line {error.lineno}: {_said(error.message)}"
+        return "template", f"{error.name or name} line {error.lineno}: {_said(error.message)}{_braces(error)}"
     if isinstance(error, TemplateNotFound):
         return "template", f"{place} includes {str(error.name)[:100]!r}, which is not there"
     if isinstance(error, _MissingError):

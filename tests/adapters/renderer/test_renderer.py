@@ -150,6 +150,19 @@ async def test_a_check_tells_of_every_part_what_does_not_compile_and_what_is_not
     assert await renderer.check(template(subject="{{ a }}", html="{{ b }}")) == ()
 
 
+async def test_of_three_braces_as_other_services_have_them_it_says_that_there_are_two_here(
+    renderer: ProcessRenderer,
+) -> None:
+    told = dict(await renderer.check(template(subject="Hi {{{ NAME }}}", html="<p>\n{{ a }}\n{{{NAME}}}</p>")))
+    assert told["subject"].endswith("; a value has two braces around it: {{ name }}")
+    assert told["html"].startswith("body.html line 3: ")
+    assert told["html"].endswith("{{ name }}")
+    (one,) = await renderer.check(template(subject="Hi", html="{{{a}}}\n{{ b"))
+    assert "braces" in one[1]
+    (other,) = await renderer.check(template(subject="Hi", html="{{ a\n"))
+    assert "braces" not in other[1]
+
+
 async def test_what_one_template_keeps_another_does_not_see(renderer: ProcessRenderer) -> None:
     await renderer.render(template(text="{% set x = 'secret' %}{{ x }}", parts=(("a.txt", "1"),)), {})
     assert (await refused(renderer, "{{ x }}")).field == "template.variables.x"
