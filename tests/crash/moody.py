@@ -13,13 +13,15 @@ REFUSES = {"MAIL": 0.025, "RCPT": 0.025, "DOT": 0.05}
 DROPS = 0.02
 SLOW = 0.02
 LATER = "451 4.3.0 Not now"
+TURN = 0.02
+"""Seconds before each of its answers: at any moment some mail is taken and not yet answered."""
 
 
 class MoodySmtp(SmtpServer):
     """Its moods come from `rng`; `calm` ends them."""
 
     def __init__(self, rng: random.Random) -> None:
-        super().__init__()
+        super().__init__(latency=TURN)
         self._rng = rng
         self.calm = False
         self._silent = False

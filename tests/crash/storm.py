@@ -16,8 +16,6 @@ from tests.crash.ledger import Told, Verdict, judge
 from tests.crash.moody import MoodySmtp
 from tests.crash.traffic import TEMPLATE, Traffic
 
-PER_KILL = 100
-"""Messages promised, on average, between two kills."""
 EARLY = 0.2
 """Share of the kills that come before the hub has started, while it looks after what the last one left."""
 LIFE = 0.8
@@ -44,8 +42,7 @@ async def storm(hub: Hub, smtp: MoodySmtp, amqp_url: str, *, kills: int, message
         traffic = Traffic(hub.client, channel, random.Random(rng.random()))
         work = asyncio.create_task(traffic.run())
         try:
-            for number in range(kills):
-                traffic.allowed = (number + 1) * PER_KILL
+            for _ in range(kills):
                 await _live_and_die(hub, rng)
             await hub.start()
             await _until_promised(traffic, messages, work)
@@ -68,7 +65,6 @@ async def _live_and_die(hub: Hub, rng: random.Random) -> None:
 
 
 async def _until_promised(traffic: Traffic, messages: int, work: asyncio.Task[None]) -> None:
-    traffic.allowed = max(messages, traffic.allowed)
     async with asyncio.timeout(60):
         while len(traffic.asked.promised) < messages and not work.done():  # noqa: ASYNC110 - clients tell no events
             await asyncio.sleep(0.05)
