@@ -79,7 +79,7 @@ def _settle_query(query: Any) -> None:
     for name in ("after", "before"):
         query.pop(name, None)
     for name in ("version", "origin", "status"):
-        if query.get(name) == "":
+        if name in query and query[name] in ("", None, [""], [None], [], {}):
             query[name] = "0"  # an empty parameter is none
     for name in ("q", "request_id", "reason"):
         if isinstance(query.get(name), str):
