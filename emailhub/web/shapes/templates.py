@@ -60,9 +60,7 @@ class VariableShape(Struct, frozen=True, kw_only=True):
         )
 
 
-class TemplateItem(Struct, frozen=True, kw_only=True):
-    """A template in a list."""
-
+class _Shared(Struct, frozen=True, kw_only=True):
     object: Literal["template"] = "template"
     id: TemplateId
     name: Annotated[str, Meta(examples=["Welcome"])]
@@ -76,23 +74,18 @@ class TemplateItem(Struct, frozen=True, kw_only=True):
     created_at: Time | None
     updated_at: Time | None
 
+
+class TemplateItem(_Shared, frozen=True, kw_only=True):
+    """A template in a list."""
+
     @classmethod
     def of(cls, entry: Entry) -> TemplateItem:
         return cls(**_shared(entry))
 
 
-class TemplateShape(Struct, frozen=True, kw_only=True):
+class TemplateShape(_Shared, frozen=True, kw_only=True):
     """A template with its content: of the version asked for, otherwise of the newest."""
 
-    object: Literal["template"] = "template"
-    id: TemplateId
-    name: Annotated[str, Meta(examples=["Welcome"])]
-    alias: Annotated[str | None, Meta(description="what messages may call it by", examples=["welcome"])]
-    origin: Origin
-    status: Status
-    languages: Annotated[list[str], Meta(description="besides the one without a language", examples=[["fr"]])]
-    problem: Annotated[str | None, Meta(description="why it cannot be used; null when it can")]
-    hidden: Annotated[bool, Meta(description="a directory has its name, so that messages reach it by its id only")]
     version: Annotated[int | None, Meta(description="of the content here; null for a file", examples=[3])]
     published_version: Annotated[int | None, Meta(description="messages are made from it", examples=[2])]
     has_unpublished_versions: bool
@@ -102,9 +95,6 @@ class TemplateShape(Struct, frozen=True, kw_only=True):
     html: str | None
     text: Annotated[str | None, Meta(description="null: it is made from the html")]
     variables: list[VariableShape]
-    published_at: Time | None
-    created_at: Time | None
-    updated_at: Time | None
 
     @classmethod
     def of(cls, entry: Entry, template: Template, version: int | None) -> TemplateShape:
