@@ -38,7 +38,6 @@ async def storm(hub: Hub, smtp: MoodySmtp, amqp_url: str, *, kills: int, message
     assert (await hub.post("/templates/welcome/publish")).status_code == 200
     async with await aio_pika.connect(amqp_url) as connection:
         channel = await connection.channel()
-        queue = await channel.declare_queue("email.queue", passive=True)
         traffic = Traffic(hub.client, channel, random.Random(rng.random()))
         work = asyncio.create_task(traffic.run())
         try:
@@ -49,7 +48,7 @@ async def storm(hub: Hub, smtp: MoodySmtp, amqp_url: str, *, kills: int, message
             smtp.calm = True
             traffic.finish()
             await work
-            return await _drained(hub, smtp, traffic, queue)
+            return await _drained(hub, smtp, traffic, channel)
         finally:
             work.cancel()
 
@@ -70,7 +69,8 @@ async def _until_promised(traffic: Traffic, messages: int, work: asyncio.Task[No
             await asyncio.sleep(0.05)
 
 
-async def _drained(hub: Hub, smtp: MoodySmtp, traffic: Traffic, queue: aio_pika.abc.AbstractQueue) -> Verdict:
+async def _drained(hub: Hub, smtp: MoodySmtp, traffic: Traffic, channel: aio_pika.abc.AbstractChannel) -> Verdict:
+    queue = await channel.declare_queue("email.queue", passive=True)
     assert not traffic.asked.refused, traffic.asked.refused[:5]
 
     async def all_consumed() -> bool:
@@ -83,12 +83,27 @@ async def _drained(hub: Hub, smtp: MoodySmtp, traffic: Traffic, queue: aio_pika.
     await hub.until(all_consumed, "the queue is empty", 60)
     await hub.until(all_done, "nothing waits", 120)
     told = await _told(hub, smtp)
+    await _buried(hub, channel, {one.id for one in told if one.state == "failed"})
     # Stopped in order, it gives back what it had taken and not acknowledged: the queue would not be empty then.
     assert await hub.stop() == 0
     with closing(sqlite3.connect(hub.database)) as file:
         assert file.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert file.execute("PRAGMA foreign_key_check").fetchall() == []
     return judge(traffic.asked, smtp.copies(), told)
+
+
+async def _buried(hub: Hub, channel: aio_pika.abc.AbstractChannel, failed: set[str]) -> None:
+    """Wait for the dead letters of what failed; there are no others. Takes them off their queue."""
+    queue = await channel.declare_queue("failed.queue", passive=True)
+    found: set[str] = set()
+
+    async def all_there() -> bool:
+        while (letter := await queue.get(no_ack=True, fail=False)) is not None:
+            found.add(str(letter.headers["x-emailhub-id"]))
+        return found >= failed
+
+    await hub.until(all_there, f"{len(failed)} dead letters", 40)
+    assert found == failed
 
 
 async def _told(hub: Hub, smtp: MoodySmtp) -> list[Told]:

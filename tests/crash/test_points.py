@@ -11,7 +11,7 @@ from tests.crash.shim import run
 
 
 async def test_some_points_of_every_deed(library: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    await all_points(library, folder, capsys, every=4)
+    await all_points(library, folder, capsys, every=6)
 
 
 @pytest.mark.nightly
