@@ -480,7 +480,7 @@ def test_any_json_is_a_request_or_has_a_reason(body: dict[str, object], headers:
         assert found.reason.isprintable()
     else:
         assert "to" in found.fields
-        assert found.fields.keys() & {"text", "html"}
+        assert found.fields.keys() & {"text", "html", "template"}
 
 
 @given(st.binary(max_size=200))
