@@ -8,15 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from emailhub.adapters.sqlite import upkeep
 from emailhub.core.delivery import State
 from emailhub.core.records import Parcel
 from emailhub.core.suppression import Listing
 from tests.support.factories import DAY, NOW, REFUSED, REPORT, SENT, Store, deferred, opened, parcel, results
 from tests.support.old_outbox import add, old_file
-
-# Space is given back however little there is of it.
-upkeep.PAGES_GIVEN_BACK = 0
 
 ABSENT = "absent"
 SIZE = 9000
@@ -140,7 +136,8 @@ async def _erase(store: Store, attempt: Attempt, told: Told) -> None:
         else:
             return
     if await attempt(lambda: store.upkeep.erase_keys(NOW + 1)):
-        await attempt(store.upkeep.give_back)
+        # However little there is of it.
+        await attempt(partial(store.upkeep.give_back, worth=0))
 
 
 async def _first_version(path: Path) -> None:

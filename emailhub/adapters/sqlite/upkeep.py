@@ -20,6 +20,7 @@ from emailhub.core.records import DeadLetter, Scalar
 PRUNE_BATCH = 500
 """Rows erased in one commit: more would keep mail waiting behind the clean-up."""
 PAGES_GIVEN_BACK = 2000
+"""Pages returned to the disk in one commit, and how many must be free for it to be worth while."""
 
 
 class SqliteUpkeep:
@@ -46,9 +47,12 @@ class SqliteUpkeep:
         """Free idempotency keys older than `before` whose message was final `before` too (or is gone)."""
         return await self._database.write(partial(_erase_keys, before=before))
 
-    async def give_back(self) -> int:
-        """Return free pages to the disk; the number of pages still free."""
-        return await self._database.write(_give_back_later) if await self._free_pages() > PAGES_GIVEN_BACK else 0
+    async def give_back(self, *, worth: int = PAGES_GIVEN_BACK) -> int:
+        """Return at most PAGES_GIVEN_BACK free pages to the disk when more than `worth` are free; how many still are.
+
+        0 also when it was not worth it.
+        """
+        return await self._database.write(_give_back_later) if await self._free_pages() > worth else 0
 
     async def _free_pages(self) -> int:
         return await self._database.read(lambda c: int(c.execute("PRAGMA freelist_count").fetchone()[0]))
