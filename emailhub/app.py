@@ -1,10 +1,4 @@
-"""The composition root: builds every part from the settings, runs them all, stops them in order.
-
-Stopping, and why in this order: intake answers 503 first, so that nothing new is promised; the queue's consumer is
-cancelled, so that RabbitMQ keeps what it has; live streams end, since the server waits for open answers; couriers give
-back what is harmless and finish what could have been delivered; then dead letters, server, RabbitMQ, and the outbox
-last, because every other part still writes to it.
-"""
+"""The composition root: builds every part from the settings, runs them all, stops them, and the outbox last."""
 
 from __future__ import annotations
 
@@ -211,6 +205,7 @@ class Hub:
         server = Server(create_app(faces), header_timeout=settings.request_timeout)
         return Parts(
             broker=broker,
+            live=live,
             fleet=fleet,
             room=room,
             board=board,
@@ -327,25 +322,7 @@ class Hub:
         await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
         code = verdict(tasks, database)
         log.info("stopping", grace=self._settings.shutdown_grace)
-        await self._shut_down(parts, tasks)
+        await parts.stop(tasks, self._settings.shutdown_grace)
         stop.cancel()
         log.info("stopped", exit=code)
         return code
-
-    async def _shut_down(self, parts: Parts, tasks: Sequence[asyncio.Task[None]]) -> None:
-        parts.room.stopping = True
-        if isinstance(parts.broker, Rabbit):
-            await parts.broker.stop_intake()
-        if self._live is not None:
-            self._live.close()
-        await parts.fleet.stop(self._settings.shutdown_grace)
-        await parts.server.stop()
-        await parts.kitchen.renderer.close()
-        if isinstance(parts.broker, Rabbit):
-            await parts.broker.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for client in (parts.hook, parts.fetcher):
-            if client:
-                await client.close()

@@ -21,6 +21,7 @@ from emailhub.core.template import Broken
 from emailhub.engine.board import Board
 from emailhub.engine.fleet import Fleet
 from emailhub.engine.keeper import Keeper
+from emailhub.engine.live import Live
 from emailhub.engine.room import Room
 from emailhub.engine.shelf import StoredCatalog
 from emailhub.engine.solo import NoBroker
@@ -71,6 +72,7 @@ class Parts:
     """Everything that runs."""
 
     broker: Rabbit | NoBroker
+    live: Live
     fleet: Fleet
     room: Room
     board: Board
@@ -96,6 +98,30 @@ class Parts:
         if isinstance(self.broker, Rabbit):
             parts += [("rabbitmq", self.broker.run()), ("undertaker", self.undertaker.run())]
         return parts
+
+    async def stop(self, tasks: Sequence[asyncio.Task[None]], grace: float) -> None:
+        """Stop everything but the outbox, to which every other part still writes; `tasks` are what `running` gave.
+
+        Why in this order: intake answers 503 first, so that nothing new is promised; the queue's consumer is cancelled,
+        so that RabbitMQ keeps what it has; live streams end, since the server waits for open answers; couriers give
+        back what is harmless and finish, for `grace` seconds, what could have been delivered; then the server, what
+        renders, RabbitMQ, and whoever only watches.
+        """
+        self.room.stopping = True
+        if isinstance(self.broker, Rabbit):
+            await self.broker.stop_intake()
+        self.live.close()
+        await self.fleet.stop(grace)
+        await self.server.stop()
+        await self.kitchen.renderer.close()
+        if isinstance(self.broker, Rabbit):
+            await self.broker.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for client in (self.hook, self.fetcher):
+            if client:
+                await client.close()
 
 
 def verdict(tasks: Sequence[asyncio.Task[None]], database: Database) -> int:

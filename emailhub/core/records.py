@@ -9,7 +9,6 @@ from msgspec import Struct
 from emailhub.core.delivery import OnUnknown, Outcome, Reason, Standing, State, Wish
 from emailhub.core.message import Priority
 from emailhub.core.reply import Reply
-from emailhub.core.status import ChaosStatus
 from emailhub.core.verdict import Line, Session, Stage
 
 Scalar = str | int | float | bool | None
@@ -331,27 +330,3 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
     recipient: str | None = None
     tries: int = 0
     confirmed_at: float | None = None
-
-
-class SuspensionRecord(Struct, frozen=True):
-    """A from-domain a relay does not let send, so that it survives a restart. `tries` counts the probes that failed."""
-
-    domain: str
-    since: float
-    reply: str
-    next_try: float
-    tries: int = 0
-
-
-class BreakerRecord(Struct, frozen=True, kw_only=True):
-    """A breaker as stored, so that it survives a restart. See `breaker.Snapshot` for the meaning of the fields."""
-
-    relay: str
-    snapshot: bytes
-
-
-class ChaosRecord(Struct, frozen=True):
-    """How the chaos relay behaves as stored: as set last, and what the settings said when that was set."""
-
-    behaviour: ChaosStatus
-    configured: ChaosStatus

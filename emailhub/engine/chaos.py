@@ -8,7 +8,8 @@ from typing import Protocol, runtime_checkable
 from emailhub import logs
 from emailhub.core import chaos
 from emailhub.core.errors import InvalidMessage
-from emailhub.core.records import ChaosRecord, Scalar
+from emailhub.core.kept import ChaosRecord
+from emailhub.core.records import Scalar
 from emailhub.core.status import ChaosStatus
 
 log = logs.get("chaos")

@@ -11,8 +11,8 @@ from emailhub import logs
 from emailhub.core.breaker import Rules, Snapshot
 from emailhub.core.delivery import Policy
 from emailhub.core.errors import OutboxError
+from emailhub.core.kept import SuspensionRecord
 from emailhub.core.limits import Limiter, Rate, Used
-from emailhub.core.records import SuspensionRecord
 from emailhub.core.routing import Route, Router
 from emailhub.core.turns import Spare
 from emailhub.engine.allowance import Allowance, Gates

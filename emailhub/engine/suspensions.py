@@ -13,7 +13,8 @@ from msgspec.structs import replace
 from emailhub import logs
 from emailhub.core.claiming import Stay
 from emailhub.core.errors import NotFound, OutboxError
-from emailhub.core.records import Job, Scalar, SuspensionRecord
+from emailhub.core.kept import SuspensionRecord
+from emailhub.core.records import Job, Scalar
 from emailhub.core.status import Suspension
 from emailhub.core.verdict import Kind, Report, Verdict
 

@@ -9,7 +9,8 @@ import msgspec
 
 from emailhub.adapters.sqlite.database import Database
 from emailhub.adapters.sqlite.writer import Transaction
-from emailhub.core.records import ChaosRecord, Scalar
+from emailhub.core.kept import ChaosRecord
+from emailhub.core.records import Scalar
 
 _KEY = "chaos"
 

@@ -11,8 +11,9 @@ from emailhub.adapters.sqlite import rows
 from emailhub.adapters.sqlite.database import Database
 from emailhub.adapters.sqlite.writer import Transaction
 from emailhub.core.delivery import Outcome, Reason, State, Verb, sources
+from emailhub.core.kept import SuspensionRecord
 from emailhub.core.limits import Used
-from emailhub.core.records import Scalar, SuspensionRecord
+from emailhub.core.records import Scalar
 
 BATCH = 500
 """Messages moved in one commit: more would keep other mail waiting."""

@@ -7,8 +7,9 @@ from pathlib import Path
 from emailhub.adapters.sqlite.relays import BATCH, SqliteRelays
 from emailhub.core.claiming import Terms
 from emailhub.core.delivery import Outcome, Reason, State, Verb
+from emailhub.core.kept import SuspensionRecord
 from emailhub.core.limits import Used
-from emailhub.core.records import Job, Result, SuspensionRecord
+from emailhub.core.records import Job, Result
 from emailhub.core.verdict import Kind, Report, Stage
 from tests.support.factories import DAY, NOW, REPORT, SENT, Store, deferred, opened, parcel, results
 
