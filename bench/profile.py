@@ -26,7 +26,7 @@ _RATE = 200
 _FUNCTIONS = 25
 _WARM_UP = 200
 _FRAME = re.compile(r"(?P<function>.+) \((?P<file>[^()]+?)(?::(?P<line>\d+))?\)$")
-_WAITING = re.compile(r"= \w+\.get\(\)$|\b(sleep|wait)\(")
+_WAITING = re.compile(r"= \w+\.get\((block=True)?\)$|\b(sleep|wait)\(")
 """The line of a thread that waits for work or for its time, which py-spy cannot always tell from one that works."""
 
 

@@ -86,6 +86,14 @@ def test_a_profile_gives_each_moment_to_the_innermost_function() -> None:
     assert "| emailhub.core mime.build | 75.0 % |" in shares
 
 
+def test_a_thread_of_a_pool_that_waits_for_work_is_not_at_work(tmp_path: Path) -> None:
+    # py-spy names the line a thread is in; the standard library waits in a line like this one.
+    source = tmp_path / "thread.py"
+    source.write_text("work_item = work_queue.get(block=True)\nwork_item = work_queue.get_nowait()\n")
+    shares = report([f"_worker ({source}:1) 9", f"_worker ({source}:2) 1", f"build ({ROOT}/emailhub/core/mime.py:2) 1"])
+    assert "| emailhub.core | 50.0 % |" in shares
+
+
 class TestMeasured:
     """Short runs of the real thing."""
 
