@@ -90,7 +90,8 @@ class Hub:
         self._settings = settings
         self._reloader = Reloader(settings, read or partial(Loaded, settings, {}), self._adopt)
         self._now = time.time
-        self._random = random.SystemRandom()
+        # Delays and turns only, which are no secret: asking the system for each took a thirtieth of a message's time.
+        self._random = random.Random()  # noqa: S311
         self._live: Live | None = None
         self._undertaker: Undertaker | None = None
         self._fleet: Fleet | None = None
