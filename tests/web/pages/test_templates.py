@@ -82,6 +82,14 @@ async def test_a_template_is_shown_with_its_samples(hub: WebHub) -> None:
     assert frame.headers["content-security-policy"] == PREVIEW_POLICY
 
 
+async def test_a_page_is_headed_by_the_name_people_gave_not_by_what_messages_write(hub: WebHub) -> None:
+    await made(hub)
+    found = await page(hub, "/templates/welcome")
+    assert "<title>Template Welcome mail" in found
+    assert "<h1>Welcome mail " in found
+    assert "<code>welcome</code> · version 1" in found
+
+
 async def test_typed_values_are_shown_and_kept_in_the_address(hub: WebHub) -> None:
     await made(hub)
     values = '{"first": "<Bob> & co"}'
