@@ -13,6 +13,7 @@ from aiormq.abc import AbstractChannel, AbstractConnection
 from faststream.rabbit import Channel, RabbitBroker
 
 from emailhub.adapters.rabbit.errors import FAILURES, Lost, amqp_call, plain
+from emailhub.adapters.rabbit.forgotten import close_in_their_loop
 from emailhub.adapters.rabbit.options import RabbitOptions
 
 _HEARTBEAT = 20
@@ -28,6 +29,7 @@ class Connection:
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._options = options
         self._connection: AbstractRobustConnection | None = None
+        close_in_their_loop()
         self.broker = RabbitBroker(
             _named(options.url, f"emailhub {purpose}"),
             timeout=options.connect,
