@@ -5,7 +5,7 @@
 
 SHELL = /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help serve test check nightly crash bench lock wheel binary clean venv dev services format lint types imports
+.PHONY: help serve test check nightly crash bench lock wheel sbom binary clean venv dev services format lint types imports
 
 BIN = .venv/bin
 ARGS =
@@ -37,6 +37,9 @@ lock: ## Resolve the dependencies anew and write the lock files
 wheel: dev ## Build dist/emailhub-*.whl
 	@$(BIN)/python -m hatchling build --target wheel
 
+sbom: dev ## Write dist/emailhub.cdx.json, what it is made of (CycloneDX)
+	@.ci/sbom
+
 binary: dev ## Build dist/emailhub, one file that needs no Python
 	@.ci/binary
 
@@ -58,6 +61,7 @@ format: dev
 
 lint: dev
 	@$(BIN)/ruff check --quiet .
+	@$(BIN)/bandit --quiet --recursive --configfile pyproject.toml emailhub
 
 types: dev
 	@$(BIN)/mypy

@@ -76,9 +76,20 @@ def test_the_makefile_needs_no_make_newer_than_3_81() -> None:
 def test_make_alone_explains_every_command() -> None:
     shown = subprocess.run(["make", "-s"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     commands = re.findall(r"^  make (\w+) +\S.*$", shown, re.MULTILINE)
-    assert {"help", "serve", "test", "check", "nightly", "crash", "bench", "lock", "wheel", "binary", "clean"} == set(
-        commands
-    )
+    assert {
+        "help",
+        "serve",
+        "test",
+        "check",
+        "nightly",
+        "crash",
+        "bench",
+        "lock",
+        "wheel",
+        "sbom",
+        "binary",
+        "clean",
+    } == set(commands)
 
 
 def test_the_judging_script_runs_make_test() -> None:
