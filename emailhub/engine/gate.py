@@ -27,6 +27,7 @@ from ipaddress import IPv6Address, IPv6Network
 
 from msgspec import Struct
 
+from emailhub.core.access import ALL, NONE, Kind, Principal, Role, Scope
 from emailhub.engine.origins import (
     HostPort,
     Network,
@@ -43,6 +44,10 @@ from emailhub.engine.sessions import Backoff, Sessions
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _ACCOUNT = "admin"
 _REMEMBERED = 1024
+_ADMIN = Principal(kind=Kind.ACCOUNT, name=_ACCOUNT, scopes=Role.OPERATOR.scopes)
+_LOCAL = Principal(kind=Kind.OPEN, name="local", scopes=ALL)
+_ANYBODY = Principal(kind=Kind.OPEN, name="anybody", scopes=ALL)
+_NOBODY = Principal(kind=Kind.NOBODY, name="", scopes=NONE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,16 +119,21 @@ class Way(StrEnum):
 
 
 class Caller(Struct, frozen=True):
-    """Who came in. `name` is for records of actions (`admin`, `key 1`, `local`), `client` the address it came from.
+    """Who came in: on whose behalf, and from which address (`client`).
 
     `scheme` is what the client used (http or https), `session` the token of a log-in.
     """
 
     way: Way
-    name: str
+    principal: Principal
     client: str
     scheme: str
     session: str | None = None
+
+    @property
+    def name(self) -> str:
+        """For records of actions: `admin`, `key 1`, `local`."""
+        return self.principal.name
 
     @property
     def trusted(self) -> bool:
@@ -234,14 +244,14 @@ class Gate:
     def _is_public(self, host: HostPort) -> bool:
         return self._public is not None and (host.name, host.port) == (self._public[1].name, self._public[1].port)
 
-    def _key(self, authorization: str | None) -> str | None:
-        """The name of the key shown, when it is one of ours. Every key is compared, so that time tells nothing."""
+    def _key(self, authorization: str | None) -> Principal | None:
+        """Whose key is shown, when it is one of ours. Every key is compared, so that time tells nothing."""
         scheme, _, shown = (authorization or "").partition(" ")
         digest = _digest(shown.strip())
         hits = [hmac.compare_digest(digest, key) for key in self._keys]
-        return f"key {hits.index(True) + 1}" if scheme.lower() == "bearer" and any(hits) else None
+        return _settings_key(hits.index(True) + 1) if scheme.lower() == "bearer" and any(hits) else None
 
-    def _misdirected(self, knock: Knock, host: HostPort, client: str, key: str | None) -> Denial | None:
+    def _misdirected(self, knock: Knock, host: HostPort, client: str, key: Principal | None) -> Denial | None:
         if key or self._ours(host) or (self._may_send(knock, client) and _no_browser(knock)):
             return None
         return Denial(
@@ -269,22 +279,22 @@ class Gate:
         return self._public is not None and same_site(origin, self._public[0], self._public[1])
 
     def _identify(
-        self, knock: Knock, host: HostPort, client: str, scheme: str, key: str | None, now: float
+        self, knock: Knock, host: HostPort, client: str, scheme: str, key: Principal | None, now: float
     ) -> Caller | Denial:
         area = knock.area
         if key and area is not Area.DASHBOARD:
             return Caller(Way.KEY, key, client, scheme)
         if self._is_open(area, knock, host):
-            return Caller(Way.OPEN, "local" if self._access.auth else "anybody", client, scheme)
+            return Caller(Way.OPEN, _LOCAL if self._access.auth else _ANYBODY, client, scheme)
         session = knock.secure_session if scheme == "https" else knock.plain_session
         if area is not Area.SEND and self._password and session and self._sessions.use(session, now):
             # Browsers name the origin of every such request; a cookie without one was not sent by our pages.
             stray = knock.method not in SAFE_METHODS and _no_browser(knock)
-            return _CROSS_SITE if stray else Caller(Way.SESSION, _ACCOUNT, client, scheme, session)
+            return _CROSS_SITE if stray else Caller(Way.SESSION, _ADMIN, client, scheme, session)
         if self._may_send(knock, client):
-            return Caller(Way.NETWORK, client, client, scheme)
+            return Caller(Way.NETWORK, _network(client), client, scheme)
         if area is Area.OPEN or (area is Area.LOGIN and self._password):
-            return Caller(Way.NOBODY, "", client, scheme)
+            return Caller(Way.NOBODY, _NOBODY, client, scheme)
         return self._refusal(knock, scheme)
 
     def _may_send(self, knock: Knock, client: str) -> bool:
@@ -325,6 +335,14 @@ _CROSS_SITE = Denial(
     "invalid_permission",
     "The request comes from another site. If it is your own page behind a proxy, set EMAILHUB_PUBLIC_URL.",
 )
+
+
+def _settings_key(number: int) -> Principal:
+    return Principal(kind=Kind.KEY, name=f"key {number}", id=f"settings {number}", scopes=ALL)
+
+
+def _network(client: str) -> Principal:
+    return Principal(kind=Kind.NETWORK, name=client, id=client, scopes=frozenset({Scope.SEND}))
 
 
 def _no_browser(knock: Knock) -> bool:

@@ -18,6 +18,7 @@ from litestar.utils.path import normalize_path
 from emailhub import logs
 from emailhub.engine.gate import Area, Caller, Denial, Gate, Knock, Way
 from emailhub.engine.throttle import Throttle
+from emailhub.web import scopes
 from emailhub.web.elsewhere import ELSEWHERE
 from emailhub.web.errors import Answer, ErrorPage, answer, denied
 from emailhub.web.lanes import Asked, Lane
@@ -152,7 +153,7 @@ class Guard:
             return
         seen = Visit(area, decision, trace, self._prefix, html)
         lane = self._lanes.get(inner["path"]) if inner["method"] == "POST" else None
-        if lane is not None and lane.takes(headers):
+        if lane is not None and lane.takes(headers) and decision.principal.may(scopes.needed(inner["path"], "POST")):
             given = await lane.answer(inner["path"], Asked(headers, receive, seen))
             await send.whole(given.status, [*given.headers], given.body)
             return

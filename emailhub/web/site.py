@@ -24,6 +24,7 @@ from emailhub.web import (
     reference,
     relays,
     reload,
+    scopes,
     stream,
     suppressions,
     templates,
@@ -60,7 +61,7 @@ def create_app(faces: Faces, routers: Sequence[ControllerRouterHandler] = ()) ->
         dependencies={"faces": Provide(lambda: faces, sync_to_thread=False)},
         exception_handlers={HTTPException: _on_error(pages.error_page), Exception: _on_error(pages.error_page)},
         lifespan=[stream.status_feed],
-        before_request=_name_methods,
+        before_request=_before,
         state=State({"faces": faces}),
         request_max_body_size=faces.options.body_limit,
         openapi_config=None,
@@ -80,11 +81,17 @@ def create_app(faces: Faces, routers: Sequence[ControllerRouterHandler] = ()) ->
     return app
 
 
-def _name_methods(request: AnyRequest) -> Response[None] | None:
-    """Answer OPTIONS: the framework itself, of an address with several handlers, names the method of one of them."""
-    if request.method != "OPTIONS":
-        return None
-    template = request.scope["path_template"]
+def _before(request: AnyRequest) -> Response[None] | None:
+    """Answer OPTIONS; hold everything else to what its principal may do. Raises WebError (403)."""
+    path, method = request.scope["path_template"], str(request.method)
+    if method == "OPTIONS":
+        return _methods_of(request, path)
+    scopes.check(visit(request).caller.principal, scopes.needed(path, "GET" if method == "HEAD" else method))
+    return None
+
+
+def _methods_of(request: AnyRequest, template: str) -> Response[None]:
+    """The framework itself, of an address with several handlers, names the method of one of them."""
     methods = {method for route in request.app.routes if route.path_format == template for method in _methods(route)}
     return Response(None, status_code=204, headers={"Allow": allow(methods)})
 

@@ -1,0 +1,30 @@
+"""What each route asks of whoever came in."""
+
+from __future__ import annotations
+
+from litestar.routes import HTTPRoute
+
+from emailhub.web.scopes import NEEDS
+from tests.support.web_hub import WebHub
+
+
+def routes(hub: WebHub) -> list[tuple[str, str]]:
+    """Every method of every address."""
+    return sorted(
+        (route.path_format, str(method))
+        for route in hub.app.routes
+        if isinstance(route, HTTPRoute)
+        for method in route.methods
+        if method not in {"OPTIONS", "HEAD"}
+    )
+
+
+def test_every_route_says_which_scope_it_needs(hub: WebHub) -> None:
+    missing = [f"{method} {path}" for path, method in routes(hub) if method not in NEEDS.get(path, {})]
+    assert not missing, "add them to emailhub/web/scopes.py; until then they need the scope `admin`"
+
+
+def test_no_scope_is_said_for_a_route_that_is_not_there(hub: WebHub) -> None:
+    known = set(routes(hub))
+    stale = [f"{method} {path}" for path, needs in NEEDS.items() for method in needs if (path, method) not in known]
+    assert not stale
