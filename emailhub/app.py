@@ -35,6 +35,7 @@ from emailhub.engine.desk import Actor, Desk
 from emailhub.engine.fleet import Fleet, Rig
 from emailhub.engine.intake import Intake
 from emailhub.engine.keeper import Keeper
+from emailhub.engine.lag import LagWatch
 from emailhub.engine.live import Live
 from emailhub.engine.meter import Meter
 from emailhub.engine.rescuer import rescue
@@ -56,6 +57,9 @@ EXIT_BUSY = 75
 EXIT_CONFIG = 78
 BURIALS = frozenset({"failed", "unreadable"})
 """Events after which a dead letter may wait to be published."""
+SAME_WISH = 1.0
+"""Seconds in which further signals are the first one again: a supervisor that signals the whole group, and the program
+that started emailhub and passes the signal on, both mean "stop in order", not "at once"."""
 
 log = logs.get("app")
 
@@ -96,6 +100,7 @@ class Hub:
         self._undertaker: Undertaker | None = None
         self._fleet: Fleet | None = None
         self._stop = asyncio.Event()
+        self._stop_asked = 0.0
         self._reloads: set[asyncio.Task[None]] = set()
 
     async def run(self) -> int:
@@ -212,6 +217,7 @@ class Hub:
             board=board,
             watch=watch,
             keeper=keeper,
+            lag=LagWatch(meter.loop_lag, board.show_lag),
             undertaker=self._undertaker,
             hook=hook,
             fetcher=fetcher,
@@ -309,11 +315,14 @@ class Hub:
         await self._fleet.apply(specs, spares=wiring.spares(settings), failover_after=settings.failover_after)
 
     def _asked_to_stop(self) -> None:
-        if self._stop.is_set():
+        now = time.monotonic()
+        if not self._stop.is_set():
+            self._stop_asked = now
+            self._stop.set()
+        elif now - self._stop_asked >= SAME_WISH:
             # The operator has asked twice: what runs is rescued by the next start.
             sys.stderr.write("emailhub: stopped at once\n")
             os._exit(EXIT_FAILED)
-        self._stop.set()
 
     async def _work(self, parts: Parts, database: Database) -> int:
         tasks = [asyncio.create_task(run, name=name) for name, run in parts.running()]

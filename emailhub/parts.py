@@ -21,13 +21,14 @@ from emailhub.core.template import Broken
 from emailhub.engine.board import Board
 from emailhub.engine.fleet import Fleet
 from emailhub.engine.keeper import Keeper
+from emailhub.engine.lag import LagWatch
 from emailhub.engine.live import Live
 from emailhub.engine.room import Room
 from emailhub.engine.shelf import StoredCatalog
 from emailhub.engine.solo import NoBroker
 from emailhub.engine.templates import Templates
 from emailhub.engine.undertaker import Undertaker
-from emailhub.engine.watch import Watch, watch_lag
+from emailhub.engine.watch import Watch
 from emailhub.web.server import Server
 
 EXIT_FAILED = 70
@@ -78,6 +79,7 @@ class Parts:
     board: Board
     watch: Watch
     keeper: Keeper
+    lag: LagWatch
     undertaker: Undertaker
     hook: Webhook | None
     fetcher: Fetcher | None
@@ -91,7 +93,7 @@ class Parts:
             ("keeper", self.keeper.run()),
             ("watch", self.watch.run()),
             ("alerts", self.watch.tell()),
-            ("lag", watch_lag(self.board)),
+            ("lag", self.lag.run()),
         ]
         if self.kitchen.folder is not None:
             parts.append(("templates", self.kitchen.watch(self.kitchen.folder)))

@@ -25,7 +25,7 @@ from emailhub.settings import Loaded, RelaySettings, Settings, units
 def serve(*, env_file: Path | None, config: Path | None, **flags: str | None) -> None:
     """Run the hub: API, dashboard, RabbitMQ subscriber and delivery in one process.
 
-    SIGTERM or Ctrl-C stops it in order, a second one at once.
+    SIGTERM or Ctrl-C stops it in order, another one a second later or after that at once.
     """
     loaded = options.load(env_file, config, **flags)
     from emailhub.app import serve as run

@@ -71,7 +71,8 @@ class Line:
 
 
 class Board:
-    """Reads the parts. `loop_lag` (seconds) is kept by the lag watch; `news()` gives sentences about what is over.
+    """Reads the parts. `loop_lag` is the longest lag of the event loop lately, in seconds; `news()` gives sentences
+    about what is over.
 
     `broken_templates()` gives the templates that cannot be used as they stand.
     """
@@ -100,6 +101,10 @@ class Board:
     @property
     def stopping(self) -> bool:
         return self._room.stopping
+
+    def show_lag(self, seconds: float) -> None:
+        """To be told of the event loop's lag."""
+        self.loop_lag = seconds
 
     def relays(self) -> tuple[RelayStatus, ...]:
         """The relays new mail goes to first, the capture relay last."""

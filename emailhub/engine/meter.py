@@ -20,6 +20,7 @@ M = TypeVar("M", Counter, Histogram)
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _ATTEMPT_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600)
 _SEND_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14400, 86400)
+_LAG_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _CONSUMED = (Link.CONSUMING, Link.BLOCKED)
 """An alarm in RabbitMQ stops what we publish, not what we take."""
 _WAITING = (State.QUEUED, State.SCHEDULED, State.SENDING, State.DEFERRED, State.HELD)
@@ -68,6 +69,12 @@ class Meter:
             buckets=_SEND_SECONDS,
             registry=self._registry,
         )
+        self._loop_late = Histogram(
+            "emailhub_loop_late_seconds",
+            "How late the event loop ran what was due, looked at every 50 ms.",
+            buckets=_LAG_SECONDS,
+            registry=self._registry,
+        )
 
     def accepted(self, face: str) -> None:
         """A message was accepted (not replayed)."""
@@ -97,6 +104,10 @@ class Meter:
         """A recipient was sent `seconds` after its message was accepted."""
         self._time_to_send.observe(seconds)
 
+    def loop_lag(self, seconds: float) -> None:
+        """The event loop ran a timer `seconds` late."""
+        self._loop_late.observe(seconds)
+
     def render(self, reading: Reading) -> bytes:
         """The text Prometheus reads: what was counted, and `reading`."""
         snapshot = CollectorRegistry()
@@ -125,7 +136,7 @@ class _Gauges(Collector):
         yield from _of_rabbit(reading.rabbit)
         yield _gauge("live_clients", "Open live streams.", reading.clients)
         yield _counted("live_clients_dropped", "Live streams ended because the client did not read.", reading.dropped)
-        yield _gauge("loop_lag_seconds", "How late the event loop runs what is due.", reading.lag)
+        yield _gauge("loop_lag_seconds", "The longest the event loop was late in the last seconds.", reading.lag)
 
 
 def _of_outbox(reading: Reading) -> Iterator[Metric]:

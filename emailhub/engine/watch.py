@@ -1,4 +1,4 @@
-"""The watch: tells somebody outside when mail needs a human, and when it is over; and measures the loop's lag."""
+"""The watch: tells somebody outside when mail needs a human, and when it is over."""
 
 from __future__ import annotations
 
@@ -20,8 +20,6 @@ from emailhub.engine.room import Room
 ROUND = 2.0
 RETRY = (2.0, 10.0, 30.0, 60.0)
 """Seconds between tries to post an alert; the last repeats until the alert is taken."""
-LAG_ROUND = 0.5
-LAG_LOUD = 1.0
 
 log = logs.get("watch")
 
@@ -139,14 +137,3 @@ class Watch:
         held = totals.by_state.get(State.HELD, 0)
         if held:
             yield Alert("mail_held", "outbox", f"Held until somebody retries or cancels them: {held:,}")
-
-
-async def watch_lag(board: Board) -> None:
-    """Keep `board.loop_lag`: how late, in seconds, the event loop runs what is due. Ends only by cancellation."""
-    loop = asyncio.get_running_loop()
-    while True:
-        due = loop.time() + LAG_ROUND
-        await asyncio.sleep(LAG_ROUND)
-        board.loop_lag = max(loop.time() - due, 0.0)
-        if board.loop_lag > LAG_LOUD:
-            log.warning("event loop late", seconds=round(board.loop_lag, 2))
