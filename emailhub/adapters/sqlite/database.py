@@ -8,7 +8,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from importlib import resources
 from itertools import cycle
 from pathlib import Path
@@ -130,9 +130,10 @@ async def open_database(
         lock = await _locked(path, lock_wait)
         undo.callback(lock.close)
         try:
+            version = await asyncio.to_thread(_examine, path)
             connection = await aiosqlite.connect(path, isolation_level=None, cached_statements=512)
             undo.push_async_callback(connection.close)
-            await in_thread(connection, _prepare, path)
+            await in_thread(connection, _prepare, path, version)
             readers = [await _reader(path, undo) for _ in range(READERS)]
         except sqlite3.Error as error:
             raise faults.translate(error, str(path)) from error
@@ -195,21 +196,31 @@ def _apply(connection: sqlite3.Connection, pragmas: Sequence[str]) -> None:
         connection.execute(pragma).fetchall()
 
 
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+def _examine(path: Path) -> int:
+    """The version of the schema, 0 for a new file. Raises OutboxUnusable, sqlite3.Error.
+
+    A connection that may write would, when it closes, move a log that a crash left into the file: also into one that
+    is damaged, or of a newer emailhub. One that may not would leave an empty log where there was none.
+    """
+    mode = "ro" if _size(Path(f"{path}-wal")) else "rw"
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None)) as reader:
+        if 0 < _size(path) <= QUICK_CHECK_BYTES:
+            found = reader.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if found != "ok":
+                raise OutboxUnusable(f"{path} is damaged: {found}. {faults.WAY_OUT}")
+        return _version(reader, path)
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, version: int) -> None:
     if _size(path) == 0:
         # Only before the first table can a file be told to give pages back later.
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-    elif _size(path) <= QUICK_CHECK_BYTES:
-        found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if found != "ok":
-            raise OutboxUnusable(f"{path} is damaged: {found}. Nothing was changed. Restore a backup")
-    version = _version(connection, path)
     _apply(connection, _WRITER_PRAGMAS)
     _migrate(connection, version)
 
 
 def _version(connection: sqlite3.Connection, path: Path) -> int:
-    """The schema's version, 0 for a new file. Nothing was written to the file yet."""
+    """The schema's version, 0 for a new file. Raises OutboxUnusable when it is not one of ours, or too new."""
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     ours = connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
     if not ours and (version or connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]):

@@ -7,8 +7,9 @@ import sqlite3
 from emailhub.core.errors import OutboxBusy, OutboxError, OutboxFull, OutboxUnusable
 
 _PRIMARY = 0xFF  # the low byte of an extended result code is its primary code
+WAY_OUT = "Nothing was changed. Restore a backup"
+"""What to do about a damaged file."""
 _UNUSABLE = {
-    sqlite3.SQLITE_CORRUPT: "it is damaged",
     sqlite3.SQLITE_NOTADB: "it is not a database",
     sqlite3.SQLITE_READONLY: "it is read-only",
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened",
@@ -28,6 +29,8 @@ def translate(error: sqlite3.Error, path: str) -> OutboxError:
         return OutboxFull(f"the disk that holds {path} is full: free space and emailhub goes on by itself")
     if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return OutboxBusy(f"{path} is locked by another process: stop it (`fuser {path}` names it)")
+    if primary == sqlite3.SQLITE_CORRUPT:
+        return OutboxUnusable(f"{path} is damaged ({error}). {WAY_OUT}")
     if primary in _UNUSABLE:
         return OutboxUnusable(
             f"{path} cannot be used: {_UNUSABLE[primary]} ({error}). Nothing was changed. "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -19,9 +20,20 @@ from emailhub.core.errors import OutboxBusy, OutboxUnusable
 from tests.support.factories import opened, parcel
 
 
-def whole(path: Path) -> tuple[bytes, bool]:
-    """The file's bytes, and if a log lies beside it."""
-    return path.read_bytes(), path.with_name(f"{path.name}-wal").exists()
+def whole(path: Path) -> list[bytes | None]:
+    """What the file and the log beside it hold."""
+    files = (path, path.with_name(f"{path.name}-wal"))
+    return [file.read_bytes() if file.exists() else None for file in files]
+
+
+async def killed(path: Path, version: int | None = None) -> None:
+    """An outbox at `path` as a killed process leaves it: the last commits are only in its log."""
+    source = path.with_name(f"source {path.name}")
+    async with opened(source) as store:
+        await store.outbox.add([parcel(f"M{number:03}", content=b"x" * 3000) for number in range(50)])
+        await store.database.write(lambda tx: tx.execute(f"PRAGMA user_version = {version}") if version else None)
+        for end in ("", "-wal"):
+            shutil.copy(f"{source}{end}", f"{path}{end}")
 
 
 async def refused(path: Path) -> str:
@@ -127,6 +139,41 @@ async def test_a_damaged_outbox_is_refused_and_left_alone(tmp_path: Path) -> Non
     raw[len(raw) // 2 : len(raw) // 2 + 9000] = b"\xff" * 9000
     path.write_bytes(raw)
     assert "damaged" in await refused(path)
+
+
+async def test_a_damaged_outbox_that_a_crash_left_is_refused_and_its_log_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "hub.db"
+    await killed(path)
+    log = tmp_path / "hub.db-wal"
+    assert log.stat().st_size > 100_000
+    # Beyond the header, a page in the middle of the file that the log does not hold.
+    with sqlite3.connect(tmp_path / "source hub.db") as whole_file:
+        assert whole_file.execute("PRAGMA quick_check").fetchone() == ("ok",)
+    whole_file.close()
+    raw = bytearray((tmp_path / "source hub.db").read_bytes())
+    raw[4096 * 5 : 4096 * 40] = b"\xff" * 4096 * 35
+    path.write_bytes(raw)
+    log.write_bytes(log.read_bytes()[: 32 + 4120])
+    assert "damaged" in await refused(path)
+
+
+async def test_a_newer_outbox_that_a_crash_left_is_refused_and_its_log_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "hub.db"
+    await killed(path, 99)
+    assert "newer emailhub (schema 99" in await refused(path)
+
+
+async def test_a_file_whose_making_was_cut_off_is_made_anew(tmp_path: Path) -> None:
+    path = tmp_path / "hub.db"
+    source = sqlite3.connect(tmp_path / "source.db", isolation_level=None)
+    source.executescript("PRAGMA journal_mode = DELETE; PRAGMA cache_size = 1; VACUUM; BEGIN")
+    source.execute("CREATE TABLE half (x)")
+    source.execute("INSERT INTO half VALUES (zeroblob(100000))")  # more than the cache holds: it is in the file by now
+    for end in ("", "-journal"):
+        shutil.copy(f"{tmp_path / 'source.db'}{end}", f"{path}{end}")
+    source.close()
+    async with opened(path) as store:
+        assert await store.rows("SELECT name FROM sqlite_schema WHERE name = 'half'") == []
 
 
 async def test_an_outbox_of_a_newer_emailhub_is_refused_and_left_alone(tmp_path: Path) -> None:
