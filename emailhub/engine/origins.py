@@ -47,7 +47,7 @@ def host_port(text: str) -> HostPort | None:
     name = found["name"]
     if name.startswith("["):
         return HostPort(name[1:-1], found["port"]) if address(name[1:-1]) else None
-    return HostPort(name.rstrip("."), found["port"])
+    return HostPort(name.removesuffix("."), found["port"])
 
 
 def address(text: str) -> Address | None:
