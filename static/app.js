@@ -126,7 +126,7 @@ function apply(fresh) {
     if (old && "calm" in old.dataset && old.matches(reads)) continue;
     if (old) morph(old, part), localise(old);
   }
-  if (reading >= 0) read(document.querySelector(".plot"), reading);
+  document.dispatchEvent(new Event("refreshed"));
   document.title = fresh.title;
 }
 
@@ -178,30 +178,6 @@ addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
 document.addEventListener("visibilitychange", () => document.hidden || (localise(document), refreshSoon()));
 for (const part of all("[data-calm]")) part.addEventListener("pointerleave", () => refreshSoon("*"));
 
-// The chart tells its values under the pointer and under the arrow keys.
-let reading = -1;
-
-function read(plot, index) {
-  const counts = JSON.parse(plot.dataset.counts);
-  reading = Math.max(-1, Math.min(counts.length - 1, index));
-  const [hit, shown] = [plot.querySelector(".hit"), counts[reading]];
-  hit.setAttribute("visibility", shown ? "visible" : "hidden");
-  hit.setAttribute("width", `${100 / counts.length}%`);
-  hit.setAttribute("x", `${(100 * Math.max(0, reading)) / counts.length}%`);
-  const card = plot.closest(".chart");
-  for (const el of all("[data-series]", card)) say(el, Number(shown?.[el.dataset.series] ?? el.dataset.total).toLocaleString("en"));
-  const at = Number(plot.dataset.from) + reading * plot.dataset.step;
-  say(card.querySelector(".reading"), shown ? `from ${absolute(plot.dataset.form, at)}` : plot.dataset.per);
-}
-
-document.addEventListener("pointermove", ({ target, clientX }) => {
-  const plot = target.closest?.(".plot");
-  const box = plot?.getBoundingClientRect();
-  if (plot) read(plot, Math.floor(((clientX - box.left) / box.width) * JSON.parse(plot.dataset.counts).length));
-  else if (reading >= 0 && !document.activeElement.matches(".plot")) read(document.querySelector(".plot"), -1);
-});
-document.addEventListener("focusout", ({ target }) => target.matches?.(".plot") && read(target, -1));
-
 // Keys.
 const GO = { o: "/", m: "/messages", r: "/relays", e: "/templates", s: "/suppressions", t: "/send" };
 let going = 0;
@@ -227,10 +203,8 @@ document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
   if (target.matches("input, textarea, select") && key !== "Escape") return;
   const path = now() - going < 1.5 && GO[key];
-  const steps = target.matches(".plot") && { ArrowLeft: -1, ArrowRight: 1 }[key];
   going = 0;
   if (path) location.href = page.root + path;
-  else if (steps) read(target, reading < 0 ? Infinity : Math.max(0, reading + steps));
   else if (KEYS[key]) KEYS[key]();
   else return;
   if (key !== "Escape") event.preventDefault();

@@ -44,6 +44,7 @@ class Upkeep(Protocol):
     async def erase_messages(self, before: float) -> int: ...
     async def erase_keys(self, before: float) -> int: ...
     async def give_back(self) -> int: ...
+    async def count_times(self, now: float) -> bool: ...
 
 
 class Keeper:
@@ -91,6 +92,7 @@ class Keeper:
         finally:
             # On a full disk nothing can be expired, and then it matters most that the queue is left alone.
             await self._look()
+        await self._upkeep.count_times(now)
         if (now - self._erased_at >= ERASE_EVERY or now < self._erased_at) and not await self.erase(now):
             self._erased_at = now
 

@@ -24,6 +24,7 @@ from emailhub.core.records import (
     Result,
     Totals,
 )
+from emailhub.core.spread import Timings
 from emailhub.core.status import OutboxStatus, PoolFacts, RabbitStatus
 from emailhub.core.template import Broken, Rendered, Template
 from emailhub.core.verdict import Envelope, Progress, Report
@@ -180,9 +181,13 @@ class History(Protocol):
         """What happened in [since, until), in buckets of `step` seconds (a multiple of 60), none left out."""
         ...
 
+    async def timings(self, since: float, until: float, step: float) -> Timings:
+        """How long messages took to be sent, in buckets like those of `minutes`."""
+        ...
+
     async def latency(self, since: float) -> Latency: ...
     async def causes(self, since: float, limit: int) -> tuple[tuple[str, int], ...]:
-        """Recent failures grouped by their plain text, most frequent first."""
+        """The texts of recent failures with their counts, most frequent first."""
         ...
 
     def status(self) -> OutboxStatus: ...

@@ -26,6 +26,7 @@ from emailhub.core.records import (
     Summary,
     Totals,
 )
+from emailhub.core.spread import Timing, Timings
 from emailhub.core.status import OutboxStatus
 from emailhub.core.verdict import Line, Session
 
@@ -377,6 +378,20 @@ class DemoOutbox:
             sent = 3 if age > 660 else 1.8 * wave
             return Minute(at, int(wave * scale), int(sent * scale), int(18 * scale * (age > 660)), failed)
         return Minute(at, int(wave * scale), int(wave * 0.97 * scale), int(scale * (wave > 26)), failed)
+
+    async def timings(self, since: float, until: float, step: float) -> Timings:
+        count = round((until - since) / step)
+        return Timings(
+            Timing(since) if self.empty else Timing(since, 1204, 0.12, 0.41),
+            tuple(self._timing(since + i * step) for i in range(count)),
+        )
+
+    def _timing(self, at: float) -> Timing:
+        if self.empty or at > self.now():
+            return Timing(at)
+        wave = 1 + 0.3 * math.sin(at / 400)
+        slow = 60.0 if self.trouble and 600 < self.started - at < 720 else 1.0
+        return Timing(at, 20, 0.12 * wave, 0.41 * wave * slow)
 
     async def latency(self, since: float) -> Latency:
         return Latency(0, None, None) if self.empty else Latency(1204, 0.12, 0.41)

@@ -37,6 +37,10 @@ def minutes(connection: sqlite3.Connection, since: float, until: float, step: fl
     return tuple(found.get(at, Minute(at)) for at in range(first, math.ceil(until), width))
 
 
+FAILURES = 5_000
+"""Latest failed messages whose reasons are counted: a purge of a hundred thousand must not slow the first page."""
+
+
 def latency(connection: sqlite3.Connection, since: float) -> Latency:
     took = sorted(
         row[0]
@@ -53,9 +57,11 @@ def latency(connection: sqlite3.Connection, since: float) -> Latency:
 
 def causes(connection: sqlite3.Connection, since: float, limit: int) -> tuple[tuple[str, int], ...]:
     found = connection.execute(
-        "SELECT r.last, count(*) AS n FROM message m JOIN recipient r ON r.seq = m.seq AND r.state = 'failed' "
-        "WHERE m.final_at >= ? AND m.state = 'failed' GROUP BY r.last ORDER BY n DESC, r.last LIMIT ?",
-        (since, limit),
+        "SELECT r.last, count(*) AS n FROM "
+        "(SELECT seq, final_at FROM message WHERE state = 'failed' ORDER BY seq DESC LIMIT ?) m "
+        "JOIN recipient r ON r.seq = m.seq AND r.state = 'failed' "
+        "WHERE m.final_at >= ? GROUP BY r.last ORDER BY n DESC, r.last LIMIT ?",
+        (FAILURES, since, limit),
     )
     return tuple((row[0], row[1]) for row in found)
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from emailhub.adapters.sqlite import blobs, counts, many
+from emailhub.adapters.sqlite import blobs, counts, many, timings
 from emailhub.adapters.sqlite.database import Database
 from emailhub.core.delivery import OnUnknown, Reason, State, Wish
 from emailhub.core.diversion import Addressed
@@ -26,6 +26,7 @@ from emailhub.core.records import (
     Summary,
     Totals,
 )
+from emailhub.core.spread import Timings
 from emailhub.core.status import OutboxStatus
 from emailhub.core.verdict import Line, Session
 
@@ -98,12 +99,16 @@ class SqliteHistory:
         """Counts in [since, until) in buckets of `step` seconds; empty buckets are there, with zeros."""
         return await self._ask(counts.minutes, since, until, step)
 
+    async def timings(self, since: float, until: float, step: float) -> Timings:
+        """How long messages took that were sent in [since, until), in buckets of `step` seconds, none left out."""
+        return await self._ask(timings.timings, since, until, step)
+
     async def latency(self, since: float) -> Latency:
         """Accepted (or scheduled) to sent, over messages that became sent after `since`."""
         return await self._ask(counts.latency, since)
 
     async def causes(self, since: float, limit: int) -> tuple[tuple[str, int], ...]:
-        """The texts of failures after `since` with their counts, most frequent first."""
+        """The texts of failures after `since` with their counts, most frequent first, among the latest failures."""
         return await self._ask(counts.causes, since, limit)
 
     async def _ask(self, work: Callable[..., T], *args: object) -> T:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from emailhub.adapters.sqlite import rows
+from emailhub.adapters.sqlite import rows, timings
 from emailhub.adapters.sqlite.database import Database
 from emailhub.adapters.sqlite.writer import Transaction
 from emailhub.core.breaker import Snapshot
@@ -53,6 +53,19 @@ class SqliteUpkeep:
         0 also when it was not worth it.
         """
         return await self._database.write(_give_back_later) if await self._free_pages() > worth else 0
+
+    async def count_times(self, now: float) -> bool:
+        """Count how long messages took that were sent in minutes that are over, an hour of them at most; False: none.
+
+        Counted from the messages themselves, so that sending them costs nothing more.
+        """
+        span = await self._database.read(partial(timings.uncounted, now=now))
+        if span is None:
+            return False
+        since, until = span
+        counts = await self._database.read(partial(timings.count, since=since, until=until))
+        await self._database.write(partial(timings.store, counts=counts, until=until))
+        return True
 
     async def _free_pages(self) -> int:
         return await self._database.read(lambda c: int(c.execute("PRAGMA freelist_count").fetchone()[0]))
@@ -136,6 +149,7 @@ def _erase_messages(tx: Transaction, before: float) -> int:
         (before, PRUNE_BATCH),
     )
     tx.execute("DELETE FROM minute WHERE at < ?", (int(before),))
+    tx.execute("DELETE FROM timing WHERE step = ? AND at < ?", (timings.HOUR, int(before)))
     return count
 
 

@@ -8,10 +8,12 @@ from litestar import Response, get
 from litestar.types import ControllerRouterHandler
 from msgspec import Struct
 
+from emailhub.core.causes import Cause, grouped
 from emailhub.core.delivery import State
-from emailhub.core.records import Event, Filter, Minute
+from emailhub.core.records import Event, Filter
 from emailhub.web.faces import Faces, GivenFaces
-from emailhub.web.pages import chart, words
+from emailhub.web.pages import charts, words
+from emailhub.web.pages.chart import SPANS
 from emailhub.web.pages.paper import GivenPaper
 from emailhub.web.pages.standing import relay_events, relay_view
 from emailhub.web.relays import ordered
@@ -20,7 +22,9 @@ from emailhub.web.visit import AnyRequest
 _ROWS = 8
 _HOUR = 3600.0
 _MARKS = 6
-_CAUSES = 3
+_CAUSES = 5
+_TEXTS = 2_000
+"""So many different texts are grouped to causes."""
 _BESIDE = 2
 """So many relays stand beside the chart; more stand side by side below it."""
 _MARKED = {
@@ -43,9 +47,10 @@ async def overview(request: AnyRequest, faces: GivenFaces, paper: GivenPaper) ->
     """The first page."""
     now, history, board = faces.now(), faces.history, faces.board
     relays = [relay for relay in ordered(board.relays()) if board.capturing or not relay.captures]
-    span = chart.SPANS.get(request.query_params.get("span", ""), chart.SPANS["1h"])
+    span = SPANS.get(request.query_params.get("span", ""), SPANS["1h"])
     events = {relay.name: await relay_events(faces, relay.name) for relay in relays}
-    hour = await _hour(faces)
+    hour, until = await _hour(faces), _after(now, span.step)
+    minutes = await history.minutes(until - span.seconds, until, span.step)
     totals = await history.totals()
     latest = await history.page(Filter(), before=None, after=None, limit=_ROWS)
     return await paper.page(
@@ -59,9 +64,12 @@ async def overview(request: AnyRequest, faces: GivenFaces, paper: GivenPaper) ->
         deferred=totals.by_state.get(State.DEFERRED, 0),
         waiting_in=_waiting(totals.by_state),
         latency=await history.latency(now - _HOUR),
-        causes=await history.causes(now - _HOUR, _CAUSES),
-        chart=await _throughput(faces, span, events),
-        spans=tuple(chart.SPANS.values()),
+        causes=await _causes(faces, span.seconds),
+        hour_causes=(await _causes(faces, _HOUR))[:1] if hour.failed else (),
+        throughput=charts.throughput(span, minutes, marks(events, until - span.seconds)),
+        failures=charts.failures(span, minutes),
+        times=charts.times(span, await history.timings(until - span.seconds, until, span.step)),
+        spans=tuple(SPANS.values()),
         relays=[relay_view(relay, events[relay.name], now, relays) for relay in relays],
         wide=len(relays) > _BESIDE,
         rabbit=board.rabbit(),
@@ -77,11 +85,8 @@ async def _hour(faces: Faces) -> Hour:
     return Hour(sum(m.sent for m in late), sum(m.failed for m in late), sum(m.sent for m in early))
 
 
-async def _throughput(faces: Faces, span: chart.Span, events: Mapping[str, Sequence[Event]]) -> chart.Chart:
-    until = _after(faces.now(), span.step)
-    since = until - span.seconds
-    minutes: Sequence[Minute] = await faces.history.minutes(since, until, span.step)
-    return chart.draw(span, minutes, marks(events, since))
+async def _causes(faces: Faces, seconds: float) -> tuple[Cause, ...]:
+    return grouped(await faces.history.causes(faces.now() - seconds, _TEXTS), _CAUSES)
 
 
 def _after(now: float, step: float) -> float:

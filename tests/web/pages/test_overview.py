@@ -25,7 +25,7 @@ async def test_an_empty_hub_shows_how_to_send_the_first_message(hub: WebHub) -> 
     text = words_of(await page(hub, "/"))
     assert "No message has come in yet." in text
     assert "curl http://localhost:8000/send_email/" in text
-    assert "Nothing happened in the last 1 h." in text
+    assert "Nothing was accepted or sent in the last 1 h." in text
 
 
 async def test_the_numbers_count_what_happened(hub: WebHub) -> None:
@@ -65,7 +65,7 @@ async def test_the_period_is_in_the_url(hub: WebHub) -> None:
 async def test_the_chart_has_a_text_for_who_cannot_see_it(hub: WebHub) -> None:
     await _captured(hub, await hub.send())
     text = words_of(part(await page(hub, "/"), "chart"))
-    assert "In the last 1 h: 1 accepted, 1 sent, 0 deferred, 0 failed." in text
+    assert "In the last 1 h: 1 accepted, 1 sent. Most sent in one step: 1 at 15 Jan 2027 08:00 UTC." in text
 
 
 async def test_a_stopped_relay_is_the_headline_on_the_chart_and_in_the_tab(hub: WebHub) -> None:
