@@ -178,7 +178,8 @@ def defaults(settings: Settings) -> Defaults:
 
 
 def keeping(settings: Settings) -> Keeping:
-    return Keeping(settings.keep_bodies, settings.keep_messages, settings.keep_idempotency)
+    kept = settings.keep_bodies, settings.keep_messages, settings.keep_idempotency, settings.keep_audit
+    return Keeping(*kept)
 
 
 def gate(settings: Settings) -> Gate:

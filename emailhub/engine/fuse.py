@@ -83,7 +83,7 @@ class Fuse:
     async def force(self, mode: Mode, *, actor: str, note: str, until: float | None) -> Snapshot:
         """An operator's decision, stored when this returns."""
         self._watched(lambda: self._breaker.force(mode, actor=actor, note=note, until=until, now=self._now()))
-        await self._save(actor=actor)
+        await self._save(actor, note)
         return self.snapshot
 
     async def run(self) -> None:
@@ -110,7 +110,7 @@ class Fuse:
                 self.on_change(before, after)
         return result
 
-    async def _save(self, actor: str = "") -> None:
+    async def _save(self, actor: str = "", note: str = "") -> None:
         async with self._saving:
             before, after = self._stored, self._breaker.snapshot
             if after is before:
@@ -120,7 +120,7 @@ class Fuse:
                 "phase": after.phase.value,
                 "mode": after.mode.value,
                 "text": after.cause or before.cause,
-                "note": after.note,
+                "note": after.note or note,
                 "actor": after.actor or actor,
                 "probe_at": after.probe_at,
                 "until": after.until,

@@ -26,11 +26,12 @@ log = logs.get("keeper")
 
 
 class Keeping(Struct, frozen=True):
-    """Seconds that bodies and messages are kept after their final state, and keys at least."""
+    """Seconds that bodies and messages are kept after their final state, keys at least, and the audit log."""
 
     bodies: float = 7 * 86400.0
     messages: float = 90 * 86400.0
     keys: float = 72 * 3600.0
+    audit: float = 365 * 86400.0
 
 
 class Expiring(Protocol):
@@ -43,6 +44,7 @@ class Upkeep(Protocol):
     async def erase_bodies(self, before: float) -> int: ...
     async def erase_messages(self, before: float) -> int: ...
     async def erase_keys(self, before: float) -> int: ...
+    async def erase_audit(self, before: float) -> int: ...
     async def give_back(self) -> int: ...
     async def count_times(self, now: float) -> bool: ...
 
@@ -121,6 +123,7 @@ class Keeper:
             ("bodies", self._upkeep.erase_bodies, now - keeping.bodies),
             ("messages", self._upkeep.erase_messages, now - keeping.messages),
             ("keys", self._upkeep.erase_keys, now - keeping.keys),
+            ("audit", self._upkeep.erase_audit, now - keeping.audit),
         ):
             if count := await act(before):
                 total += count

@@ -123,6 +123,9 @@ class Settings(MailSettings, frozen=True, kw_only=True):
         float,
         _store(kinds.duration(72 * 3600, "72h"), "How long after its end a message still answers for its key."),
     ] = 72 * 3600.0
+    keep_audit: Annotated[
+        float, _store(kinds.duration(0, "365d"), "How long the audit log remembers who did what.")
+    ] = 365 * 86400.0
     shutdown_grace: Annotated[
         float, _store(kinds.duration(0, "25s"), "How long a stop waits for transactions that could deliver.")
     ] = 25.0

@@ -47,6 +47,11 @@ class SqliteUpkeep:
         """Free idempotency keys older than `before` whose message was final `before` too (or is gone)."""
         return await self._database.write(partial(_erase_keys, before=before))
 
+    async def erase_audit(self, before: float) -> int:
+        """Erase entries of the audit log older than `before`; returns how many (at most PRUNE_BATCH)."""
+        sql = "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < ? ORDER BY at LIMIT ?)"
+        return await self._database.write(lambda tx: tx.execute(sql, (before, PRUNE_BATCH)).rowcount)
+
     async def give_back(self, *, worth: int = PAGES_GIVEN_BACK) -> int:
         """Return at most PAGES_GIVEN_BACK free pages to the disk when more than `worth` are free; how many still are.
 

@@ -14,8 +14,9 @@ import aiosqlite
 import msgspec
 
 from emailhub import logs
-from emailhub.adapters.sqlite import faults, many
+from emailhub.adapters.sqlite import ending, faults, many
 from emailhub.adapters.sqlite.thread import in_thread
+from emailhub.core.audit import Deed, deed_of
 from emailhub.core.errors import OutboxError
 from emailhub.core.records import Event, Scalar
 
@@ -44,12 +45,13 @@ class _Told(NamedTuple):
 class Transaction:
     """What a write works with: the connection's `execute`, and what goes to the disk at the end of its group."""
 
-    __slots__ = ("after", "blobopen", "execute", "minutes", "told", "usage")
+    __slots__ = ("after", "blobopen", "deeds", "execute", "minutes", "told", "usage")
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.execute = connection.execute
         self.blobopen = connection.blobopen
         self.told: list[_Told] = []
+        self.deeds: list[Deed] = []
         self.after: list[Callable[[], None]] = []
         """Called in the event loop after the commit, whether or not the caller of the write still waits."""
         self.minutes: Counter[tuple[int, str]] = Counter()
@@ -65,8 +67,14 @@ class Transaction:
         message: str | None = None,
         relay: str | None = None,
     ) -> None:
-        """Add an event; live readers see it after the commit."""
+        """Add an event; live readers see it after the commit. One that names an actor is in the audit log too."""
         self.told.append(_Told(at, kind, seq, relay, dict(data), message))
+        if data.get("actor") and (deed := deed_of(kind, at, data, message=message, relay=relay)):
+            self.deeds.append(deed)
+
+    def record(self, deed: Deed) -> None:
+        """Add an entry to the audit log that no event tells of."""
+        self.deeds.append(deed)
 
     def count(self, at: float, column: str, number: int = 1) -> None:
         """Count `number` in `column` of the minute `at` is in."""
@@ -313,9 +321,10 @@ def _run_apart(connection: sqlite3.Connection, unit: list[_Write]) -> Transactio
 
 
 def _store_told(connection: sqlite3.Connection, done: Sequence[Transaction]) -> list[Event]:
-    """Store the events and the minutes' counts of the whole group at once."""
-    _store_minutes(connection, sum((one.minutes for one in done), Counter()))
-    _store_usage(connection, sum((one.usage for one in done), Counter()))
+    """Store the events, the audit log's entries and the minutes' counts of the whole group at once."""
+    ending.store_minutes(connection, sum((one.minutes for one in done), Counter()))
+    ending.store_usage(connection, sum((one.usage for one in done), Counter()))
+    ending.store_deeds(connection, [deed for one in done for deed in one.deeds])
     told = [told for one in done for told in one.told]
     if not told:
         return []
@@ -329,21 +338,3 @@ def _store_told(connection: sqlite3.Connection, done: Sequence[Transaction]) -> 
         row="(?, ?, ?, (SELECT seq FROM message WHERE seq = ?), ?, ?)",
     )
     return [Event(id, one.at, one.kind, one.message, one.relay, one.data) for id, one in enumerate(told, first)]
-
-
-def _store_minutes(connection: sqlite3.Connection, minutes: Mapping[tuple[int, str], int]) -> None:
-    for (at, column), number in minutes.items():
-        connection.execute(
-            f"INSERT INTO minute (at, {column}) VALUES (?, ?) "  # noqa: S608 - our own column names
-            f"ON CONFLICT (at) DO UPDATE SET {column} = {column} + excluded.{column}",
-            (at, number),
-        )
-
-
-def _store_usage(connection: sqlite3.Connection, usage: Mapping[tuple[int, str], int]) -> None:
-    for (at, relay), recipients in usage.items():
-        connection.execute(
-            "INSERT INTO usage (relay, at, recipients) VALUES (?, ?, ?) "
-            "ON CONFLICT (relay, at) DO UPDATE SET recipients = recipients + excluded.recipients",
-            (relay, at, recipients),
-        )

@@ -1,0 +1,35 @@
+"""What the end of a commit writes beside what its writes did: the minutes' counts, and the audit log's entries."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+
+from emailhub.adapters.sqlite import many
+from emailhub.core.audit import Deed
+
+
+def store_minutes(connection: sqlite3.Connection, minutes: Mapping[tuple[int, str], int]) -> None:
+    """Add the counts, by minute and column."""
+    for (at, column), number in minutes.items():
+        connection.execute(
+            f"INSERT INTO minute (at, {column}) VALUES (?, ?) "  # noqa: S608 - our own column names
+            f"ON CONFLICT (at) DO UPDATE SET {column} = {column} + excluded.{column}",
+            (at, number),
+        )
+
+
+def store_usage(connection: sqlite3.Connection, usage: Mapping[tuple[int, str], int]) -> None:
+    """Add the recipients taken, by minute and relay."""
+    for (at, relay), recipients in usage.items():
+        connection.execute(
+            "INSERT INTO usage (relay, at, recipients) VALUES (?, ?, ?) "
+            "ON CONFLICT (relay, at) DO UPDATE SET recipients = recipients + excluded.recipients",
+            (relay, at, recipients),
+        )
+
+
+def store_deeds(connection: sqlite3.Connection, deeds: Sequence[Deed]) -> None:
+    """Add entries to the audit log."""
+    rows = [(d.at, d.actor, d.peer, d.what, d.object, d.reason, d.result, d.detail) for d in deeds]
+    many.insert(connection, "INSERT INTO audit (at, actor, peer, what, object, reason, result, detail)", rows)
