@@ -32,6 +32,7 @@ from emailhub.core.reloaded import Reloaded
 from emailhub.engine.board import Board
 from emailhub.engine.chaos import ChaosSwitch, Unruly
 from emailhub.engine.desk import Actor, Desk
+from emailhub.engine.entropy import Entropy
 from emailhub.engine.fleet import Fleet, Rig
 from emailhub.engine.intake import Intake
 from emailhub.engine.keeper import Keeper
@@ -96,6 +97,7 @@ class Hub:
         self._now = time.time
         # Delays and turns only, which are no secret: asking the system for each took a thirtieth of a message's time.
         self._random = random.Random()  # noqa: S311
+        self._entropy = Entropy()
         self._live: Live | None = None
         self._undertaker: Undertaker | None = None
         self._fleet: Fleet | None = None
@@ -160,7 +162,7 @@ class Hub:
             defaults=defaults,
             meter=meter,
             now=now,
-            entropy=secrets.token_bytes,
+            entropy=self._entropy,
             diversion=wiring.diversion(settings),
             signer=wiring.signer(settings, now),
             fetcher=fetcher,
@@ -180,7 +182,7 @@ class Hub:
             expire_after=settings.expire_after,
             wake=fleet.wake,
             now=now,
-            entropy=secrets.token_bytes,
+            entropy=self._entropy,
             chaos=chaos,
             home=fleet.home,
             suspensions=fleet.suspensions,
@@ -205,7 +207,7 @@ class Hub:
         gate = wiring.gate(settings)
         web = wiring.web_options(settings)
         listed = SuppressionList(SqliteSuppressions(database), meter=meter, now=now)
-        shelf = Shelf(kitchen.stored, kitchen.templates, kitchen.folder, now=now, entropy=secrets.token_bytes)
+        shelf = Shelf(kitchen.stored, kitchen.templates, kitchen.folder, now=now, entropy=self._entropy)
         live, ask = self._live, self._asked_to_reload
         faces = Faces(intake, desk, history, live, board, gate, meter, web, now, ask, suppressions=listed, shelf=shelf)
         server = Server(create_app(faces), header_timeout=settings.request_timeout)

@@ -43,6 +43,8 @@ class Router:
 
     def __init__(self, routes: Iterable[Route] = ()) -> None:
         self.routes: tuple[Route, ...] = tuple(sorted(routes, key=lambda r: (r.priority, -r.weight, r.name)))
+        first = self.routes[0] if len(self.routes) == 1 else None
+        self._only = first.name if first and not first.domains and not first.draining else None
 
     @property
     def uniform(self) -> bool:
@@ -55,6 +57,8 @@ class Router:
 
     def home(self, domain: str, draw: float) -> str | None:
         """Where a new message of `domain` belongs; None when no relay that takes new mail may send for it."""
+        if self._only is not None:
+            return self._only
         open = [route for route in self.candidates(domain) if not route.draining]
         takers = [route for route in open if route.weight > 0] or open
         best = [route for route in takers if route.priority == takers[0].priority]

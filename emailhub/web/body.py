@@ -18,6 +18,7 @@ from litestar.exceptions import InternalServerException
 
 from emailhub.core.errors import InvalidMessage, Problem
 from emailhub.core.fields import shown
+from emailhub.core.slices import utf8
 from emailhub.web.errors import WebError
 from emailhub.web.lifting import NotPutBackError, decode, lifted
 from emailhub.web.visit import AnyRequest
@@ -31,6 +32,8 @@ _HEAVY = 256 * 1024
 """Bytes from which a body is read in a thread: millions of tiny values would stall every other request."""
 _SLICE = 1024 * 1024
 """Bytes that are looked at in one go: meanwhile no other thread runs, the event loop included."""
+_SMALL = 16 * 1024
+"""Bytes up to which going through the values is cheaper than searching the body for what they may hold."""
 _MANY = 32
 """Pieces of a body, of up to 64 KiB each, that are no longer put together at once."""
 
@@ -144,15 +147,28 @@ def _read(body: bytes, reader: Callable[[str], object]) -> object:
         raise _malformed(f"{error.msg}, line {error.lineno} column {error.colno}") from None
     except _JsonError as error:
         raise _malformed(str(error)) from None
-    opened = sum(body.count(b"[", *part) + body.count(b"{", *part) for part in _slices(body))
-    if opened > _DEPTH and _deeper(document, _DEPTH):
+    if _may_be_deep(body) and _deeper(document, _DEPTH):
         raise _malformed("it is nested too deeply")
-    # An escape may begin in one slice and end in the next.
-    if (len(body) > _SLICE or b"\\u" in body) and any(
-        _SURROGATE.search(body, start, end + 5) for start, end in _slices(body)
-    ):
+    if _may_be_broken(body) and any(map(_broken, _texts(document))):
         _refuse_surrogates(document)
     return document
+
+
+def _may_be_deep(body: bytes) -> bool:
+    """Whether looking at all that was read is worth it; for a small body counting takes longer than that."""
+    if len(body) <= _SMALL:
+        return True
+    return sum(body.count(b"[", *part) + body.count(b"{", *part) for part in _slices(body)) > _DEPTH
+
+
+def _may_be_broken(body: bytes) -> bool:
+    """Whether some text may have half of a surrogate pair in it."""
+    if len(body) <= _SMALL:
+        return True
+    # An escape may begin in one slice and end in the next.
+    return (len(body) > _SLICE or b"\\u" in body) and any(
+        _SURROGATE.search(body, start, end + 5) for start, end in _slices(body)
+    )
 
 
 def _decoded(body: bytes) -> str:
@@ -183,7 +199,9 @@ def _deeper(document: object, most: int) -> bool:
     layer: list[object] = [document]
     for _ in range(most + 1):
         layer = [item for value in layer if isinstance(value, list | dict) for item in _items(value)]
-    return bool(layer)
+        if not layer:
+            return False
+    return True
 
 
 def _items(value: list[object] | dict[str, object]) -> Iterable[object]:
@@ -255,4 +273,10 @@ def _texts(value: object) -> Iterator[str]:
 
 
 def _broken(text: str) -> bool:
-    return any("\ud800" <= char <= "\udfff" for char in text) if not text.isascii() else False
+    if text.isascii():
+        return False
+    try:
+        utf8(text)
+    except UnicodeEncodeError:
+        return True
+    return False

@@ -120,7 +120,7 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008, "reason": "There are no WebSockets here."})
             return
         headers = _headers(scope["headers"])
-        trace = trace_of(headers)
+        trace = trace_of(headers, self._now())
         outgoing = _Outgoing(send, trace, scope.get("extensions") or {})
         began = time.perf_counter()
         with logs.bound(correlation_id=trace.correlation_id):

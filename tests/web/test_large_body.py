@@ -35,6 +35,7 @@ def test_in_slices_the_same_is_read_and_refused_as_in_one_go(
     source = source[:at] + garbage + source[at:]
     whole = outcome(source)
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(body, "_SMALL", -1)
         patch.setattr(body, "_SLICE", size)
         assert outcome(source) == whole
 
