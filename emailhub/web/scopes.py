@@ -81,6 +81,7 @@ NEEDS: Final[Mapping[str, Mapping[str, Need]]] = {
     "/templates/{template}/versions": {"GET": READ},
     # the hub
     "/reload": {"POST": ADMIN},
+    "/theme": {"POST": READ},
     "/events": {"GET": READ},
     "/metrics": {"GET": READ},
     "/docs": {"GET": ANY},

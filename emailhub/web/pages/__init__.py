@@ -17,6 +17,7 @@ from emailhub.web.pages import (
     suppressions,
     template_form,
     templates,
+    theme,
 )
 from emailhub.web.pages.assets import answer
 from emailhub.web.pages.paper import GivenPaper, Paper
@@ -43,6 +44,7 @@ class Pages:
                 *templates.HANDLERS,
                 *template_form.HANDLERS,
                 *send.HANDLERS,
+                *theme.HANDLERS,
                 static,
             ],
             dependencies={"paper": Provide(lambda: self._paper, sync_to_thread=False)},
