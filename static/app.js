@@ -179,7 +179,7 @@ document.addEventListener("visibilitychange", () => document.hidden || (localise
 for (const part of all("[data-calm]")) part.addEventListener("pointerleave", () => refreshSoon("*"));
 
 // Keys.
-const GO = { o: "/", m: "/messages", r: "/relays", e: "/templates", s: "/suppressions", t: "/send" };
+const GO = { o: "/", m: "/messages", r: "/relays", e: "/templates", s: "/suppressions", t: "/send", a: "/audit" };
 let going = 0;
 
 function walk(step) {

@@ -80,6 +80,8 @@ NEEDS: Final[Mapping[str, Mapping[str, Need]]] = {
     "/templates/{template}/test": {"POST": ADMIN},
     "/templates/{template}/versions": {"GET": READ},
     # the hub
+    "/audit": {"GET": ADMIN},
+    "/audit/csv": {"GET": ADMIN},
     "/reload": {"POST": ADMIN},
     "/theme": {"POST": READ},
     "/events": {"GET": READ},

@@ -15,6 +15,7 @@ from litestar import Litestar
 
 from emailhub.adapters.capture import CaptureRelay
 from emailhub.adapters.sqlite import Database, SqliteHistory, SqliteOutbox, open_database
+from emailhub.adapters.sqlite.audit import SqliteAudit
 from emailhub.adapters.sqlite.suppressions import SqliteSuppressions
 from emailhub.adapters.sqlite.templates import SqliteTemplates
 from emailhub.adapters.sqlite.upkeep import SqliteUpkeep
@@ -23,6 +24,7 @@ from emailhub.core.breaker import Rules, Snapshot
 from emailhub.core.delivery import Policy
 from emailhub.core.message import Limits, Mailbox
 from emailhub.core.records import Event
+from emailhub.engine.audit import AuditLog
 from emailhub.engine.board import Board, Line
 from emailhub.engine.courier import Courier
 from emailhub.engine.desk import Desk
@@ -178,6 +180,7 @@ async def web_hub(
             clock,
             suppressions=listed,
             shelf=shelf,
+            audit=AuditLog(SqliteAudit(database), now=clock),
         )
         yield WebHub(create_app(faces), faces, clock, room, courier, database, files)
     finally:

@@ -9,6 +9,7 @@ from litestar.params import FromPath
 from emailhub.web.errors import ErrorPage
 from emailhub.web.faces import Faces
 from emailhub.web.pages import (
+    audit,
     message,
     messages,
     overview,
@@ -41,6 +42,7 @@ class Pages:
                 *message.HANDLERS,
                 *relays.HANDLERS,
                 *suppressions.HANDLERS,
+                *audit.HANDLERS,
                 *templates.HANDLERS,
                 *template_form.HANDLERS,
                 *send.HANDLERS,

@@ -16,6 +16,7 @@ from markupsafe import Markup, escape
 from msgspec import Struct
 
 from emailhub import __version__
+from emailhub.core.access import Scope
 from emailhub.core.status import Flow
 from emailhub.engine.gate import Way
 from emailhub.web.errors import ErrorBody
@@ -32,6 +33,7 @@ _CLOCK = pattern(r"\b([01]\d|2[0-3]):([0-5]\d) UTC\b")
 THEME = "emailhub_theme"
 """The cookie that keeps the reader's theme."""
 THEMES = frozenset({"light", "dark"})
+_CHANGING = frozenset({Scope.ADMIN})
 _CALM = Flow(level="ok", headline="", sentence="")
 
 
@@ -106,6 +108,7 @@ class Paper:
             "flow": flow,
             "trouble": flow.level in {"warn", "bad"},
             "signed_in": seen is not None,
+            "may_change": seen is not None and seen.caller.principal.may(_CHANGING),
             "can_leave": seen is not None and seen.caller.way is Way.SESSION,
             "capturing": self._faces.board.capturing,
             "ways": ways(self._faces.board.relays()),
