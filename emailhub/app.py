@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import Any
 
@@ -21,22 +21,23 @@ from emailhub.adapters.fetch import Fetcher
 from emailhub.adapters.http import Webhook
 from emailhub.adapters.rabbit import Delivery, Rabbit
 from emailhub.adapters.sqlite import Database, SqliteHistory, SqliteOutbox, open_database
-from emailhub.adapters.sqlite.audit import SqliteAudit
 from emailhub.adapters.sqlite.behaviour import SqliteBehaviour
+from emailhub.adapters.sqlite.keys import SqliteKeys
 from emailhub.adapters.sqlite.relays import SqliteRelays
 from emailhub.adapters.sqlite.suppressions import SqliteSuppressions
 from emailhub.adapters.sqlite.upkeep import SqliteUpkeep
 from emailhub.adapters.sqlite.verbs import SqliteVerbs
-from emailhub.core.errors import OutboxBusy, OutboxUnusable
+from emailhub.core.errors import BadSettings, OutboxBusy, OutboxUnusable
 from emailhub.core.records import Event
-from emailhub.engine.audit import AuditLog
+from emailhub.core.reloaded import Reloaded
 from emailhub.engine.board import Board
 from emailhub.engine.chaos import ChaosSwitch, Unruly
-from emailhub.engine.desk import Desk
+from emailhub.engine.desk import Actor, Desk
 from emailhub.engine.entropy import Entropy
 from emailhub.engine.fleet import Fleet, Rig
 from emailhub.engine.intake import Intake
 from emailhub.engine.keeper import Keeper
+from emailhub.engine.keyring import Keyring
 from emailhub.engine.lag import LagWatch
 from emailhub.engine.live import Live
 from emailhub.engine.meter import Meter
@@ -49,7 +50,7 @@ from emailhub.engine.suppression import SuppressionList
 from emailhub.engine.undertaker import Undertaker
 from emailhub.engine.watch import Watch
 from emailhub.parts import EXIT_FAILED, Kitchen, Parts, verdict
-from emailhub.reload import Read, Reloader, Requests
+from emailhub.reload import Read, Reloader
 from emailhub.settings import Loaded, Settings
 from emailhub.web.faces import Faces
 from emailhub.web.server import Server
@@ -104,6 +105,7 @@ class Hub:
         self._fleet: Fleet | None = None
         self._stop = asyncio.Event()
         self._stop_asked = 0.0
+        self._reloads: set[asyncio.Task[None]] = set()
 
     async def run(self) -> int:
         """Build, work, stop; the exit code. Raises OutboxBusy, OutboxUnusable, OSError when it cannot start."""
@@ -140,6 +142,8 @@ class Hub:
         self._outbox, verbs = outbox, SqliteVerbs(database, dead_letters=burying)
         self._live = Live(history, clients=settings.sse_clients)
         await self._tidy(outbox, verbs, meter)
+        keyring = Keyring(SqliteKeys(database), now=now, entropy=secrets.token_bytes)
+        await keyring.load()
         broker = await self._broker(upkeep)
         defaults = wiring.defaults(settings)
         rig = self._rig(outbox, upkeep, SqliteRelays(database), meter)
@@ -170,6 +174,7 @@ class Hub:
             seat=fleet.seat,
             covered=fleet.covered,
             templates=kitchen.templates,
+            counter=keyring,
         )
         self._intake = intake
         self._subscriber = Subscriber(intake, upkeep, limits=intake.limits, now=now)
@@ -204,13 +209,11 @@ class Hub:
             meter=meter,
             now=now,
         )
-        gate = wiring.gate(settings)
+        gate = wiring.gate(settings, keyring)
         web = wiring.web_options(settings)
         listed = SuppressionList(SqliteSuppressions(database), meter=meter, now=now)
         shelf = Shelf(kitchen.stored, kitchen.templates, kitchen.folder, now=now, entropy=self._entropy)
-        audit = AuditLog(SqliteAudit(database), now=now)
-        self._reloads = Requests(self._reloader, audit)
-        live, take = self._live, self._reloads.take
+        live, ask = self._live, self._asked_to_reload
         faces = Faces(
             intake,
             desk,
@@ -221,10 +224,10 @@ class Hub:
             meter,
             web,
             now,
-            take,
+            ask,
             suppressions=listed,
             shelf=shelf,
-            audit=audit,
+            keyring=keyring,
         )
         server = Server(create_app(faces), header_timeout=settings.request_timeout)
         return Parts(
@@ -240,6 +243,7 @@ class Hub:
             hook=hook,
             fetcher=fetcher,
             kitchen=kitchen,
+            keyring=keyring,
             server=server,
         )
 
@@ -302,7 +306,19 @@ class Hub:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._asked_to_stop)
-        loop.add_signal_handler(signal.SIGHUP, self._reloads.signalled)
+        loop.add_signal_handler(signal.SIGHUP, self._signalled_to_reload)
+
+    def _signalled_to_reload(self) -> None:
+        task = asyncio.create_task(self._reload_quietly(), name="reload")
+        self._reloads.add(task)
+        task.add_done_callback(self._reloads.discard)
+
+    async def _reload_quietly(self) -> None:
+        with suppress(BadSettings):  # told in the log; nobody waits for an answer
+            await self._reloader.reload("the signal SIGHUP")
+
+    async def _asked_to_reload(self, actor: Actor) -> Reloaded:
+        return await self._reloader.reload(str(actor))
 
     async def _adopt(self, settings: Settings) -> None:
         """Give the running parts what they can take over of `settings`."""

@@ -16,11 +16,12 @@ from emailhub.adapters.renderer import ProcessRenderer
 from emailhub.adapters.sqlite import Database
 from emailhub.adapters.sqlite.templates import SqliteTemplates
 from emailhub.adapters.templates import TemplateFolder
-from emailhub.core.errors import EmailhubError
+from emailhub.core.errors import EmailhubError, OutboxError
 from emailhub.core.template import Broken
 from emailhub.engine.board import Board
 from emailhub.engine.fleet import Fleet
 from emailhub.engine.keeper import Keeper
+from emailhub.engine.keyring import Keyring
 from emailhub.engine.lag import LagWatch
 from emailhub.engine.live import Live
 from emailhub.engine.room import Room
@@ -84,6 +85,7 @@ class Parts:
     hook: Webhook | None
     fetcher: Fetcher | None
     kitchen: Kitchen
+    keyring: Keyring
     server: Server
 
     def running(self) -> list[tuple[str, Coroutine[Any, Any, None]]]:
@@ -91,6 +93,7 @@ class Parts:
         parts = [
             ("fleet", self.fleet.run()),
             ("keeper", self.keeper.run()),
+            ("keys", self.keyring.run()),
             ("watch", self.watch.run()),
             ("alerts", self.watch.tell()),
             ("lag", self.lag.run()),
@@ -121,9 +124,16 @@ class Parts:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._note_use()
         for client in (self.hook, self.fetcher):
             if client:
                 await client.close()
+
+    async def _note_use(self) -> None:
+        try:
+            await self.keyring.note()
+        except OutboxError as error:
+            log.warning("use of keys not noted", error=str(error))
 
 
 def verdict(tasks: Sequence[asyncio.Task[None]], database: Database) -> int:

@@ -27,6 +27,7 @@ from emailhub.engine.fleet import RelaySpec
 from emailhub.engine.gate import Access, Gate
 from emailhub.engine.intake import Defaults
 from emailhub.engine.keeper import Keeping
+from emailhub.engine.keyring import Keyring
 from emailhub.settings import OAuth2Settings, RelaySettings, Settings
 from emailhub.web.faces import WebOptions
 
@@ -182,7 +183,7 @@ def keeping(settings: Settings) -> Keeping:
     return Keeping(*kept)
 
 
-def gate(settings: Settings) -> Gate:
+def gate(settings: Settings, keyring: Keyring) -> Gate:
     access = Access(
         listen=settings.host,
         auth=settings.auth != "none",
@@ -193,7 +194,7 @@ def gate(settings: Settings) -> Gate:
         public_url=settings.public_url,
         trusted_proxies=settings.trusted_proxies,
     )
-    return Gate(access, lambda: secrets.token_urlsafe(32))
+    return Gate(access, lambda: secrets.token_urlsafe(32), keyring=keyring)
 
 
 def web_options(settings: Settings) -> WebOptions:

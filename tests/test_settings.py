@@ -17,6 +17,7 @@ import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emailhub.core import patterns
 from emailhub.settings import (
     Loaded,
     Secret,
@@ -647,11 +648,11 @@ def test_a_size_written_reads_back(value: int) -> None:
     (("10/s", (10, 1)), ("500/hour", (500, 3600)), ("2000 / day", (2000, 86400)), ("60/min", (60, 60))),
 )
 def test_a_rate_is_a_number_in_a_time(text: str, rate: tuple[int, float]) -> None:
-    assert units.rate(text) == rate
-    assert units.rate(units.rate_text(units.rate(text))) == rate
+    assert patterns.rate(text) == rate
+    assert patterns.rate(patterns.rate_text(patterns.rate(text))) == rate
 
 
 @pytest.mark.parametrize("text", ("10", "0/s", "-1/s", "1/fortnight", "x/s", "1.5/s"))
 def test_anything_else_is_no_rate(text: str) -> None:
     with pytest.raises(ValueError, match="not a rate"):
-        units.rate(text)
+        patterns.rate(text)

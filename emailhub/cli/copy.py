@@ -35,9 +35,9 @@ def copy_outbox(source: Path, target: Path, now: float) -> Copied:
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         size = upkeep.backup(source, partial, now)
-        to_disk(partial)
+        _to_disk(partial)
         partial.rename(path)
-        to_disk(path.parent)
+        _to_disk(path.parent)
     except sqlite3.Error as error:
         raise _told(error, source, path) from error
     except OSError as error:
@@ -51,8 +51,7 @@ def copy_outbox(source: Path, target: Path, now: float) -> Copied:
     return Copied(path, size)
 
 
-def to_disk(path: Path) -> None:
-    """Let the file or folder survive a power cut."""
+def _to_disk(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -12,6 +12,7 @@ import rich_click as click
 from emailhub import settings
 from emailhub.cli import exits, options
 from emailhub.cli.hub import Hub, Refused, Unreachable
+from emailhub.core.patterns import rate_text
 from emailhub.settings import Loaded, RelaySettings, Settings, units
 
 
@@ -125,7 +126,7 @@ def _account(relay: RelaySettings) -> str:
     if relay.from_domains:
         parts.append(f"for {', '.join(relay.from_domains)}")
     if relay.rate:
-        parts.append(f"at most {' and '.join(units.rate_text(rate) for rate in relay.rate)}")
+        parts.append(f"at most {' and '.join(rate_text(rate) for rate in relay.rate)}")
     return ", ".join([*parts, *(["draining"] if relay.drain else [])])
 
 

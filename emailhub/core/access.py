@@ -72,3 +72,7 @@ class Principal(Struct, frozen=True, kw_only=True):
     def may_send_from(self, domain: str) -> bool:
         """Whether a message may come from `domain` (lower case, ASCII)."""
         return not self.from_domains or any(matches(pattern, domain) for pattern in self.from_domains)
+
+
+ANYBODY = Principal(kind=Kind.OPEN, name="", scopes=ALL)
+"""Whoever nothing is asked of, and who is held to nothing."""

@@ -21,7 +21,7 @@ _BETWEEN = " from "
 
 
 class Deed(Struct, frozen=True, kw_only=True):
-    """What somebody did. `what` is `<noun>.<verb>` (`message.retry`), `target` the id or name of what it was done to.
+    """What somebody did. `what` is `<noun>.<verb>` (`message.retry`), `object` the id or name of what it was done to.
 
     `actor` is as records name whoever it was (`ann`, `key billing`, `local`), `peer` the address they came from,
     `reason` what they gave as one, `detail` a line of facts. `result` is `done` or `refused`.
@@ -31,7 +31,7 @@ class Deed(Struct, frozen=True, kw_only=True):
     actor: str
     peer: str = ""
     what: str
-    target: str = ""
+    object: str = ""
     reason: str = ""
     result: str = DONE
     detail: str = ""
@@ -52,7 +52,7 @@ class AuditFilter(Struct, frozen=True):
 
     actor: str = ""
     what: str = ""
-    target: str = ""
+    object: str = ""
 
 
 class AuditPage(Struct, frozen=True):
@@ -88,7 +88,7 @@ def deed_of(
         actor=actor,
         peer=peer,
         what=what,
-        target=message or relay or _target(what, data),
+        object=message or relay or _object(what, data),
         reason=_text(data, "note"),
         result=_text(data, "result") or DONE,
         detail=_DETAILS.get(what, _any_detail)(data),
@@ -114,9 +114,12 @@ _WHAT = {
     "template_renamed": "template.rename",
     "template_published": "template.publish",
     "template_deleted": "template.delete",
+    "key_created": "key.create",
+    "key_rotated": "key.rotate",
+    "key_revoked": "key.revoke",
 }
-_TARGETS = {"suppression": "address"}
-"""The fact that names the target, where it is not called like the noun."""
+_OBJECTS = {"suppression": "address", "key": "name"}
+"""The fact that names the object, where it is not called like the noun."""
 
 
 def _wish(data: Mapping[str, Scalar]) -> str:
@@ -128,9 +131,9 @@ def _plain(kind: str) -> str:
     return kind.replace("_", ".", 1)
 
 
-def _target(what: str, data: Mapping[str, Scalar]) -> str:
+def _object(what: str, data: Mapping[str, Scalar]) -> str:
     noun = what.partition(".")[0]
-    return _text(data, _TARGETS.get(noun, noun)) or _text(data, "name") or _text(data, "id")
+    return _text(data, _OBJECTS.get(noun, noun)) or _text(data, "name") or _text(data, "id")
 
 
 def _forced(data: Mapping[str, Scalar]) -> str:
@@ -149,6 +152,12 @@ def _copy(data: Mapping[str, Scalar]) -> str:
 
 def _any_detail(data: Mapping[str, Scalar]) -> str:
     return _text(data, "text")
+
+
+def _key(data: Mapping[str, Scalar]) -> str:
+    return ", ".join(
+        f"{word} {data[name]}" for name, word in (("start", "secret"), ("scopes", "may")) if data.get(name)
+    )
 
 
 def _of(name: str) -> Callable[[Mapping[str, Scalar]], str]:
@@ -175,6 +184,7 @@ _DETAILS: Mapping[str, Callable[[Mapping[str, Scalar]], str]] = {
     "suppression.lift": _of("origin"),
     **dict.fromkeys(("template.create", "template.save", "template.rename"), _template),
     **dict.fromkeys(("template.publish", "template.delete"), _template),
+    **dict.fromkeys(("key.create", "key.rotate"), _key),
 }
 
 

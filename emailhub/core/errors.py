@@ -10,7 +10,9 @@ EmailhubError
 ├── WrongState                           the verb does not apply to the state the thing is in
 ├── Outdated                             somebody changed it since it was looked at
 ├── ReadOnly                             it is kept where the hub does not write
+├── KeyEnded                             an API key was revoked or has expired
 ├── Refused                              not now: the hub is full, stopping, or its disk is
+│   └── Spent                            the quota of the day is used up
 ├── BrokerDown                           RabbitMQ did not confirm what was published
 ├── HookFailed                           a web hook did not take what was posted
 ├── FetchFailed                          a file was not fetched from its URL
@@ -121,6 +123,23 @@ class Refused(EmailhubError):
         self.name = name
         self.status = status
         self.retry_after = retry_after
+
+
+class Spent(Refused):
+    """`who` gave as many messages today (UTC) as its `quota` allows; nothing was stored."""
+
+    def __init__(self, who: str, quota: int, *, retry_after: float) -> None:
+        text = f"The {who} has given the {quota:,} messages it may give in a day (UTC); this one was not accepted."
+        super().__init__("daily_quota_exceeded", text, status=429, retry_after=retry_after)
+
+
+class KeyEnded(EmailhubError):
+    """The key `name` was revoked or has expired (`state`); nothing was changed."""
+
+    def __init__(self, name: str, state: str) -> None:
+        super().__init__(f"the key {name} is {state} and cannot be changed: create another")
+        self.name = name
+        self.state = state
 
 
 class OutboxError(EmailhubError):

@@ -211,16 +211,16 @@ def choice(value: object, choices: Mapping[str, _E]) -> _E:
     return choices[value]
 
 
-def moment(value: object, now: float) -> float:
-    """Unix seconds of an ISO 8601 time with a zone, or of a number of unix seconds; at most LATEST after `now`."""
+def moment(value: object, now: float, *, most: float = LATEST) -> float:
+    """Unix seconds of an ISO 8601 time with a zone, or of a number of unix seconds; at most `most` after `now`."""
     if isinstance(value, str):
         found = _iso(value)
     elif isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1e11:
         found = float(value)
     else:
         raise BadValueError("must be a time such as 2030-01-31T09:30:00Z, or unix seconds")
-    if found > now + LATEST:
-        raise BadValueError("is more than 366 days away")
+    if found > now + most:
+        raise BadValueError(f"is more than {most / 86400:.0f} days away")
     return found
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
+from emailhub.core.access import ANYBODY, Principal
 from emailhub.core.delivery import OnUnknown, Outcome, Reason, Standing, State, Wish
 from emailhub.core.message import Priority
 from emailhub.core.reply import Reply
@@ -19,11 +20,13 @@ class Origin(Struct, frozen=True):
     """Where a message came from: `face` is http, contract (the two seed endpoints), amqp, dashboard or cli.
 
     `detail` names the queue or API key; `correlation_id` is always set, from the sender or made by the face.
+    `principal` is who gives it, and is held to what that may.
     """
 
     face: str
     correlation_id: str
     detail: str = ""
+    principal: Principal = ANYBODY
 
 
 class Parcel(Struct, frozen=True, kw_only=True):
@@ -255,7 +258,7 @@ class Event(Struct, frozen=True):
     suppressed, wish, copied, dead_letter, listed (its recipient was put on the suppression list);
     of a relay: breaker_opened, breaker_probing, breaker_closed, breaker_forced, breaker_auto, chaos_set;
     of a template: template_created, template_saved, template_renamed, template_published, template_deleted;
-    of none of these: unreadable, suppression_added, suppression_lifted.
+    of none of these: unreadable, suppression_added, suppression_lifted, key_created, key_rotated, key_revoked.
     `message` and `relay` say whom it concerns, `data` holds only short facts (never a body): text, actor, reason,
     state, recipients, due_at …
     """

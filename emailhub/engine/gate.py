@@ -17,17 +17,19 @@ address serves.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv6Address, IPv6Network
+from typing import NamedTuple
 
 from msgspec import Struct
 
 from emailhub.core.access import ALL, NONE, Kind, Principal, Role, Scope
+from emailhub.core.api_key import Use
+from emailhub.engine.keyring import Keyring, Pass, digest_of
 from emailhub.engine.origins import (
     HostPort,
     Network,
@@ -162,16 +164,29 @@ class LogIn(Struct, frozen=True):
 
 
 class Gate:
-    """Decides by `access`. `token` makes unguessable session tokens (32 random bytes); no method reads a clock."""
+    """Decides by `access` and `keyring`, which has the keys made meanwhile.
 
-    def __init__(self, access: Access, token: Callable[[], str], *, sessions: Sessions | None = None) -> None:
+    `token` makes unguessable session tokens (32 random bytes); no method reads a clock.
+    """
+
+    def __init__(
+        self,
+        access: Access,
+        token: Callable[[], str],
+        *,
+        sessions: Sessions | None = None,
+        keyring: Keyring | None = None,
+    ) -> None:
         self._access = access
-        self._keys = tuple(_digest(key) for key in access.api_keys)
-        self._password = _digest(access.admin_password) if access.admin_password else None
+        self._settings_keys = tuple(_settings_key(number, key) for number, key in enumerate(access.api_keys, 1))
+        self._keyring = keyring
+        if keyring is not None:
+            keyring.changed = self.forget
+        self._password = digest_of(access.admin_password) if access.admin_password else None
         self._public = site_of(access.public_url) if access.public_url else None
         self._names = _names(access, self._public)
         self._sessions = sessions or Sessions(token)
-        self._admitted: dict[Knock, Caller] = {}
+        self._admitted: dict[Knock, _Admitted] = {}
         self._accounts = Backoff()
         self._peers = Backoff()
 
@@ -183,25 +198,43 @@ class Gate:
     def admit(self, knock: Knock, now: float) -> Caller | Denial:
         """Who this is, or why it may not come in."""
         if knock.plain_session is not None or knock.secure_session is not None:
-            return self._judge(knock, now)
-        # Without a session only the configuration decides, and services knock in the same way again and again.
+            return self._judge(knock, self._key(knock.authorization, now), now)
+        # Without a session only keys and configuration decide, and services knock in the same way again and again.
         known = self._admitted.get(knock)
-        if known is not None:
-            return known
-        found = self._judge(knock, now)
+        if known is not None and now < known.until:
+            if known.shown is not None:
+                known.shown.used(now)
+            return known.caller
+        shown = self._key(knock.authorization, now)
+        found = self._judge(knock, shown, now)
         if isinstance(found, Caller):
             if len(self._admitted) >= _REMEMBERED:
                 self._admitted.clear()
-            self._admitted[knock] = found
+            self._admitted[knock] = _Admitted(found, shown.until if shown else math.inf, shown)
         return found
 
-    def _judge(self, knock: Knock, now: float) -> Caller | Denial:
+    def forget(self) -> None:
+        """Look at everybody anew: keys have changed."""
+        self._admitted.clear()
+
+    @property
+    def settings_keys(self) -> tuple[tuple[Principal, Use], ...]:
+        """The keys of the configuration, and how they were used since the hub was started."""
+        return tuple((shown.principal, shown.use) for shown in self._settings_keys)
+
+    @property
+    def _has_keys(self) -> bool:
+        return bool(self._settings_keys) or (self._keyring is not None and self._keyring.guards)
+
+    def _judge(self, knock: Knock, shown: Pass | None, now: float) -> Caller | Denial:
         host = host_port(knock.host) if knock.host else None
         client = client_of(knock.peer, knock.forwarded_for, self._access.trusted_proxies)
         scheme = self._scheme(knock, host)
         if host is None:
             return Denial(400, "validation_error", "The request needs exactly one Host header with a host in it.")
-        key = self._key(knock.authorization)
+        if shown is not None:
+            shown.used(now)
+        key = shown.principal if shown else None
         denial = self._misdirected(knock, host, client, key) or self._cross_site(knock, host, scheme)
         if denial:
             return denial
@@ -217,7 +250,7 @@ class Gate:
             # Not even a right password is looked at: otherwise the wait would tell when it was right.
             text = f"Too many wrong passwords. Try again in {math.ceil(wait)} s."
             return Denial(429, "rate_limit_exceeded", text, log_in=True, retry_after=wait)
-        if not hmac.compare_digest(_digest(password), self._password or b""):
+        if not hmac.compare_digest(digest_of(password), self._password or b""):
             self._accounts.failed(_ACCOUNT, now)
             self._peers.failed(peer, now)
             return Denial(401, "invalid_password", "The password is not right.", log_in=True)
@@ -244,12 +277,17 @@ class Gate:
     def _is_public(self, host: HostPort) -> bool:
         return self._public is not None and (host.name, host.port) == (self._public[1].name, self._public[1].port)
 
-    def _key(self, authorization: str | None) -> Principal | None:
-        """Whose key is shown, when it is one of ours. Every key is compared, so that time tells nothing."""
-        scheme, _, shown = (authorization or "").partition(" ")
-        digest = _digest(shown.strip())
-        hits = [hmac.compare_digest(digest, key) for key in self._keys]
-        return _settings_key(hits.index(True) + 1) if scheme.lower() == "bearer" and any(hits) else None
+    def _key(self, authorization: str | None, now: float) -> Pass | None:
+        """Whose key is shown, when it is one of ours. Those of the settings are all compared, so that time tells
+        nothing."""
+        scheme, _, text = (authorization or "").partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+        digest = digest_of(text.strip())
+        hits = [hmac.compare_digest(digest, one.digest) for one in self._settings_keys]
+        if any(hits):
+            return self._settings_keys[hits.index(True)]
+        return self._keyring.find(text.strip(), now) if self._keyring else None
 
     def _misdirected(self, knock: Knock, host: HostPort, client: str, key: Principal | None) -> Denial | None:
         if key or self._ours(host) or (self._may_send(knock, client) and _no_browser(knock)):
@@ -305,7 +343,7 @@ class Gate:
             return True
         # A proxy on this machine makes the whole world look local.
         local = self._access.loopback and not knock.forwarded and (host.is_loopback or not self._is_public(host))
-        api, dashboard = local and not self._keys, local and self._password is None
+        api, dashboard = local and not self._has_keys, local and self._password is None
         opened = {Area.SEND: api, Area.API: api, Area.DASHBOARD: dashboard, Area.LOGIN: dashboard}
         return opened.get(area, api or dashboard)
 
@@ -315,13 +353,13 @@ class Gate:
                 return Denial(403, "invalid_permission", self._closed("dashboard", "EMAILHUB_ADMIN_PASSWORD"))
             return Denial(401, "not_logged_in", "Log in first.", log_in=True, scheme=scheme)
         log_in = knock.area is Area.SHARED and self._password is not None
-        if not self._keys and not log_in:
+        if not self._has_keys and not log_in:
             return Denial(403, "invalid_permission", self._closed("API", "EMAILHUB_API_KEYS"))
         scheme_given, _, key = (knock.authorization or "").partition(" ")
         if scheme_given.lower() != "bearer" or not key.strip():
             text = "This needs an API key: send the header `Authorization: Bearer <key>`."
             return Denial(401, "missing_api_key", text, log_in=log_in, scheme=scheme)
-        return Denial(403, "invalid_api_key", "The API key is not one of this hub's keys.")
+        return Denial(403, "invalid_api_key", _NOT_A_KEY)
 
     def _closed(self, face: str, variable: str) -> str:
         why = f"the hub listens on {self._access.listen}"
@@ -330,6 +368,15 @@ class Gate:
         return f"The {face} is closed: {why} and {variable} is not set. Set it and start the hub again."
 
 
+class _Admitted(NamedTuple):
+    """Who was let in, how long that is sure, and the key that was shown."""
+
+    caller: Caller
+    until: float
+    shown: Pass | None
+
+
+_NOT_A_KEY = "The API key is not one of this hub's keys, or it was revoked or has expired."
 _CROSS_SITE = Denial(
     403,
     "invalid_permission",
@@ -337,8 +384,9 @@ _CROSS_SITE = Denial(
 )
 
 
-def _settings_key(number: int) -> Principal:
-    return Principal(kind=Kind.KEY, name=f"key {number}", id=f"settings {number}", scopes=ALL)
+def _settings_key(number: int, key: str) -> Pass:
+    principal = Principal(kind=Kind.KEY, name=f"key {number}", id=f"settings-{number}", scopes=ALL)
+    return Pass(principal, math.inf, digest_of(key), Use())
 
 
 def _network(client: str) -> Principal:
@@ -358,7 +406,3 @@ def _neighbourhood(client: str) -> str:
     """The address, or for IPv6 its /64: whoever has one address there has all of them."""
     found = address(client)
     return str(IPv6Network((found, 64), strict=False)) if isinstance(found, IPv6Address) else client
-
-
-def _digest(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()

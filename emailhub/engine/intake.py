@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from emailhub import logs
 from emailhub.core import header, mime
+from emailhub.core.access import Principal
 from emailhub.core.address import needs_smtputf8
 from emailhub.core.delivery import OnUnknown
 from emailhub.core.diversion import CAPTURE, CAPTURING, NO_RULES, Addressed, Course, Diversion
@@ -24,6 +25,7 @@ from emailhub.engine.fetching import fetched, known, names_urls
 from emailhub.engine.keys import QueueFacts, key_of
 from emailhub.engine.meter import Meter
 from emailhub.engine.ports import Broker, Fetcher, Outbox, Seat, Signer
+from emailhub.engine.quota import Built, Counter, Quotas
 from emailhub.engine.room import Room
 from emailhub.engine.templates import Templates, filled
 
@@ -42,7 +44,6 @@ log = logs.get("intake")
 
 _A = TypeVar("_A", bound=Receipt | Exception)
 """What came of a message."""
-_Built: TypeAlias = Parcel | Receipt | Exception
 _Add: TypeAlias = Callable[[Sequence[Parcel]], Awaitable[list[_A]]]
 
 
@@ -65,7 +66,7 @@ class Intake:
     `seat(relay)` keeps a place for a message that would go over that relay at once: it is stored as being sent already.
     `covered(relay)`: another one carries its mail, which does not wait to be handed over then.
     `diversion` says who gets mail, `signer` signs it; these and `defaults` may be replaced while it runs. `fetcher`
-    gets the files that are named by URL; None: such messages are refused.
+    gets the files that are named by URL; None: such messages are refused. `counter` knows who may give how many.
     """
 
     def __init__(
@@ -87,8 +88,10 @@ class Intake:
         seat: Callable[[str], Seat | None] = lambda _: None,
         covered: Callable[[str], bool] = lambda _: False,
         templates: Templates | None = None,
+        counter: Counter | None = None,
     ) -> None:
         self._outbox = outbox
+        self._quotas = Quotas(counter, outbox)
         self._broker = broker
         self._wake = wake
         self._room = room
@@ -120,9 +123,10 @@ class Intake:
         except Refused as refused:
             return [refused] * len(items)
         built = await self._all_built(items)
-        parcels = [parcel for parcel in built if isinstance(parcel, Parcel)]
+        held = await self._quotas.hold(built)
+        parcels = [parcel for parcel in held if isinstance(parcel, Parcel)]
         stored = await self._store(parcels, self._outbox.add) if parcels else []
-        return _merged(built, stored)
+        return _merged(held, stored)
 
     async def accept_all(self, items: Sequence[Item]) -> list[Receipt]:
         """Store the messages in one commit, or none of them; their receipts, in order.
@@ -137,8 +141,8 @@ class Intake:
         refused = {index: one for index, one in enumerate(built) if isinstance(one, Exception)}
         if refused:
             raise BatchRefused(refused)
-        fresh = [one for one in built if isinstance(one, Parcel)]
-        known = [one for one in built if not isinstance(one, Exception)]
+        known = await self._quotas.hold_all([one for one in built if not isinstance(one, Exception)])
+        fresh = [one for one in known if isinstance(one, Parcel)]
         return _merged(known, await self._store(fresh, self._outbox.add_all) if fresh else [])
 
     def _check_room(self) -> None:
@@ -157,10 +161,14 @@ class Intake:
         ]
         try:
             stored = await add(parcels)
+        except BaseException:
+            self._quotas.give_back(parcels)
+            raise
         finally:
             for seat in seats:
                 if seat is not None:
                     seat.leave()
+        self._quotas.settle(parcels, stored)
         self._after(list(zip(parcels, stored, strict=True)))
         return stored
 
@@ -168,14 +176,14 @@ class Intake:
         # Where RabbitMQ hands work out, it decides who carries what.
         return None if parcel.scheduled_at is not None or self._broker.can_hand_off else self._seat(parcel.relay)
 
-    async def _all_built(self, items: Sequence[Item]) -> list[_Built]:
+    async def _all_built(self, items: Sequence[Item]) -> list[Built]:
         if self.signer is None and not any(submission.template or names_urls(submission) for submission, _, _ in items):
             return await self._one_by_one(items)
         # Side by side: the threads that sign and the processes that render use every core, and fetching takes long.
         return await asyncio.gather(*map(self._built, items))
 
-    async def _one_by_one(self, items: Sequence[Item]) -> list[_Built]:
-        built: list[_Built] = []
+    async def _one_by_one(self, items: Sequence[Item]) -> list[Built]:
+        built: list[Built] = []
         load = 0
         for item in items:
             load += item[0].weight + EACH
@@ -186,7 +194,7 @@ class Intake:
             built.append(await self._built(item))
         return built
 
-    async def _built(self, item: Item) -> _Built:
+    async def _built(self, item: Item) -> Built:
         submission, origin, queue = item
         try:
             if submission.template is not None or names_urls(submission):
@@ -211,8 +219,8 @@ class Intake:
         now = self._now()
         random = self._entropy(20)
         id = mime.new_id(now, random[:10])
+        domain = self._check_sender(submission, origin.principal)
         sender = submission.sender or self.defaults.sender
-        domain = domain_of(sender.address)
         relay = self._relay_for(domain)
         message_id = mime.message_id(id, sender)
         content = mime.build(submission, sender=sender, message_id=message_id, date=now, boundary=random[10:].hex())
@@ -290,6 +298,15 @@ class Intake:
             note=course.note,
             companion=companion,
         )
+
+    def _check_sender(self, submission: Submission, principal: Principal) -> str:
+        """The domain it is sent from. Raises InvalidMessage when `principal` may not send from there."""
+        domain = domain_of((submission.sender or self.defaults.sender).address)
+        if not principal.may_send_from(domain):
+            allowed = ", ".join(principal.from_domains)
+            why = f"is at {domain}, and {principal.name} may send only from {allowed}"
+            raise InvalidMessage((Problem("from", why),))
+        return domain
 
     def _relay_for(self, domain: str) -> str:
         relay = self._home(domain)

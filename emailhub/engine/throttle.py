@@ -46,50 +46,59 @@ class _Window:
         self.used = 0
 
 
+class _Caller:
+    __slots__ = ("own", "rates", "windows")
+
+    def __init__(self, own: tuple[Rate, ...], rates: tuple[Rate, ...], now: float) -> None:
+        self.own = own
+        self.rates = rates
+        self.windows = tuple(_Window(now) for _ in rates)
+
+
 class Throttle:
-    """Holds every caller to `rates`; without any it is false and need not be asked."""
+    """Holds every caller to `rates`, and each to those of its own; without any it is false."""
 
     def __init__(self, rates: Iterable[Rate] = ()) -> None:
         self._rates = tuple(rates)
-        self._callers: dict[str, tuple[_Window, ...]] = {}
+        self._callers: dict[str, _Caller] = {}
 
     def __bool__(self) -> bool:
         return bool(self._rates)
 
-    def take(self, caller: str, now: float) -> Quota:
-        """Count one request of `caller`, unless it is too many; the tightest of its quotas."""
-        windows = self._windows(caller, now)
-        pairs = tuple(zip(self._rates, windows, strict=True))
+    def take(self, caller: str, now: float, own: tuple[Rate, ...] = ()) -> Quota:
+        """Count one request of `caller`, unless it is too many; the tightest of its quotas. Only with some rate."""
+        found = self._caller(caller, now, own)
+        pairs = tuple(zip(found.rates, found.windows, strict=True))
         over = [_quota(rate, window, now, over=True) for rate, window in pairs if window.used >= rate.limit]
         if over:
             return max(over, key=lambda quota: quota.reset)
-        for window in windows:
+        for window in found.windows:
             window.used += 1
         return min((_quota(rate, window, now) for rate, window in pairs), key=lambda quota: quota.remaining)
 
-    def _windows(self, caller: str, now: float) -> tuple[_Window, ...]:
-        windows = self._callers.get(caller)
-        if windows is None:
+    def _caller(self, name: str, now: float, own: tuple[Rate, ...]) -> _Caller:
+        found = self._callers.get(name)
+        if found is None or found.own != own:
             if len(self._callers) >= _CALLERS:
                 self._forget(now)
-            windows = self._callers[caller] = tuple(_Window(now) for _ in self._rates)
-        for rate, window in zip(self._rates, windows, strict=True):
+            found = self._callers[name] = _Caller(own, (*self._rates, *own), now)
+        for rate, window in zip(found.rates, found.windows, strict=True):
             # Also anew when the clock was set back: nobody shall wait for a time that is years away.
             if not 0.0 <= now - window.began < rate.seconds:
                 window.began, window.used = now, 0
-        return windows
+        return found
 
     def _forget(self, now: float) -> None:
         """Drop whoever has no window left; when that is nobody, the one who came first."""
-        spans = [rate.seconds for rate in self._rates]
-        for caller in [name for name, windows in self._callers.items() if _ended(windows, spans, now)]:
-            del self._callers[caller]
+        for name in [name for name, caller in self._callers.items() if _ended(caller, now)]:
+            del self._callers[name]
         if len(self._callers) >= _CALLERS:
             del self._callers[next(iter(self._callers))]
 
 
-def _ended(windows: tuple[_Window, ...], spans: list[float], now: float) -> bool:
-    return all(not 0.0 <= now - window.began < span for window, span in zip(windows, spans, strict=True))
+def _ended(caller: _Caller, now: float) -> bool:
+    pairs = zip(caller.windows, caller.rates, strict=True)
+    return all(not 0.0 <= now - window.began < rate.seconds for window, rate in pairs)
 
 
 def _quota(rate: Rate, window: _Window, now: float, *, over: bool = False) -> Quota:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import idna
 import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -20,6 +19,7 @@ from emailhub.core.address import parse_mailbox
 from emailhub.core.chaos import problems
 from emailhub.core.errors import InvalidMessage
 from emailhub.core.limits import Rate
+from emailhub.core.patterns import distinct, domain, pattern, rate, rates_text
 from emailhub.core.status import ChaosStatus
 from emailhub.settings import kinds, units
 from emailhub.settings.kinds import Kind, Raw, scalar, several
@@ -30,7 +30,6 @@ RSA_BITS = 2048
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}", re.ASCII)
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*", re.ASCII)
 _SELECTOR = re.compile(rf"{_LABEL}(?:\.{_LABEL})*", re.ASCII | re.IGNORECASE)
 _BUILT_IN = frozenset({"capture", "chaos"})
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%", re.ASCII)
@@ -68,27 +67,6 @@ def _name(text: str) -> str:
     return text
 
 
-def domain(text: str) -> str:
-    """`text` as a domain in lower-case A-labels (RFC 5891). Raises ValueError."""
-    try:
-        name = idna.encode(text, uts46=True).decode() if not text.isascii() else text.lower()
-    except idna.IDNAError:
-        raise ValueError(f"{text!r} is no domain") from None
-    if "@" in text:
-        raise ValueError(f"{text!r} is an address, not a domain")
-    if len(name) > 253 or not _DOMAIN.fullmatch(name):
-        raise ValueError(f"{text!r} is no domain")
-    return name
-
-
-def _pattern(text: str) -> str:
-    if text.startswith("*."):
-        return f"*.{domain(text[2:])}"
-    if "*" in text:
-        raise ValueError(f"{text!r}: a * stands only at the beginning, as in *.example.com")
-    return domain(text)
-
-
 def _address(text: str) -> str:
     try:
         mailbox = parse_mailbox(text, field="it", allow_local=True)
@@ -103,20 +81,11 @@ def _recipient(text: str) -> str:
     local, at, name = text.rpartition("@")
     if "*" in local:
         raise ValueError(f"{text!r}: for everybody at a domain write the domain alone: {name}")
-    return _address(text) if at else _pattern(text)
+    return _address(text) if at else pattern(text)
 
 
 def _rates(raw: Raw) -> tuple[Rate, ...]:
-    rates = several(units.rate)(raw)
-    spans = [rate.seconds for rate in rates]
-    if len(set(spans)) < len(spans):
-        raise ValueError("two rates of the same span")
-    return rates
-
-
-def rates_text(rates: tuple[Rate, ...]) -> str:
-    """`10/s, 2000/d`."""
-    return ", ".join(units.rate_text(rate) for rate in rates)
+    return distinct(several(rate)(raw))
 
 
 def _selector(text: str) -> str:
@@ -191,8 +160,8 @@ def _is_loopback(host: str) -> bool:
 
 NAME = Kind("name", "a name such as ses or my-relay", scalar(_name))
 DOMAIN = Kind("domain", "a domain such as example.com", scalar(domain))
-DOMAINS = Kind("list of domains", "domains such as example.com or *.example.com", several(_pattern), ", ".join)
-PATTERN = Kind("domain", "a domain such as example.com, or *.example.com for its sub-domains", scalar(_pattern))
+DOMAINS = Kind("list of domains", "domains such as example.com or *.example.com", several(pattern), ", ".join)
+PATTERN = Kind("domain", "a domain such as example.com, or *.example.com for its sub-domains", scalar(pattern))
 ADDRESS = Kind("address", "one address such as staging@example.com", scalar(_address))
 RECIPIENTS = Kind(
     "list of addresses and domains",

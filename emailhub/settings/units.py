@@ -1,20 +1,15 @@
-"""How settings write time, size, rate and yes or no, and back again. Every parser raises ValueError with the reason."""
+"""How settings write time, size and yes or no, and back again. Every parser raises ValueError with the reason."""
 
 from __future__ import annotations
 
 import math
 import re
 
-from emailhub.core.limits import Rate
-
 __all__ = [
-    "Rate",
     "boolean",
     "boolean_text",
     "duration",
     "duration_text",
-    "rate",
-    "rate_text",
     "seconds",
     "size",
     "size_text",
@@ -35,7 +30,6 @@ _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"false", "0", "no", "off"})
 
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", re.ASCII)
-_RATE = re.compile(r"(\d+)\s*/\s*(s|m|h|d|sec|min|second|minute|hour|day)", re.ASCII)
 
 
 def boolean(text: str) -> bool:
@@ -84,14 +78,6 @@ def size(text: str) -> int:
     return int(value)
 
 
-def rate(text: str) -> Rate:
-    """`10/s`, `600/min`, `1000/hour` or `50000/day`."""
-    match = _RATE.fullmatch(text)
-    if not match or int(match[1]) == 0:
-        raise ValueError("not a rate")
-    return Rate(int(match[1]), _SECONDS[match[2][0]])
-
-
 def duration_text(value: float) -> str:
     """The shortest way to write `value` seconds: 86400 is `24h`, 604800 is `7d`, 90 is `90s`."""
     if value == 0:
@@ -109,12 +95,6 @@ def size_text(value: int) -> str:
         if value and value % span == 0:
             return f"{value // span}{unit}"
     return str(value)
-
-
-def rate_text(value: Rate) -> str:
-    """`Rate(10, 1.0)` is `10/s`."""
-    unit = next(unit for unit, span in _SECONDS.items() if span == value.seconds)
-    return f"{value.limit}/{unit}"
 
 
 def boolean_text(value: bool) -> str:

@@ -11,9 +11,8 @@ from emailhub.web.visit import AnyRequest
 
 _LISTS = "keeps no lists of people; send to those a message is for, up to 100 messages at once with POST /emails/batch"
 _PROVIDER = "sends over SMTP accounts whose domains are set up with their provider; GET /relays shows the accounts"
-_KEYS = "takes its keys from the setting EMAILHUB_API_KEYS"
+_KEYS = "knows callers by their API keys (/api-keys)"
 ELSEWHERE: Final[dict[str, str]] = {
-    "api-keys": _KEYS,
     "oauth": _KEYS,
     "audiences": _LISTS,
     "automations": _LISTS,

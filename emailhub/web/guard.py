@@ -65,7 +65,7 @@ _AREAS = {
     **dict.fromkeys(ELSEWHERE, Area.API),
 }
 """By the first segment of the path; whatever is not named belongs to the dashboard."""
-_BOTH = frozenset({"audit", "relays", "suppressions", "templates"})
+_BOTH = frozenset({"api-keys", "relays", "suppressions", "templates"})
 """Pages for people and JSON for programs at the same addresses: each face asks for its own credential."""
 _STREAM = "/events"
 _PAGES = frozenset({Area.DASHBOARD, Area.LOGIN, Area.SHARED})
@@ -146,7 +146,8 @@ class Guard:
             log.info("denied", name=decision.name, status=decision.status, area=area.value, client=_peer(scope))
             await self._deny(inner, decision, send, html=html)
             return
-        refusal = self._too_often(area, decision, send) if self._throttle else None
+        held = self._throttle or decision.principal.rates
+        refusal = self._too_often(area, decision, send) if held else None
         refusal = refusal or self._unacceptable(headers)
         if refusal:
             await self._reply(refusal, send, html=html)
@@ -176,13 +177,15 @@ class Guard:
     def _too_often(self, area: Area, caller: Caller, send: _Outgoing) -> Answer | None:
         if area not in _COUNTED or caller.way is Way.SESSION:
             return None
-        quota = self._throttle.take(caller.name, self._now())
+        principal = caller.principal
+        quota = self._throttle.take(principal.id or principal.name, self._now(), principal.rates)
         send.more = [(name.encode(), value.encode()) for name, value in quota.headers()]
         if not quota.over:
             return None
+        whose = "of this key" if quota.rate in principal.rates else "EMAILHUB_API_RATE"
         text = (
             f"At most {quota.rate.limit} requests in {quota.rate.seconds:g} s are answered "
-            "(EMAILHUB_API_RATE); this one was not looked at."
+            f"({whose}); this one was not looked at."
         )
         return answer(429, "rate_limit_exceeded", text, retry_after=quota.reset)
 

@@ -79,11 +79,15 @@ NEEDS: Final[Mapping[str, Mapping[str, Need]]] = {
     "/templates/{template}/render": {"POST": READ},
     "/templates/{template}/test": {"POST": ADMIN},
     "/templates/{template}/versions": {"GET": READ},
+    # keys
+    "/api-keys": {"GET": ADMIN, "POST": ADMIN},
+    "/api-keys/{key_id}": {"GET": ADMIN, "DELETE": ADMIN},
+    "/api-keys/{key_id}/rotate": {"POST": ADMIN},
+    "/api-keys/made": {"POST": ADMIN},
+    "/api-keys/{key_id}/rotation": {"POST": ADMIN},
+    "/api-keys/{key_id}/revocation": {"POST": ADMIN},
     # the hub
-    "/audit": {"GET": ADMIN},
-    "/audit/csv": {"GET": ADMIN},
     "/reload": {"POST": ADMIN},
-    "/theme": {"POST": READ},
     "/events": {"GET": READ},
     "/metrics": {"GET": READ},
     "/docs": {"GET": ANY},

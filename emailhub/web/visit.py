@@ -46,7 +46,7 @@ class Visit(Struct, frozen=True):
 
     def origin(self, face: str) -> Origin:
         """Where a message given with this request comes from."""
-        return Origin(face, self.trace.correlation_id, self.caller.name)
+        return Origin(face, self.trace.correlation_id, self.caller.name, self.caller.principal)
 
 
 def visit(request: AnyRequest) -> Visit:

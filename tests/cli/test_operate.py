@@ -26,19 +26,7 @@ def test_version_is_the_one_of_the_package(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "command",
-    (
-        (),
-        ("serve",),
-        ("check",),
-        ("send",),
-        ("status",),
-        ("breaker",),
-        ("health",),
-        ("config",),
-        ("backup",),
-        ("doctor",),
-    ),
+    "command", ((), ("serve",), ("check",), ("send",), ("status",), ("breaker",), ("health",), ("config",), ("backup",))
 )
 def test_help_tells_what_the_command_does(run: Run, command: tuple[str, ...]) -> None:
     result = run(*command, "--help")

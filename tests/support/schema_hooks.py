@@ -20,7 +20,7 @@ RESERVED = {
     *("list-unsubscribe", "list-unsubscribe-post"),
 }
 RESERVED_STARTS = ("content-", "resent-", "arc-", "x-emailhub-")
-ONE_OF = (("body", "text"), ("body", "html"), ("expires_at", "expires_in"), ("emails", "ids"))
+ONE_OF = (("body", "text"), ("body", "html"), ("expires_at", "expires_in"), ("emails", "ids"), ("permission", "scopes"))
 """Of these pairs one is given; both together say the same thing twice."""
 LINES = ("subject", "reason", "domain", "request_id")
 """Fields of printable characters."""
@@ -57,6 +57,9 @@ schemathesis.openapi.format(
 )
 schemathesis.openapi.format("https-url", st.just("https://example.com/a.pdf"))
 schemathesis.openapi.format("moment", st.sampled_from(WORDS) | st.floats(1, 300).map(_later))
+schemathesis.openapi.format("key-name", st.from_regex("[a-z][a-z0-9 ]{0,20}[a-z]", fullmatch=True))
+schemathesis.openapi.format("domain-pattern", st.from_regex(r"(\*\.)?[a-z]{1,20}\.(org|com)", fullmatch=True))
+schemathesis.openapi.format("rates", st.from_regex(r"[1-9][0-9]{0,3}/s(, [1-9][0-9]{0,5}/d)?", fullmatch=True))
 schemathesis.openapi.format("jinja", st.sampled_from(SOURCES))
 schemathesis.openapi.format("jinja-line", st.sampled_from(SOURCES))
 
@@ -69,6 +72,8 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
             _settle(one)
             if case.path.startswith("/templates"):
                 _settle_template(one)
+            if case.path == "/api-keys" and isinstance(one.get("name"), str) and one["name"].strip():
+                one["name"] = f"key {next(_numbers)}"  # a name nobody has
             if case.path == "/status/":
                 case.body = {"request_id": one["request_id"]} if "request_id" in one else {}
     _settle_query(case.query)

@@ -15,7 +15,7 @@ from litestar import Litestar
 
 from emailhub.adapters.capture import CaptureRelay
 from emailhub.adapters.sqlite import Database, SqliteHistory, SqliteOutbox, open_database
-from emailhub.adapters.sqlite.audit import SqliteAudit
+from emailhub.adapters.sqlite.keys import SqliteKeys
 from emailhub.adapters.sqlite.suppressions import SqliteSuppressions
 from emailhub.adapters.sqlite.templates import SqliteTemplates
 from emailhub.adapters.sqlite.upkeep import SqliteUpkeep
@@ -24,13 +24,13 @@ from emailhub.core.breaker import Rules, Snapshot
 from emailhub.core.delivery import Policy
 from emailhub.core.message import Limits, Mailbox
 from emailhub.core.records import Event
-from emailhub.engine.audit import AuditLog
 from emailhub.engine.board import Board, Line
 from emailhub.engine.courier import Courier
 from emailhub.engine.desk import Desk
 from emailhub.engine.fuse import Fuse
 from emailhub.engine.gate import Access, Gate
 from emailhub.engine.intake import Defaults, Intake
+from emailhub.engine.keyring import Keyring
 from emailhub.engine.live import Live
 from emailhub.engine.meter import Meter
 from emailhub.engine.room import Room
@@ -139,6 +139,8 @@ async def web_hub(
         fuse = Fuse(relay.name, Rules(), Snapshot(), upkeep, now=clock, jitter=lambda: 0.0)
         courier = Courier(relay, outbox, fuse, policy=Policy(), meter=meter, now=clock, jitter=lambda: 0.0)
         room = Room(max_waiting, 0)
+        keyring = Keyring(SqliteKeys(database), now=clock, entropy=secrets.token_bytes)
+        await keyring.load()
         intake = Intake(
             outbox,
             NoBroker(),
@@ -149,6 +151,7 @@ async def web_hub(
             meter=meter,
             now=clock,
             entropy=secrets.token_bytes,
+            counter=keyring,
         )
         desk = Desk(
             verbs,
@@ -163,7 +166,7 @@ async def web_hub(
         lines = {relay.name: Line(relay, courier, fuse, "")}
         board = Board(lines, NoBroker(), history, room, capturing=True, now=clock)
         tokens = itertools.count()
-        gate = Gate(access or Access(), lambda: f"token-{next(tokens)}-{secrets.token_hex(16)}")
+        gate = Gate(access or Access(), lambda: f"token-{next(tokens)}-{secrets.token_hex(16)}", keyring=keyring)
         listed = SuppressionList(SqliteSuppressions(database), meter=meter, now=clock)
         files, store = Files(), SqliteTemplates(database)
         templates = Templates(PlainRenderer(), [files, StoredCatalog(store)])
@@ -180,7 +183,7 @@ async def web_hub(
             clock,
             suppressions=listed,
             shelf=shelf,
-            audit=AuditLog(SqliteAudit(database), now=clock),
+            keyring=keyring,
         )
         yield WebHub(create_app(faces), faces, clock, room, courier, database, files)
     finally:

@@ -1,7 +1,7 @@
 """What the API answers, as values; the reference and the OpenAPI document are made from these."""
 
-from emailhub.web.shapes.audit import AuditEntryShape, AuditList
 from emailhub.web.shapes.breakers import BreakerList, BreakerShape
+from emailhub.web.shapes.keys import KeyList, KeyMade, KeyShape, SecretShape
 from emailhub.web.shapes.messages import (
     Accepted,
     AcceptedBatch,
@@ -60,8 +60,6 @@ __all__ = [
     "AttachmentShape",
     "AttemptList",
     "AttemptShape",
-    "AuditEntryShape",
-    "AuditList",
     "BatchError",
     "BehaviourShape",
     "BreakerList",
@@ -75,6 +73,9 @@ __all__ = [
     "EventList",
     "EventShape",
     "Health",
+    "KeyList",
+    "KeyMade",
+    "KeyShape",
     "LimitShape",
     "LineShape",
     "Queued",
@@ -85,6 +86,7 @@ __all__ = [
     "RenderedShape",
     "RequestStatus",
     "ResultShape",
+    "SecretShape",
     "StageShape",
     "SuppressionLifted",
     "SuppressionListShape",
