@@ -1,6 +1,7 @@
 # emailhub: `make serve` runs it, `make test` proves it. Written for GNU make 3.81 and newer.
 #
 #   ARGS="--port 9000"      is passed on by serve, pytest and bench
+#   JOBS=2                  how many processes run the tests of `make test`; 0 runs them in one, as a debugger needs
 #   PYTHON=/path/to/python  makes .venv with that interpreter
 
 SHELL = /bin/sh
@@ -9,6 +10,7 @@ SHELL = /bin/sh
 
 BIN = .venv/bin
 ARGS =
+JOBS = 2
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -17,7 +19,7 @@ serve: venv ## Run the hub on http://127.0.0.1:8000
 	@exec $(BIN)/emailhub serve $(ARGS)
 
 test: dev check services ## Check the code and run every test that is not nightly
-	@$(BIN)/python -m pytest -m "not nightly" $(ARGS)
+	@$(BIN)/python -m pytest -m "not nightly" -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: format lint types imports ## Check formatting, lint, types and the import contract
 

@@ -12,6 +12,7 @@ from tests.support.browser import launched_browser
 from tests.support.rabbit_node import RabbitNode
 from tests.support.skips import missing_services
 
+PROVED = "proved"
 _MARK_BY_FIXTURE = {
     "rabbit": pytest.mark.rabbit,
     "own_rabbit_node": pytest.mark.rabbit,
@@ -34,14 +35,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Generator[None, None, None]:
-    """After everything else: what did not run for want of a service, and the command that brings it."""
+    """After everything else: what was proved, and what did not run for want of a service and how to get it."""
     yield
+    reports = [report for kind in terminalreporter.stats.values() for report in kind]
+    proofs = [text for report in reports for name, text in getattr(report, "user_properties", ()) if name == PROVED]
+    if proofs:
+        terminalreporter.section("proved")
+    for text in dict.fromkeys(proofs):
+        terminalreporter.line(text)
     reasons = [report.longrepr[2] for report in terminalreporter.stats.get("skipped", []) if report.longrepr]
     missing = missing_services(reasons)
     if missing:
         terminalreporter.section("not run", yellow=True)
     for reason, count in missing.items():
         terminalreporter.line(f"{count} test{'s' if count > 1 else ''}: {reason}")
+
+
+@pytest.fixture
+def proved(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Tell what a test found, in figures: the run ends with all of it, whichever process ran the test."""
+    return lambda text: request.node.user_properties.append((PROVED, text))
 
 
 @pytest_asyncio.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,13 +14,12 @@ MODULE = "tests.crash.power"
 
 
 async def test_what_was_told_survives_a_power_cut_at_any_moment(
-    library: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+    library: Path, folder: Path, proved: Callable[[str], None]
 ) -> None:
     found = await run(library, MODULE, str(folder), "--every", "3")
     assert not [line for one in found for line in one["wrong"]]
     assert [one["deed"] for one in found] == list(DEEDS)
-    with capsys.disabled():
-        print(f"\n{sum(one['states'] for one in found)} states after a power cut: every promise kept", flush=True)
+    proved(f"{sum(one['states'] for one in found)} states after a power cut: every promise kept")
 
 
 @pytest.mark.nightly
