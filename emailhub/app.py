@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
 
@@ -21,18 +21,19 @@ from emailhub.adapters.fetch import Fetcher
 from emailhub.adapters.http import Webhook
 from emailhub.adapters.rabbit import Delivery, Rabbit
 from emailhub.adapters.sqlite import Database, SqliteHistory, SqliteOutbox, open_database
+from emailhub.adapters.sqlite.audit import SqliteAudit
 from emailhub.adapters.sqlite.behaviour import SqliteBehaviour
 from emailhub.adapters.sqlite.keys import SqliteKeys
 from emailhub.adapters.sqlite.relays import SqliteRelays
 from emailhub.adapters.sqlite.suppressions import SqliteSuppressions
 from emailhub.adapters.sqlite.upkeep import SqliteUpkeep
 from emailhub.adapters.sqlite.verbs import SqliteVerbs
-from emailhub.core.errors import BadSettings, OutboxBusy, OutboxUnusable
+from emailhub.core.errors import OutboxBusy, OutboxUnusable
 from emailhub.core.records import Event
-from emailhub.core.reloaded import Reloaded
+from emailhub.engine.audit import AuditLog
 from emailhub.engine.board import Board
 from emailhub.engine.chaos import ChaosSwitch, Unruly
-from emailhub.engine.desk import Actor, Desk
+from emailhub.engine.desk import Desk
 from emailhub.engine.entropy import Entropy
 from emailhub.engine.fleet import Fleet, Rig
 from emailhub.engine.intake import Intake
@@ -50,7 +51,7 @@ from emailhub.engine.suppression import SuppressionList
 from emailhub.engine.undertaker import Undertaker
 from emailhub.engine.watch import Watch
 from emailhub.parts import EXIT_FAILED, Kitchen, Parts, verdict
-from emailhub.reload import Read, Reloader
+from emailhub.reload import Read, Reloader, Requests
 from emailhub.settings import Loaded, Settings
 from emailhub.web.faces import Faces
 from emailhub.web.server import Server
@@ -105,7 +106,6 @@ class Hub:
         self._fleet: Fleet | None = None
         self._stop = asyncio.Event()
         self._stop_asked = 0.0
-        self._reloads: set[asyncio.Task[None]] = set()
 
     async def run(self) -> int:
         """Build, work, stop; the exit code. Raises OutboxBusy, OutboxUnusable, OSError when it cannot start."""
@@ -213,7 +213,9 @@ class Hub:
         web = wiring.web_options(settings)
         listed = SuppressionList(SqliteSuppressions(database), meter=meter, now=now)
         shelf = Shelf(kitchen.stored, kitchen.templates, kitchen.folder, now=now, entropy=self._entropy)
-        live, ask = self._live, self._asked_to_reload
+        audit = AuditLog(SqliteAudit(database), now=now)
+        self._reloads = Requests(self._reloader, audit)
+        live, take = self._live, self._reloads.take
         faces = Faces(
             intake,
             desk,
@@ -224,9 +226,10 @@ class Hub:
             meter,
             web,
             now,
-            ask,
+            take,
             suppressions=listed,
             shelf=shelf,
+            audit=audit,
             keyring=keyring,
         )
         server = Server(create_app(faces), header_timeout=settings.request_timeout)
@@ -306,19 +309,7 @@ class Hub:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._asked_to_stop)
-        loop.add_signal_handler(signal.SIGHUP, self._signalled_to_reload)
-
-    def _signalled_to_reload(self) -> None:
-        task = asyncio.create_task(self._reload_quietly(), name="reload")
-        self._reloads.add(task)
-        task.add_done_callback(self._reloads.discard)
-
-    async def _reload_quietly(self) -> None:
-        with suppress(BadSettings):  # told in the log; nobody waits for an answer
-            await self._reloader.reload("the signal SIGHUP")
-
-    async def _asked_to_reload(self, actor: Actor) -> Reloaded:
-        return await self._reloader.reload(str(actor))
+        loop.add_signal_handler(signal.SIGHUP, self._reloads.signalled)
 
     async def _adopt(self, settings: Settings) -> None:
         """Give the running parts what they can take over of `settings`."""

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from emailhub import logs
-from emailhub.core.errors import BadSettings, EmailhubError, Problem
+from emailhub.core.audit import REFUSED
+from emailhub.core.errors import BadSettings, EmailhubError, OutboxError, Problem
 from emailhub.core.reloaded import Reloaded
+from emailhub.engine.audit import AuditLog
+from emailhub.engine.desk import Actor
 from emailhub.settings import Loaded, Settings, SettingsError
 from emailhub.settings.changes import compare, merged
 
 log = logs.get("settings")
+_WHAT = "settings.reload"
 
 Read = Callable[[], Loaded]
 """Reads the settings from all their sources, as at the start. Raises SettingsError."""
@@ -70,3 +75,34 @@ class Reloader:
                 raise
             raise BadSettings((Problem("relays", str(error)),)) from error
         self._settings = settings
+
+
+class Requests:
+    """Reloads as they are asked for, over HTTP or by a signal; the audit log has each."""
+
+    def __init__(self, reloader: Reloader, audit: AuditLog) -> None:
+        self._reloader = reloader
+        self._audit = audit
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    async def take(self, actor: Actor) -> Reloaded:
+        """What changed. Raises BadSettings, and OutboxError when the audit log cannot have it."""
+        try:
+            reloaded = await self._reloader.reload(str(actor))
+        except BadSettings as refused:
+            problems = "; ".join(f"{problem.field}: {problem.message}" for problem in refused.problems[:3])
+            await self._audit.record(actor, _WHAT, result=REFUSED, detail=problems)
+            raise
+        changed = ", ".join(change.what for change in reloaded.applied)
+        await self._audit.record(actor, _WHAT, detail=changed or "nothing changed")
+        return reloaded
+
+    def signalled(self) -> None:
+        """Reload soon; what comes of it is in the log, since nobody waits for an answer."""
+        task = asyncio.create_task(self._take_quietly(), name="reload")
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    async def _take_quietly(self) -> None:
+        with suppress(BadSettings, OutboxError):
+            await self.take(Actor("the signal SIGHUP"))

@@ -179,7 +179,7 @@ document.addEventListener("visibilitychange", () => document.hidden || (localise
 for (const part of all("[data-calm]")) part.addEventListener("pointerleave", () => refreshSoon("*"));
 
 // Keys.
-const GO = { o: "/", m: "/messages", r: "/relays", e: "/templates", s: "/suppressions", k: "/api-keys", t: "/send" };
+const GO = { o: "/", m: "/messages", r: "/relays", e: "/templates", s: "/suppressions", k: "/api-keys", t: "/send", a: "/audit" };
 let going = 0;
 
 function walk(step) {
@@ -225,17 +225,19 @@ document.addEventListener("click", async (event) => {
 });
 
 const dressed = document.documentElement.dataset;
-byId("theme").addEventListener("click", () => {
-  const next = { system: "light", light: "dark", dark: "system" }[dressed.theme ?? "system"];
-  if (next === "system") delete dressed.theme;
-  else dressed.theme = next;
-  document.cookie = `emailhub_theme=${next}; path=${page.root || "/"}; max-age=31536000; samesite=strict`;
-  say(byId("theme"), `theme: ${next}`);
+byId("theme")?.addEventListener("submit", (event) => {
+  event.preventDefault();
+  const button = event.submitter;
+  const [chosen, root] = [button.value, page.root || "/"];
+  if (chosen) dressed.theme = chosen;
+  else delete dressed.theme;
+  document.cookie = `emailhub_theme=${chosen}; path=${root}; max-age=${chosen ? 31536000 : 0}; samesite=strict`;
+  button.value = { "": "light", light: "dark", dark: "" }[chosen];
+  button.title = button.ariaLabel = `Theme: ${chosen || "system"}`;
 });
-say(byId("theme"), `theme: ${dressed.theme ?? "system"}`);
 say(byId("zone"), `times in ${Intl.DateTimeFormat().resolvedOptions().timeZone}`);
 byId("keys").addEventListener("click", KEYS["?"]);
-byId("theme").hidden = byId("keys").hidden = false;
+byId("keys").hidden = false;
 
 localise(document);
 for (const current of document.querySelectorAll(".bar nav [aria-current], .tabs [aria-current]"))

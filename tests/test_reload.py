@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
+from emailhub.core.audit import AuditFilter, AuditPage, Deed
 from emailhub.core.errors import BadSettings
-from emailhub.reload import Reloader
+from emailhub.engine.audit import AuditLog
+from emailhub.engine.desk import Actor
+from emailhub.reload import Reloader, Requests
 from emailhub.settings import Loaded, Settings, load
 
 REAL = {"SMTP_HOST": "smtp.example.com", "EMAIL_FROM": "hub@example.com"}
@@ -125,3 +128,46 @@ async def test_parts_are_exchanged_even_when_nobody_waits_any_more() -> None:
     parts.gate.set()
     assert (await reloader.reload("bob")).applied == ()
     assert len(parts.given) == 1
+
+
+class Remembered:
+    """An audit log that remembers what it is told."""
+
+    def __init__(self) -> None:
+        self.deeds: list[Deed] = []
+        self.told = asyncio.Event()
+
+    async def record(self, deed: Deed) -> None:
+        self.deeds.append(deed)
+        self.told.set()
+
+    async def page(self, wanted: AuditFilter, *, before: int | None, after: int | None, limit: int) -> AuditPage:
+        raise NotImplementedError
+
+
+async def test_every_reload_is_in_the_audit_log_also_the_one_that_was_refused() -> None:
+    reloader, sources, _ = made()
+    log = Remembered()
+    requests = Requests(reloader, AuditLog(log, now=lambda: 5.0))
+    sources.environ["EMAILHUB_SMTP_RATE"] = "10/s"
+    await requests.take(Actor("ann", "http", "10.0.0.1"))
+    await requests.take(Actor("ann"))
+    sources.environ["EMAILHUB_SMTP_RATE"] = "often"
+    with pytest.raises(BadSettings):
+        await requests.take(Actor("bob"))
+    assert [(deed.actor, deed.peer, deed.what, deed.result) for deed in log.deeds] == [
+        ("ann", "10.0.0.1", "settings.reload", "done"),
+        ("ann", "", "settings.reload", "done"),
+        ("bob", "", "settings.reload", "refused"),
+    ]
+    assert [deed.detail for deed in log.deeds[:2]] == ["relay default", "nothing changed"]
+    assert "EMAILHUB_SMTP_RATE" in log.deeds[2].detail
+
+
+async def test_a_signal_asks_for_a_reload_too_and_its_failure_ends_nothing() -> None:
+    reloader, sources, _ = made()
+    log = Remembered()
+    sources.environ["EMAILHUB_SMTP_RATE"] = "often"
+    Requests(reloader, AuditLog(log, now=lambda: 5.0)).signalled()
+    await asyncio.wait_for(log.told.wait(), 5)
+    assert [(deed.actor, deed.result) for deed in log.deeds] == [("the signal SIGHUP", "refused")]

@@ -6,7 +6,7 @@ import asyncio
 import re
 import time
 from collections.abc import Callable
-from urllib.parse import urlsplit
+from urllib.parse import quote, quote_plus, urlsplit
 
 import httpx
 import msgspec
@@ -211,7 +211,7 @@ class TokenSource:
         if not answer.error:
             what = "without a bearer token" if status == 200 else "and gives no reason"
             return TokenFailed(f"{host} answered {status} {what}: no access token")
-        name = _LINE.sub(" ", answer.error)[:60]
+        name = self._masked(answer.error)[:60]
         said = self._masked(answer.error_description or "")
         text = f"{host} gives no access token: {name}{f' ({said})' if said else ''}"
         # 429 and 5xx are the endpoint's own trouble, whatever it calls it.
@@ -223,7 +223,9 @@ class TokenSource:
         """What the endpoint says, on one line, with nothing of ours that is secret."""
         ours = (self._options.client_secret, self._options.refresh_token, self._refresh_token)
         for secret in filter(None, ours):
-            text = text.replace(secret, "•••")
+            # Some repeat the form as it came, where it is percent-encoded.
+            for form in (secret, quote_plus(secret), quote(secret, safe=""), quote(secret)):
+                text = text.replace(form, "•••")
         return " ".join(_LINE.sub(" ", text).split())[:200]
 
 

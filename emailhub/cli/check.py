@@ -33,9 +33,13 @@ def check(
     Exits with 1 when anything fails, with 78 when the settings do.
     """
     loaded = options.load(env_file, config, url=url)
-    hub = Hub.of(loaded.settings, timeout=10.0)
+    report(_findings(loaded, Hub.of(loaded.settings, timeout=10.0), send_to, wait), as_json=as_json)
+
+
+def report(findings: Iterator[Finding], *, as_json: bool) -> None:
+    """Tell each as it is found. Ends the command with 1 when any fails."""
     found = []
-    for finding in _findings(loaded, hub, send_to, wait):
+    for finding in findings:
         found.append(finding)
         if not as_json:
             _tell(finding)

@@ -35,9 +35,9 @@ def copy_outbox(source: Path, target: Path, now: float) -> Copied:
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         size = upkeep.backup(source, partial, now)
-        _to_disk(partial)
+        to_disk(partial)
         partial.rename(path)
-        _to_disk(path.parent)
+        to_disk(path.parent)
     except sqlite3.Error as error:
         raise _told(error, source, path) from error
     except OSError as error:
@@ -51,7 +51,8 @@ def copy_outbox(source: Path, target: Path, now: float) -> Copied:
     return Copied(path, size)
 
 
-def _to_disk(path: Path) -> None:
+def to_disk(path: Path) -> None:
+    """Let the file or folder survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

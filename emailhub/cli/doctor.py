@@ -19,6 +19,7 @@ from emailhub.settings import Loaded, Settings, units
 
 _CHECK_SECONDS = 30.0
 _STEPS_BETWEEN_LOOKS = 100_000
+_WAY_OUT = "restore a backup, or save what can be read with `emailhub doctor --recover`"
 
 
 class Mark(StrEnum):
@@ -146,7 +147,7 @@ def _unread(error: sqlite3.Error, path: Path) -> Finding:
     if "interrupted" in str(error):
         step = "run `PRAGMA quick_check` on a backup when there is time"
         return Finding(Mark.WARN, "outbox", f"too large to check in {_CHECK_SECONDS:g} s", step)
-    return Finding(Mark.FAIL, "outbox", f"{path} cannot be read: {error}", "restore a backup, or name another file")
+    return Finding(Mark.FAIL, "outbox", f"{path} cannot be read: {error}", f"{_WAY_OUT}, or name another file")
 
 
 def _without_schema(connection: sqlite3.Connection, path: Path) -> Finding:
@@ -159,7 +160,7 @@ def _without_schema(connection: sqlite3.Connection, path: Path) -> Finding:
 def _soundness(connection: sqlite3.Connection) -> Finding:
     found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if found != "ok":
-        return Finding(Mark.FAIL, "outbox", f"damaged: {found}", "stop the hub and restore a backup")
+        return Finding(Mark.FAIL, "outbox", f"damaged: {found}", f"stop the hub; {_WAY_OUT}")
     return Finding(Mark.OK, "outbox", "its pages are sound")
 
 

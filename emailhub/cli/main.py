@@ -13,6 +13,7 @@ from emailhub.cli.check import check
 from emailhub.cli.dkim import dkim
 from emailhub.cli.message import send, status
 from emailhub.cli.operate import backup, config, health, reload, serve
+from emailhub.cli.repair import doctor
 from emailhub.cli.suppress import lift, suppress
 from emailhub.cli.templates import renderer, templates
 
@@ -37,7 +38,7 @@ def cli() -> None:
 
 
 _MESSAGES = (send, status, breaker, suppress, lift, templates)
-_HUB = (serve, check, health, config, reload, backup, dkim, renderer)
+_HUB = (serve, check, health, config, reload, backup, doctor, dkim, renderer)
 for _command in (*_MESSAGES, *_HUB):
     cli.add_command(_command)
 

@@ -21,7 +21,7 @@ _BETWEEN = " from "
 
 
 class Deed(Struct, frozen=True, kw_only=True):
-    """What somebody did. `what` is `<noun>.<verb>` (`message.retry`), `object` the id or name of what it was done to.
+    """What somebody did. `what` is `<noun>.<verb>` (`message.retry`), `target` the id or name of what it was done to.
 
     `actor` is as records name whoever it was (`ann`, `key billing`, `local`), `peer` the address they came from,
     `reason` what they gave as one, `detail` a line of facts. `result` is `done` or `refused`.
@@ -31,7 +31,7 @@ class Deed(Struct, frozen=True, kw_only=True):
     actor: str
     peer: str = ""
     what: str
-    object: str = ""
+    target: str = ""
     reason: str = ""
     result: str = DONE
     detail: str = ""
@@ -52,7 +52,7 @@ class AuditFilter(Struct, frozen=True):
 
     actor: str = ""
     what: str = ""
-    object: str = ""
+    target: str = ""
 
 
 class AuditPage(Struct, frozen=True):
@@ -88,7 +88,7 @@ def deed_of(
         actor=actor,
         peer=peer,
         what=what,
-        object=message or relay or _object(what, data),
+        target=message or relay or _target(what, data),
         reason=_text(data, "note"),
         result=_text(data, "result") or DONE,
         detail=_DETAILS.get(what, _any_detail)(data),
@@ -118,8 +118,8 @@ _WHAT = {
     "key_rotated": "key.rotate",
     "key_revoked": "key.revoke",
 }
-_OBJECTS = {"suppression": "address", "key": "name"}
-"""The fact that names the object, where it is not called like the noun."""
+_TARGETS = {"suppression": "address", "key": "name"}
+"""The fact that names the target, where it is not called like the noun."""
 
 
 def _wish(data: Mapping[str, Scalar]) -> str:
@@ -131,9 +131,9 @@ def _plain(kind: str) -> str:
     return kind.replace("_", ".", 1)
 
 
-def _object(what: str, data: Mapping[str, Scalar]) -> str:
+def _target(what: str, data: Mapping[str, Scalar]) -> str:
     noun = what.partition(".")[0]
-    return _text(data, _OBJECTS.get(noun, noun)) or _text(data, "name") or _text(data, "id")
+    return _text(data, _TARGETS.get(noun, noun)) or _text(data, "name") or _text(data, "id")
 
 
 def _forced(data: Mapping[str, Scalar]) -> str:

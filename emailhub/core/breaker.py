@@ -68,7 +68,8 @@ class Snapshot(Struct, frozen=True, kw_only=True):
 
     `since` is when the phase or mode last changed; `cause` the plain text of the last failure, "" when the relay is
     well; `openings` counts openings in a row (sets the doubling); `actor`, `note`, `until` belong to a forced mode.
-    `at_mail`: the last failure came at MAIL or later; `ready`: no probe is out, the next message is it.
+    `at_mail`: the last failure came at MAIL or later; `ready`: no probe is out, the next message is it;
+    `trouble_since` is when the first of the failures in a row came, 0.0 when the relay is well.
     """
 
     phase: Phase = Phase.CLOSED
@@ -84,6 +85,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     until: float | None = None
     at_mail: bool = False
     ready: bool = False
+    trouble_since: float = 0.0
 
 
 class Breaker:
@@ -165,6 +167,7 @@ class Breaker:
             until=until,
             at_mail=opened and self._snapshot.at_mail,
             ready=False,
+            trouble_since=0.0,
         )
         return self._snapshot
 
@@ -200,7 +203,7 @@ class Breaker:
     def _well(self, now: float, at_mail: bool) -> None:
         if self._snapshot.phase is not Phase.HALF_OPEN:
             if self._snapshot.failures:
-                self._snapshot = replace(self._snapshot, failures=0, cause="", at_mail=False)
+                self._snapshot = replace(self._snapshot, failures=0, cause="", at_mail=False, trouble_since=0.0)
         elif self._snapshot.at_mail and not at_mail:
             self._snapshot = replace(self._snapshot, ready=True, since=now, probe_at=None)
         else:
@@ -213,11 +216,12 @@ class Breaker:
                 cause="",
                 probe_at=None,
                 at_mail=False,
+                trouble_since=0.0,
             )
 
     def _failed(self, signal: Signal, cause: str, now: float, jitter: float, at_mail: bool) -> None:
-        failures = self._snapshot.failures + 1
-        self._snapshot = replace(self._snapshot, failures=failures, cause=cause, at_mail=at_mail)
+        failures, since = self._snapshot.failures + 1, self._snapshot.trouble_since or now
+        self._snapshot = replace(self._snapshot, failures=failures, cause=cause, at_mail=at_mail, trouble_since=since)
         if self._snapshot.mode is Mode.CLOSED:
             return
         at_once = self._snapshot.phase is Phase.HALF_OPEN or signal is Signal.LOGIN_REJECTED
@@ -258,6 +262,7 @@ def _automatic(state: Snapshot, now: float) -> Snapshot:
         until=None,
         at_mail=not closed and state.at_mail,
         ready=False,
+        trouble_since=0.0 if closed else state.trouble_since,
     )
 
 

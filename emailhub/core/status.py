@@ -35,7 +35,9 @@ class Link(StrEnum):
 class RabbitStatus(Struct, frozen=True, kw_only=True):
     """RabbitMQ as we see it. `detail` is one plain line without secrets; counts are None when not known.
 
-    `foreign_consumers` counts consumers on the queue that are not ours; `note` a warning such as differing arguments.
+    `ready` and `consumers` are what RabbitMQ last said of the queue, `unacked` is what we hold of it ourselves: what
+    others hold is not told over AMQP. `foreign_consumers` counts consumers that are not ours; `note` is a warning such
+    as differing arguments.
     """
 
     link: Link = Link.OFF
@@ -44,6 +46,7 @@ class RabbitStatus(Struct, frozen=True, kw_only=True):
     since: float = 0.0
     ready: int | None = None
     unacked: int = 0
+    consumers: int | None = None
     foreign_consumers: int = 0
     received: int = 0
     rate_in: float = 0.0
@@ -140,7 +143,8 @@ class OutboxStatus(Struct, frozen=True, kw_only=True):
 class Flow(Struct, frozen=True, kw_only=True):
     """The answer to "is mail flowing?": `level` ok, info, warn or bad; a headline, a sentence, and the next action.
 
-    `causes` are further plain sentences; `action` is (label, path) of the one button, or None.
+    `causes` are further plain sentences; `action` is (label, path) of the one button, or None. With `fields` the button
+    posts them there; without, it leads there.
     """
 
     level: str
@@ -148,3 +152,4 @@ class Flow(Struct, frozen=True, kw_only=True):
     sentence: str
     causes: tuple[str, ...] = ()
     action: tuple[str, str] | None = None
+    fields: dict[str, str] = field(default_factory=dict)

@@ -27,7 +27,7 @@ class AuditLog:
         self._now = now
 
     async def record(
-        self, actor: Actor, what: str, object: str = "", *, reason: str = "", result: str = DONE, detail: str = ""
+        self, actor: Actor, what: str, target: str = "", *, reason: str = "", result: str = DONE, detail: str = ""
     ) -> None:
         """Keep what changed nothing in the outbox, or was refused."""
         deed = Deed(
@@ -35,7 +35,7 @@ class AuditLog:
             actor=actor.name,
             peer=actor.peer,
             what=what,
-            object=object,
+            target=target,
             reason=reason,
             result=result,
             detail=detail,
@@ -48,7 +48,7 @@ class AuditLog:
         """Newest first: those older than the entry with the id `before`, or the ones just newer than `after`."""
         return await self._store.page(wanted, before=before, after=after, limit=limit)
 
-    async def all(self, wanted: AuditFilter, most: int) -> AsyncIterator[Entry]:
+    async def newest(self, wanted: AuditFilter, most: int) -> AsyncIterator[Entry]:
         """The newest `most` of them, newest first, read a few at a time."""
         before: int | None = None
         while most > 0:

@@ -14,7 +14,16 @@ from emailhub.core.template import Broken
 from emailhub.engine.allowance import Allowance
 from emailhub.engine.chaos import behaviour_of
 from emailhub.engine.courier import Courier
-from emailhub.engine.flow import MOST_WAITING, counted, is_well, relay_flows, sentence_of, template_flows, waiting
+from emailhub.engine.flow import (
+    MOST_WAITING,
+    counted,
+    failing_flow,
+    is_well,
+    relay_flows,
+    sentence_of,
+    template_flows,
+    waiting,
+)
 from emailhub.engine.fuse import Fuse
 from emailhub.engine.ports import Broker, History, Relay
 from emailhub.engine.room import Room
@@ -130,7 +139,8 @@ class Board:
         now = self._now()
         totals = await self._history.totals()
         findings = [*self._outbox_trouble(), *await self._relay_trouble(now), *self._rabbit_trouble()]
-        findings += [*self._held(totals), *template_flows(self.broken_templates())]
+        sent, failed = await self._hour(now)
+        findings += [*self._held(totals), *failing_flow(sent, failed), *template_flows(self.broken_templates())]
         findings += [Flow(level="info", headline=sentence_of(text), sentence="") for text in self._news()]
         if findings:
             first, *others = sorted(findings, key=lambda flow: _LEVELS.index(flow.level))
@@ -140,11 +150,15 @@ class Board:
                 sentence=first.sentence,
                 causes=tuple(f"{flow.headline} {flow.sentence}".strip() for flow in others),
                 action=first.action,
+                fields=first.fields,
             )
-        return await self._calm(totals, now)
+        return self._calm(totals, sent)
 
-    async def _calm(self, totals: Totals, now: float) -> Flow:
-        sent = sum(minute.sent for minute in await self._history.minutes(now - HOUR, now, 60.0))
+    async def _hour(self, now: float) -> tuple[int, int]:
+        minutes = await self._history.minutes(now - HOUR, now, 60.0)
+        return sum(minute.sent for minute in minutes), sum(minute.failed for minute in minutes)
+
+    def _calm(self, totals: Totals, sent: int) -> Flow:
         waits = waiting(totals.waiting)
         if self.capturing:
             sentence = f"{counted(sent, 'message')} captured in the last hour. Set SMTP_HOST to send for real."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
@@ -12,6 +13,11 @@ from emailhub.core.template import Broken
 
 MOST_WAITING = 10_000
 """So many waiting messages of one relay are counted; counting a million would take longer than a sentence is worth."""
+
+NOTABLE, NOTABLE_SHARE = 10, 0.05
+"""So many failed recipients of the last hour, and such a part of all, are worth a sentence."""
+_LOGIN = re.compile(r"rejected our login|login (?:was )?refused", re.IGNORECASE)
+_AWAY = re.compile(r"could not (?:connect|be resolved)|connection refused", re.IGNORECASE)
 
 
 def is_well(relay: RelayStatus) -> bool:
@@ -25,9 +31,9 @@ def relay_flows(relay: RelayStatus, waits: int, now: float, *, many: bool) -> It
 
     `many`: there are several that send.
     """
-    action = (f"Open relay {relay.name}", f"/relays/{relay.name}")
+    action = _open(relay)
     if relay.covered_by:
-        yield _covered(relay, now, action)
+        yield _covered(relay, now)
     else:
         trouble = relay_flow(relay, waits, now, many=many)
         if trouble is not None:
@@ -42,14 +48,31 @@ def _reached(relay: RelayStatus) -> list[LimitStatus]:
     return [one for one in relay.limits if one.free_at is not None and one.seconds > PACED]
 
 
-def _covered(relay: RelayStatus, now: float, action: tuple[str, str]) -> Flow:
+def _open(relay: RelayStatus) -> tuple[str, str]:
+    return (f"Open relay {relay.name}", f"/relays/{relay.name}")
+
+
+def _again(relay: RelayStatus) -> tuple[tuple[str, str], dict[str, str]]:
+    """The button that ends a pause or a wait, with what it posts; one that leads to the relay while a probe is out."""
+    if relay.breaker.phase is not Phase.OPEN:
+        return _open(relay), {}
+    label = f"Try relay {relay.name} now"
+    if relay.breaker.mode is Mode.OPEN:
+        label = f"Resume relay {relay.name}"
+    elif _LOGIN.search(relay.breaker.cause):
+        label = "Try the login now"
+    return (label, f"/relays/{relay.name}/breaker"), {"state": "auto"}
+
+
+def _covered(relay: RelayStatus, now: float) -> Flow:
     since = _at(relay.covered_since or now, now)
     headline = f"Mail of relay {relay.name} is carried by {' and '.join(relay.covered_by)} since {since}."
     again = (
         f"Relay {relay.name} is tried again in {_duration(max(relay.next_probe - now, 0))}." if relay.next_probe else ""
     )
     sentence = " ".join(filter(None, (sentence_of(relay.covered_why), again)))
-    return Flow(level="warn", headline=headline, sentence=sentence, action=action)
+    action, fields = _again(relay)
+    return Flow(level="warn", headline=headline, sentence=sentence, action=action, fields=fields)
 
 
 def _limited(relay: RelayStatus, limit: LimitStatus, waits: int, now: float, action: tuple[str, str]) -> Flow:
@@ -83,11 +106,11 @@ def relay_flow(relay: RelayStatus, waits: int, now: float, *, many: bool) -> Flo
     """What is to be said of a relay, None when it is well; `waits` of its messages wait."""
     breaker = relay.breaker
     name = f"Relay {relay.name}" if many else "The relay"
-    action = (f"Open relay {relay.name}", f"/relays/{relay.name}")
+    action, fields = _again(relay)
     if breaker.mode is Mode.OPEN:
         because = f": {breaker.note}" if breaker.note else ""
         headline = f"Mail is stopped by {breaker.actor or 'an operator'}{because}."
-        return Flow(level="warn", headline=headline, sentence=waiting(waits), action=action)
+        return Flow(level="warn", headline=headline, sentence=waiting(waits), action=action, fields=fields)
     if breaker.mode is Mode.CLOSED and breaker.failures:
         sentence = f"{sentence_of(breaker.cause)} It is forced closed, so emailhub keeps trying."
         return Flow(level="warn", headline=f"{name} is in trouble.", sentence=sentence, action=action)
@@ -100,10 +123,20 @@ def relay_flow(relay: RelayStatus, waits: int, now: float, *, many: bool) -> Flo
         next_try = f"Next try in {_duration(max(relay.next_probe - now, 0))}."
     return Flow(
         level="bad" if waits else "warn",
-        headline=f"Mail is waiting: {_lower(name)} is not taking any." if waits else f"{name} takes no mail.",
+        headline=f"Mail is waiting: {_lower(name)} {_ails(relay, now)}." if waits else f"{name} {_ails(relay, now)}.",
         sentence=" ".join(filter(None, (sentence_of(breaker.cause), _last_sent(relay, now), waiting(waits), next_try))),
         action=action,
+        fields=fields,
     )
+
+
+def _ails(relay: RelayStatus, now: float) -> str:
+    """What the relay does, and since when, as far as that is known."""
+    cause, since = relay.breaker.cause, relay.breaker.trouble_since
+    does = (
+        "refuses the login" if _LOGIN.search(cause) else "cannot be reached" if _AWAY.search(cause) else "takes no mail"
+    )
+    return f"{does} since {_at(since, now)}" if since else does
 
 
 def _stumbling(relay: RelayStatus, name: str, waits: int, action: tuple[str, str]) -> Flow:
@@ -118,6 +151,16 @@ def _last_sent(relay: RelayStatus, now: float) -> str:
         return ""
     at = datetime.fromtimestamp(relay.last_sent_at, UTC)
     return f"It last took mail at {at:%H:%M} UTC{'' if now - relay.last_sent_at < 72_000 else f' on {at.day} {at:%b}'}."
+
+
+def failing_flow(sent: int, failed: int) -> list[Flow]:
+    """What is to be told when a notable part of the recipients of the last hour failed for good."""
+    if failed < NOTABLE or failed < NOTABLE_SHARE * (sent + failed):
+        return []
+    headline = f"{counted(failed, 'recipient')} failed in the last hour."
+    sentence = f"That is {100 * failed / (sent + failed):.0f} % of all. The reasons are below; each can be sent again."
+    action = ("Look at what failed", "/messages?state=failed")
+    return [Flow(level="info", headline=headline, sentence=sentence, action=action)]
 
 
 def template_flows(broken: Sequence[Broken]) -> list[Flow]:

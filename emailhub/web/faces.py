@@ -13,6 +13,7 @@ from litestar.params import SkipValidation
 
 from emailhub.core.limits import Rate
 from emailhub.core.reloaded import Reloaded
+from emailhub.engine.audit import AuditLog
 from emailhub.engine.board import Board
 from emailhub.engine.desk import Actor, Desk
 from emailhub.engine.gate import Gate
@@ -77,6 +78,7 @@ class Faces:
     reload: Callable[[Actor], Awaitable[Reloaded]] = nothing_to_reload
     suppressions: SuppressionList = field(kw_only=True)
     shelf: Shelf = field(kw_only=True)
+    audit: AuditLog = field(kw_only=True)
     keyring: Keyring = field(kw_only=True)
 
 

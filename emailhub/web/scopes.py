@@ -87,7 +87,10 @@ NEEDS: Final[Mapping[str, Mapping[str, Need]]] = {
     "/api-keys/{key_id}/rotation": {"POST": ADMIN},
     "/api-keys/{key_id}/revocation": {"POST": ADMIN},
     # the hub
+    "/audit": {"GET": ADMIN},
+    "/audit/csv": {"GET": ADMIN},
     "/reload": {"POST": ADMIN},
+    "/theme": {"POST": READ},
     "/events": {"GET": READ},
     "/metrics": {"GET": READ},
     "/docs": {"GET": ANY},

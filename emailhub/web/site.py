@@ -14,6 +14,7 @@ from litestar.types import ControllerRouterHandler
 
 from emailhub.engine.throttle import Throttle
 from emailhub.web import (
+    audit,
     breakers,
     contract,
     elsewhere,
@@ -41,7 +42,7 @@ def create_app(faces: Faces, routers: Sequence[ControllerRouterHandler] = ()) ->
     """The ASGI application for `faces`, with the dashboard, and with `routers` beside its own."""
     pages = Pages(faces)
     pages.router.register(reference.reference)
-    for handler in (*suppressions.HANDLERS, *templates.HANDLERS, *keys.HANDLERS):
+    for handler in (*audit.HANDLERS, *suppressions.HANDLERS, *templates.HANDLERS, *keys.HANDLERS):
         pages.router.register(handler)
     app = Litestar(
         route_handlers=[

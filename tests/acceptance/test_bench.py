@@ -12,8 +12,11 @@ import pytest
 from bench.copies import multiply
 from bench.figures import Figures
 from bench.goals import goals
+from bench.hub import hub
 from bench.measure import Run, check
 from bench.messages import address
+from bench.million import build
+from bench.pages import PATHS, measure
 from bench.profile import report
 from bench.told import Told
 from tests.support.factories import opened, parcel
@@ -119,3 +122,11 @@ class TestMeasured:
         found, told = bench("--count", "300", "--only", "engine")
         assert len(found) == 6
         assert [row[-1] for row in told if row[0].startswith("engine")].count("not measured") == 0
+
+    def test_the_large_outbox_is_one_a_hub_reads_page_by_page(self, tmp_path: Path) -> None:
+        build(tmp_path / "emailhub.db", 300)
+        with hub(tmp_path, {"SMTP_PORT": "9"}) as one:
+            one.ask("/breakers/default", {"state": "open", "reason": "measuring"})
+            rows = measure(one, 2, "")
+        assert len(rows) == len(PATHS)
+        assert all(row.size > 500 and len(row.took) == 2 for row in rows)

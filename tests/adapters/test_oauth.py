@@ -163,6 +163,7 @@ async def test_a_dropped_token_is_replaced_and_one_that_is_not_in_use_any_more_d
         (denied("invalid_grant", "AADSTS7: expired\r\nTrace: 1"), True, "invalid_grant (AADSTS7: expired Trace: 1)"),
         (denied("invalid_client", status=401), True, "check the client id and its secret"),
         (denied("invalid_grant", "bad s3cret-of-app for r3fresh-0"), True, "bad ••• for •••"),
+        (denied("s3cret-of-app"), False, "no access token: •••"),
         (denied("temporarily_unavailable"), False, "temporarily_unavailable"),
         (denied("invalid_client", status=429), False, "invalid_client"),
         (denied("invalid_grant", status=503), False, "invalid_grant"),

@@ -26,7 +26,19 @@ def test_version_is_the_one_of_the_package(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ((), ("serve",), ("check",), ("send",), ("status",), ("breaker",), ("health",), ("config",), ("backup",))
+    "command",
+    (
+        (),
+        ("serve",),
+        ("check",),
+        ("send",),
+        ("status",),
+        ("breaker",),
+        ("health",),
+        ("config",),
+        ("backup",),
+        ("doctor",),
+    ),
 )
 def test_help_tells_what_the_command_does(run: Run, command: tuple[str, ...]) -> None:
     result = run(*command, "--help")

@@ -43,11 +43,11 @@ def test_what_is_done_to_a_message_names_it(kind: str, facts: dict[str, Scalar],
     deed = deed_of(kind, 5.0, {"actor": BY, "note": "asked", **facts}, message="M")
     assert deed is not None
     assert (deed.at, deed.actor, deed.peer, deed.reason, deed.result) == (5.0, "ann", "10.0.0.7", "asked", "done")
-    assert (deed.what, deed.object, deed.detail) == (what, "M", detail)
+    assert (deed.what, deed.target, deed.detail) == (what, "M", detail)
 
 
 @pytest.mark.parametrize(
-    ("kind", "facts", "what", "object", "detail"),
+    ("kind", "facts", "what", "target", "detail"),
     (
         ("suppression_added", {"address": "a@b.c", "origin": "manual"}, "suppression.add", "a@b.c", "manual"),
         (
@@ -63,14 +63,14 @@ def test_what_is_done_to_a_message_names_it(kind: str, facts: dict[str, Scalar],
     ),
 )
 def test_what_is_done_to_anything_else_names_that(
-    kind: str, facts: dict[str, Scalar], what: str, object: str, detail: str
+    kind: str, facts: dict[str, Scalar], what: str, target: str, detail: str
 ) -> None:
     deed = deed_of(kind, 5.0, {"actor": "local", **facts})
     assert deed is not None
-    assert (deed.actor, deed.peer, deed.what, deed.object, deed.detail) == ("local", "", what, object, detail)
+    assert (deed.actor, deed.peer, deed.what, deed.target, deed.detail) == ("local", "", what, target, detail)
 
 
 def test_a_breaker_tells_how_it_was_forced_and_until_when_it_holds() -> None:
     deed = deed_of("breaker_forced", 5.0, {"actor": BY, "mode": "open", "until": 1_800_000_000.0}, relay="ses")
     assert deed is not None
-    assert (deed.what, deed.object, deed.detail) == ("breaker.force", "ses", "open until 2027-01-15 08:00:00 UTC")
+    assert (deed.what, deed.target, deed.detail) == ("breaker.force", "ses", "open until 2027-01-15 08:00:00 UTC")

@@ -44,8 +44,24 @@ def test_four_failures_in_a_row_do_not_open_and_the_fifth_does() -> None:
     assert phase(breaker) is Phase.CLOSED
     fail(breaker, 1, now=11.0)
     assert breaker.snapshot == Snapshot(
-        phase=Phase.OPEN, epoch=1, failures=5, openings=1, since=11.0, cause="connection refused", probe_at=41.0
+        phase=Phase.OPEN,
+        epoch=1,
+        failures=5,
+        openings=1,
+        since=11.0,
+        cause="connection refused",
+        probe_at=41.0,
+        trouble_since=10.0,
     )
+
+
+def test_the_trouble_began_with_its_first_failure_and_ends_with_the_first_success() -> None:
+    breaker = fresh()
+    fail(breaker, 5, now=10.0)
+    fail(breaker, 1, now=41.0)
+    assert (breaker.snapshot.since, breaker.snapshot.trouble_since) == (41.0, 10.0)
+    assert breaker.record(permit(breaker, 200.0), Signal.WELL, cause="", now=200.0, jitter=0.0)
+    assert breaker.snapshot.trouble_since == 0.0
 
 
 def test_one_well_relay_level_result_starts_the_count_anew() -> None:

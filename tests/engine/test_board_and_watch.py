@@ -31,7 +31,7 @@ class History:
         self.waiting = 0
         self.elsewhere = 0
         self.oldest: float | None = None
-        self.sent = 0
+        self.sent = self.failed = 0
         self.outbox = OutboxStatus()
 
     async def totals(self) -> Totals:
@@ -41,7 +41,7 @@ class History:
         return min(self.waiting - self.elsewhere, most)
 
     async def minutes(self, since: float, until: float, step: float) -> tuple[Minute, ...]:
-        return (Minute(since, sent=self.sent),)
+        return (Minute(since, sent=self.sent, failed=self.failed),)
 
     def status(self) -> OutboxStatus:
         return self.outbox
@@ -148,6 +148,10 @@ def rabbit_refused(at: Stage) -> None:
     at.broker.state = RabbitStatus(link=Link.REFUSED)
 
 
+def failing(at: Stage) -> None:
+    at.history.sent, at.history.failed = 300, 41
+
+
 def held(at: Stage) -> None:
     at.history.by_state = {State.HELD: 1}
 
@@ -159,19 +163,19 @@ def held(at: Stage) -> None:
         (
             relay_away,
             "bad",
-            "Mail is waiting: the relay is not taking any.",
+            "Mail is waiting: the relay cannot be reached.",
             "Connection refused. 3 messages wait, none is lost. Next try in 1:15.",
         ),
         (
             relay_away_without_mail,
             "warn",
-            "The relay takes no mail.",
+            "The relay cannot be reached.",
             "Connection refused. Nothing waits. Next try in 0:05.",
         ),
         (
             probing,
             "bad",
-            "Mail is waiting: the relay is not taking any.",
+            "Mail is waiting: the relay takes no mail.",
             "421 later. 1 message waits, none is lost. One probe is under way.",
         ),
         (
@@ -183,7 +187,7 @@ def held(at: Stage) -> None:
         (
             away_after_mail,
             "bad",
-            "Mail is waiting: the relay is not taking any.",
+            "Mail is waiting: the relay cannot be reached.",
             "Connection refused. It last took mail at 07:59 UTC. 3 messages wait, none is lost. Next try in 1:15.",
         ),
         (paused, "warn", "Mail is stopped by ops: maintenance.", "2 messages wait, none is lost."),
@@ -214,6 +218,12 @@ def held(at: Stage) -> None:
         ),
         (rabbit_down, "warn", "RabbitMQ cannot be reached.", "Connection refused. Mail over HTTP goes on."),
         (rabbit_refused, "bad", "RabbitMQ refuses us.", "Mail over HTTP goes on."),
+        (
+            failing,
+            "info",
+            "All mail is flowing. 41 recipients failed in the last hour.",
+            "That is 12 % of all. The reasons are below; each can be sent again.",
+        ),
         (held, "info", "All mail is flowing. 1 message needs you.", "Held until retried or canceled."),
     ),
 )
@@ -229,7 +239,7 @@ async def test_the_worst_comes_first_and_the_rest_are_causes() -> None:
     for situation in (held, rabbit_down, relay_away):
         situation(at)
     flow = await at.flow()
-    assert flow.headline == "Mail is waiting: the relay is not taking any."
+    assert flow.headline == "Mail is waiting: the relay cannot be reached."
     assert [cause.partition(".")[0] for cause in flow.causes] == ["RabbitMQ cannot be reached", "1 message needs you"]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from emailhub.core.breaker import Phase, Snapshot
+from emailhub.core.breaker import Mode, Phase, Snapshot
 from emailhub.core.status import Flow, LimitStatus, PoolFacts, RelayStatus, Suspension
 from emailhub.engine.flow import relay_flows
 from tests.support.factories import NOW
@@ -55,7 +55,7 @@ def test_a_covered_relay_says_who_carries_its_mail_since_when_and_why_instead_of
     (flow,) = said(covered)
     assert flow.headline == "Mail of relay ses is carried by gmail since 07:12 UTC."
     assert flow.sentence == "Login refused. Relay ses is tried again in 0:23."
-    assert (flow.level, flow.action) == ("warn", ("Open relay ses", "/relays/ses"))
+    assert (flow.level, flow.action) == ("warn", ("Try the login now", "/relays/ses/breaker"))
 
 
 def test_a_suspended_sender_is_said_with_the_relay_s_words_and_the_next_try() -> None:
@@ -73,3 +73,18 @@ def test_a_relay_that_waits_for_a_message_to_prove_itself_keeps_its_cause_and_sa
     assert (
         flow.sentence == "421 4.3.2 not now. Nothing waits. It answers again; the next message shows if it takes mail."
     )
+
+
+def test_a_relay_that_refuses_the_login_says_so_since_its_first_refusal_and_offers_the_next_try() -> None:
+    cause = "the relay rejected our login: 535 5.7.8 bad password"
+    breaker = Snapshot(phase=Phase.OPEN, cause=cause, since=NOW - 60, trouble_since=NOW - 3600, probe_at=NOW + 42)
+    (flow,) = said(relay(breaker=breaker, next_probe=NOW + 42))
+    assert flow.headline == "Mail is waiting: relay ses refuses the login since 07:00 UTC."
+    assert (flow.action, flow.fields) == (("Try the login now", "/relays/ses/breaker"), {"state": "auto"})
+
+
+def test_a_paused_relay_offers_to_be_resumed_and_one_that_is_probed_only_to_be_looked_at() -> None:
+    paused = Snapshot(phase=Phase.OPEN, mode=Mode.OPEN, actor="ada", note="upkeep", since=NOW)
+    assert said(relay(breaker=paused))[0].action == ("Resume relay ses", "/relays/ses/breaker")
+    (flow,) = said(relay(breaker=Snapshot(phase=Phase.HALF_OPEN, cause="421 not now", since=NOW)))
+    assert (flow.action, flow.fields) == (("Open relay ses", "/relays/ses"), {})

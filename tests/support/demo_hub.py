@@ -32,12 +32,14 @@ from emailhub.core.status import (
     Suspension,
 )
 from emailhub.core.template import Broken
+from emailhub.engine.audit import AuditLog
 from emailhub.engine.gate import Access, Gate
 from emailhub.engine.live import Live
 from emailhub.engine.meter import Meter
 from emailhub.engine.suppression import SuppressionList
 from emailhub.web.faces import Actor, Faces, WebOptions
 from emailhub.web.site import create_app
+from tests.support.demo_audit import DemoAudit
 from tests.support.demo_keys import demo_keyring
 from tests.support.demo_outbox import Canned, DemoOutbox, _detail, message_id
 from tests.support.demo_suppressions import DemoSuppressions
@@ -275,6 +277,7 @@ class DemoHub:
             now,
             suppressions=SuppressionList(DemoSuppressions(now, empty=scene == "empty"), meter=Meter(), now=now),
             shelf=empty_shelf(now),
+            audit=AuditLog(DemoAudit(now, empty=scene == "empty"), now=now),
             keyring=self.keyring,
         )
         self.app = create_app(self.faces)

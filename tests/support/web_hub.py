@@ -15,6 +15,7 @@ from litestar import Litestar
 
 from emailhub.adapters.capture import CaptureRelay
 from emailhub.adapters.sqlite import Database, SqliteHistory, SqliteOutbox, open_database
+from emailhub.adapters.sqlite.audit import SqliteAudit
 from emailhub.adapters.sqlite.keys import SqliteKeys
 from emailhub.adapters.sqlite.suppressions import SqliteSuppressions
 from emailhub.adapters.sqlite.templates import SqliteTemplates
@@ -24,6 +25,7 @@ from emailhub.core.breaker import Rules, Snapshot
 from emailhub.core.delivery import Policy
 from emailhub.core.message import Limits, Mailbox
 from emailhub.core.records import Event
+from emailhub.engine.audit import AuditLog
 from emailhub.engine.board import Board, Line
 from emailhub.engine.courier import Courier
 from emailhub.engine.desk import Desk
@@ -183,6 +185,7 @@ async def web_hub(
             clock,
             suppressions=listed,
             shelf=shelf,
+            audit=AuditLog(SqliteAudit(database), now=clock),
             keyring=keyring,
         )
         yield WebHub(create_app(faces), faces, clock, room, courier, database, files)

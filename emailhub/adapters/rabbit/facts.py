@@ -25,6 +25,7 @@ class Facts:
         self.since = now()
         self.note = ""
         self.ready: int | None = None
+        self.consumers: int | None = None
         self.foreign = 0
         self.connections = 0
         self.quiet = asyncio.Event()
@@ -54,16 +55,16 @@ class Facts:
 
     def lost(self) -> None:
         """What was seen through the connection is no longer known."""
-        self.ready = None
+        self.ready = self.consumers = None
         self.foreign = 0
         self.quiet.set()
 
-    def survey(self, *, ready: int, foreign: int) -> None:
-        """The queue as just seen: messages ready in it, and consumers on it that are not ours."""
+    def survey(self, *, ready: int, consumers: int, foreign: int) -> None:
+        """The queue as just seen: messages ready in it, consumers on it, and how many of those are not ours."""
         if foreign and not self.foreign:
             _log.warning("foreign consumer", detail="somebody else takes requests from our queue", consumers=foreign)
         changed = foreign != self.foreign
-        self.ready, self.foreign = ready, foreign
+        self.ready, self.consumers, self.foreign = ready, consumers, foreign
         if changed:
             self._changed()
 

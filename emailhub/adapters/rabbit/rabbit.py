@@ -122,6 +122,7 @@ class Rabbit:
             since=facts.since,
             ready=facts.ready,
             unacked=self._inbox.unsettled,
+            consumers=facts.consumers,
             foreign_consumers=facts.foreign,
             received=self._inbox.received,
             rate_in=self._inbox.rate,

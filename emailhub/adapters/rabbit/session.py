@@ -107,7 +107,8 @@ class Session:
         ours = 1 if wanted and self._requests.on else 0
         if wanted != self._requests.on:
             return False
-        self._facts.survey(ready=seen.ready, foreign=max(0, seen.consumers - ours))
+        foreign = max(0, seen.consumers - ours)
+        self._facts.survey(ready=seen.ready, consumers=seen.consumers, foreign=foreign)
         return wanted and (seen.consumers == 0 or not self._requests.alive)
 
     async def _watch_block(self) -> None:

@@ -15,6 +15,7 @@ from aiosmtplib.auth import auth_xoauth2_encode
 from msgspec.structs import replace
 
 from emailhub.adapters.smtp.dial import Trouble
+from emailhub.adapters.smtp.hiding import MASK, Hiding
 from emailhub.adapters.smtp.options import Tokens
 from emailhub.adapters.smtp.transcript import Transcript
 from emailhub.core.errors import TokenFailed
@@ -22,7 +23,6 @@ from emailhub.core.judge import judge, shortened
 from emailhub.core.reply import Reply
 from emailhub.core.verdict import Kind, Stage, Verdict
 
-MASK = "••••••"
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _LONGEST_CHALLENGE = 4096
 
@@ -92,22 +92,24 @@ def by_password(
     return log_in
 
 
-async def by_token(client: aiosmtplib.SMTP, user: str, tokens: Tokens, log: Transcript) -> SMTPResponse:
+async def by_token(client: aiosmtplib.SMTP, user: str, tokens: Tokens, log: Transcript, hiding: Hiding) -> SMTPResponse:
     """Log in by XOAUTH2. Raises TokenRefused, Trouble when there is no token, and what `client` raises.
 
     A server may say why it refuses in a challenge, base64 of JSON, which is answered with an empty line before the
     final reply comes.
     """
     token = await bearer(tokens)
+    hiding.add(token)
     log.client(f"AUTH XOAUTH2 {MASK}")
     response = await client.execute_command(b"AUTH", b"XOAUTH2", auth_xoauth2_encode(user, token))
     why = ""
     if response.code == 334:
-        why = challenge(response.message)
+        why = hiding(challenge(response.message))
         log.server(Reply(334, "", why))
         response = await client.execute_command(b"")
     if response.code != 235:
-        raise TokenRefused(token, Reply.of(response.code, _CONTROLS.sub(" ", response.message)[:2000]), why)
+        reply = Reply.of(response.code, _CONTROLS.sub(" ", hiding(response.message))[:2000])
+        raise TokenRefused(token, reply, why)
     return response
 
 

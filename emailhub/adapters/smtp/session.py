@@ -14,6 +14,7 @@ from aiosmtplib import SMTPResponse
 from emailhub.adapters.smtp.batch import Batch
 from emailhub.adapters.smtp.connection import Connection
 from emailhub.adapters.smtp.dial import Dialer, Trouble, trouble
+from emailhub.adapters.smtp.hiding import Hiding
 from emailhub.adapters.smtp.login import (
     LoginGate,
     StaleToken,
@@ -100,6 +101,7 @@ class _Handshake:
         self._sock_is_ours = True
         self._progress = progress
         self._log = log
+        self._hiding = Hiding(options.password)
         self._client = aiosmtplib.SMTP(
             hostname=options.host,
             sock=sock,
@@ -200,7 +202,7 @@ class _Handshake:
 
     async def _by_token(self, tokens: Tokens) -> SMTPResponse:
         try:
-            return await by_token(self._client, self._options.user, tokens, self._log)
+            return await by_token(self._client, self._options.user, tokens, self._log, self._hiding)
         except TokenRefused as refused:
             verdict = token_verdict(refused)
             # Only 535 speaks of the credentials themselves (RFC 4954 §6); other refusals a fresh token cannot mend.
@@ -215,7 +217,7 @@ class _Handshake:
         try:
             return await step
         except aiosmtplib.SMTPResponseException as error:
-            raise Trouble(judge(stage, _reply(error.code, error.message))) from error
+            raise Trouble(judge(stage, self._reply(error.code, error.message))) from error
         except aiosmtplib.SMTPTimeoutError as error:
             raise self._late(stage, limit) from error
         except aiosmtplib.SMTPServerDisconnected as error:
@@ -223,13 +225,13 @@ class _Handshake:
         except ssl.SSLError as error:
             raise self._no_tls(error) from error
         except (OSError, aiosmtplib.SMTPException) as error:
-            raise trouble(stage, f"{stage.value} failed: {error}") from error
+            raise trouble(stage, self._hiding(f"{stage.value} failed: {error}")) from error
 
     def _not_greeted(self, error: aiosmtplib.SMTPException) -> Trouble:
         """With TCP connected, what can fail is the handshake of implicit TLS, then the greeting."""
         limit, cause = self._options.timeouts.greeting, error.__cause__
         if isinstance(error, aiosmtplib.SMTPResponseException):
-            return Trouble(judge(Stage.GREETING, _reply(error.code, error.message)))
+            return Trouble(judge(Stage.GREETING, self._reply(error.code, error.message)))
         if isinstance(cause, aiosmtplib.SMTPTimeoutError):
             return self._late(Stage.GREETING, limit)
         if isinstance(cause, aiosmtplib.SMTPServerDisconnected):
@@ -263,7 +265,11 @@ class _Handshake:
         return self._client.is_connected and self._client.get_transport_info("sslcontext") is not None
 
     def _say(self, response: SMTPResponse) -> None:
-        self._log.server(_reply(response.code, response.message))
+        self._log.server(self._reply(response.code, response.message))
+
+    def _reply(self, code: int, message: str) -> Reply:
+        text = self._hiding(message.encode("utf-8", "replace").decode("utf-8"))
+        return Reply.of(code, _CONTROLS.sub(" ", text)[:2000])
 
     def _tls(self) -> str:
         cipher = self._client.get_transport_info("cipher") if self._encrypted else None
@@ -287,10 +293,6 @@ class _Handshake:
         wire.connection_made(transport)
         transport.set_protocol(wire)
         return Connection(wire, extensions, peer, tls, now)
-
-
-def _reply(code: int, message: str) -> Reply:
-    return Reply.of(code, _CONTROLS.sub(" ", message.encode("utf-8", "replace").decode("utf-8"))[:2000])
 
 
 def _peer(sock: socket.socket) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from emailhub.adapters.sqlite.database import Database
 from emailhub.core.audit import AuditFilter, AuditPage, Deed, Entry
 
-_COLUMNS = "id, at, actor, peer, what, object, reason, result, detail"
+_COLUMNS = "id, at, actor, peer, what, target, reason, result, detail"
 
 
 class SqliteAudit:
@@ -51,7 +51,7 @@ def _page(
 
 def _narrowed(wanted: AuditFilter) -> tuple[list[str], list[object]]:
     wheres, values = ["1"], list[object]()
-    for column, value in (("actor", wanted.actor), ("object", wanted.object)):
+    for column, value in (("actor", wanted.actor), ("target", wanted.target)):
         if value:
             wheres.append(f"{column} = ?")
             values.append(value)
@@ -66,6 +66,6 @@ def _narrowed(wanted: AuditFilter) -> tuple[list[str], list[object]]:
 
 
 def _entry(row: Sequence[Any]) -> Entry:
-    id, at, actor, peer, what, object, reason, result, detail = row
-    deed = Deed(at=at, actor=actor, peer=peer, what=what, object=object, reason=reason, result=result, detail=detail)
+    id, at, actor, peer, what, target, reason, result, detail = row
+    deed = Deed(at=at, actor=actor, peer=peer, what=what, target=target, reason=reason, result=result, detail=detail)
     return Entry(id, deed)

@@ -200,9 +200,11 @@ def _examine(path: Path) -> int:
     """The version of the schema, 0 for a new file. Raises OutboxUnusable, sqlite3.Error.
 
     A connection that may write would, when it closes, move a log that a crash left into the file: also into one that
-    is damaged, or of a newer emailhub. One that may not would leave an empty log where there was none.
+    is damaged, or of a newer emailhub. One that may not would leave an empty log where there was none, and cannot
+    undo what a power cut interrupted while the file was made, without which nothing can be read.
     """
-    mode = "ro" if _size(Path(f"{path}-wal")) else "rw"
+    log, journal = (_size(Path(f"{path}{end}")) for end in ("-wal", "-journal"))
+    mode = "ro" if log and not journal else "rw"
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None)) as reader:
         if 0 < _size(path) <= QUICK_CHECK_BYTES:
             found = reader.execute("PRAGMA quick_check(1)").fetchone()[0]
@@ -241,10 +243,16 @@ def migrations() -> list[tuple[int, str]]:
     return [(int(name.split("_")[0]), sql) for name, sql in files]
 
 
-def _migrate(connection: sqlite3.Connection, version: int) -> None:
-    for number, sql in migrations():
-        if number > version:
-            _step(connection, number, sql)
+def make(connection: sqlite3.Connection, version: int) -> None:
+    """Make an empty file an outbox as the emailhub of schema `version` made it."""
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    _apply(connection, _WRITER_PRAGMAS)
+    _migrate(connection, 0, version)
+
+
+def _migrate(connection: sqlite3.Connection, version: int, to: int | None = None) -> None:
+    for number, sql in migrations()[version:to]:
+        _step(connection, number, sql)
 
 
 def _step(connection: sqlite3.Connection, number: int, sql: str) -> None:

@@ -31,5 +31,5 @@ def store_usage(connection: sqlite3.Connection, usage: Mapping[tuple[int, str], 
 
 def store_deeds(connection: sqlite3.Connection, deeds: Sequence[Deed]) -> None:
     """Add entries to the audit log."""
-    rows = [(d.at, d.actor, d.peer, d.what, d.object, d.reason, d.result, d.detail) for d in deeds]
-    many.insert(connection, "INSERT INTO audit (at, actor, peer, what, object, reason, result, detail)", rows)
+    rows = [(d.at, d.actor, d.peer, d.what, d.target, d.reason, d.result, d.detail) for d in deeds]
+    many.insert(connection, "INSERT INTO audit (at, actor, peer, what, target, reason, result, detail)", rows)

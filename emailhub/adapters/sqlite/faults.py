@@ -7,10 +7,9 @@ import sqlite3
 from emailhub.core.errors import OutboxBusy, OutboxError, OutboxFull, OutboxUnusable
 
 _PRIMARY = 0xFF  # the low byte of an extended result code is its primary code
-WAY_OUT = "Nothing was changed. Restore a backup"
+WAY_OUT = "Nothing was changed. Restore a backup, or save what can be read with `emailhub doctor --recover`"
 """What to do about a damaged file."""
 _UNUSABLE = {
-    sqlite3.SQLITE_NOTADB: "it is not a database",
     sqlite3.SQLITE_READONLY: "it is read-only",
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened",
     sqlite3.SQLITE_PERM: "access is denied",
@@ -31,6 +30,10 @@ def translate(error: sqlite3.Error, path: str) -> OutboxError:
         return OutboxBusy(f"{path} is locked by another process: stop it (`fuser {path}` names it)")
     if primary == sqlite3.SQLITE_CORRUPT:
         return OutboxUnusable(f"{path} is damaged ({error}). {WAY_OUT}")
+    if primary == sqlite3.SQLITE_NOTADB:
+        return OutboxUnusable(
+            f"{path} is not a database ({error}). {WAY_OUT}, or point EMAILHUB_DATABASE at another file"
+        )
     if primary in _UNUSABLE:
         return OutboxUnusable(
             f"{path} cannot be used: {_UNUSABLE[primary]} ({error}). Nothing was changed. "

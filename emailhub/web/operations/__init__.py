@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from emailhub.web.operations.audit import AUDIT
 from emailhub.web.operations.hub import HUB
 from emailhub.web.operations.keys import KEYS
 from emailhub.web.operations.messages import MESSAGES
@@ -13,4 +14,4 @@ from emailhub.web.operations.watching import DOCUMENT, STREAM, TEXT, WATCHING
 
 __all__ = ["DOCUMENT", "OPERATIONS", "STREAM", "TEXT", "Input", "Operation"]
 
-OPERATIONS: tuple[Operation, ...] = (*MESSAGES, *TEMPLATES, *SUPPRESSIONS, *KEYS, *HUB, *ORIGINAL, *WATCHING)
+OPERATIONS: tuple[Operation, ...] = (*MESSAGES, *TEMPLATES, *SUPPRESSIONS, *KEYS, *HUB, *AUDIT, *ORIGINAL, *WATCHING)

@@ -9,6 +9,7 @@ from litestar.params import FromPath
 from emailhub.web.errors import ErrorPage
 from emailhub.web.faces import Faces
 from emailhub.web.pages import (
+    audit,
     keys,
     message,
     messages,
@@ -18,6 +19,7 @@ from emailhub.web.pages import (
     suppressions,
     template_form,
     templates,
+    theme,
 )
 from emailhub.web.pages.assets import answer
 from emailhub.web.pages.paper import GivenPaper, Paper
@@ -41,10 +43,12 @@ class Pages:
                 *message.HANDLERS,
                 *relays.HANDLERS,
                 *suppressions.HANDLERS,
+                *audit.HANDLERS,
                 *keys.HANDLERS,
                 *templates.HANDLERS,
                 *template_form.HANDLERS,
                 *send.HANDLERS,
+                *theme.HANDLERS,
                 static,
             ],
             dependencies={"paper": Provide(lambda: self._paper, sync_to_thread=False)},

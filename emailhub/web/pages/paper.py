@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from re import Match
 from re import compile as pattern
 from typing import Any, TypeAlias
 
@@ -15,6 +16,7 @@ from markupsafe import Markup, escape
 from msgspec import Struct
 
 from emailhub import __version__
+from emailhub.core.access import Scope
 from emailhub.core.status import Flow
 from emailhub.engine.gate import Way
 from emailhub.web.errors import ErrorBody
@@ -27,7 +29,11 @@ from emailhub.web.pages.ways import ways
 from emailhub.web.visit import PART, AnyRequest, Visit, visit
 
 _TICKED = pattern(r"`([^`]+)`")
-_THEMES = frozenset({"light", "dark"})
+_CLOCK = pattern(r"\b([01]\d|2[0-3]):([0-5]\d) UTC\b")
+THEME = "emailhub_theme"
+"""The cookie that keeps the reader's theme."""
+THEMES = frozenset({"light", "dark"})
+_CHANGING = frozenset({Scope.ADMIN})
 _CALM = Flow(level="ok", headline="", sentence="")
 
 
@@ -63,11 +69,12 @@ class Paper:
             section=section,
             flash=said,
             theme=_theme(request),
+            here=_here(request, self._faces.options.prefix),
             banners=self._banners(seen, told=section == "/" and flow.level == "info"),
             origin=self._faces.options.public_url or _origin(request, seen),
             **facts,
         )
-        cookies = [flash.taken(self._cookie_path)] if said else []
+        cookies = [flash.taken(self.root)] if said else []
         return _html(html, status, cookies)
 
     def stranger(self, request: AnyRequest, template: str, *, status: int = 200, **facts: Any) -> Response[str]:
@@ -86,11 +93,12 @@ class Paper:
 
     def onward(self, path: str, said: Flash | None = None) -> Redirect:
         """After a POST: go to the page `path`, which shows `said`."""
-        cookies = [flash.written(said, self._cookie_path)] if said else []
+        cookies = [flash.written(said, self.root)] if said else []
         return Redirect(f"{self._faces.options.prefix}{path}", status_code=303, cookies=cookies)
 
     @property
-    def _cookie_path(self) -> str:
+    def root(self) -> str:
+        """The path of the first page, which is that of cookies."""
         return self._faces.options.prefix or "/"
 
     def _render(self, template: str, seen: Visit | None, *, flow: Flow = _CALM, **facts: Any) -> str:
@@ -100,11 +108,13 @@ class Paper:
             "flow": flow,
             "trouble": flow.level in {"warn", "bad"},
             "signed_in": seen is not None,
+            "may_change": seen is not None and seen.caller.principal.may(_CHANGING),
             "can_leave": seen is not None and seen.caller.way is Way.SESSION,
             "capturing": self._faces.board.capturing,
             "ways": ways(self._faces.board.relays()),
             "flash": None,
             "theme": "",
+            "here": "/",
             "banners": (),
             "section": "",
             "watch": "",
@@ -157,7 +167,12 @@ def environment(faces: Faces) -> Environment:
     )
     now, prefix = faces.now, faces.options.prefix
     pages.filters.update(
-        number=words.number, size=words.size, machine=machine, first_address=first_address, sentence=sentence
+        number=words.number,
+        size=words.size,
+        machine=machine,
+        moments=lambda text: moments(text, now()),
+        first_address=first_address,
+        sentence=sentence,
     )
     pages.globals.update(
         url=lambda path: f"{prefix}{path}",
@@ -178,6 +193,17 @@ def environment(faces: Faces) -> Environment:
 def machine(text: str) -> Markup:
     """Plain words as HTML, with what stands in `backticks` as code."""
     return Markup(_TICKED.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped before
+
+
+def moments(text: Markup, now: float) -> Markup:
+    """Escaped text whose times of day (`03:12 UTC`) the script tells in the reader's time zone."""
+    midnight = now - now % 86400
+
+    def told(found: Match[str]) -> str:
+        at = midnight + int(found[1]) * 3600 + int(found[2]) * 60
+        return f'<span data-time="clock" data-at="{at:.0f}">{found[0]}</span>'
+
+    return Markup(_CLOCK.sub(told, text))  # noqa: S704 - escaped before
 
 
 def sentence(text: str) -> str:
@@ -201,9 +227,15 @@ def _origin(request: AnyRequest, seen: Visit) -> str:
     return f"{seen.caller.scheme}://{request.headers.get('host', 'localhost')}"
 
 
+def _here(request: AnyRequest, prefix: str) -> str:
+    """The address of this page under the hub's own root."""
+    query = request.url.query
+    return request.url.path.removeprefix(prefix) + (f"?{query}" if query else "")
+
+
 def _theme(request: AnyRequest) -> str:
-    theme = request.cookies.get("emailhub_theme", "")
-    return theme if theme in _THEMES else ""
+    theme = request.cookies.get(THEME, "")
+    return theme if theme in THEMES else ""
 
 
 def _html(html: str, status: int, cookies: list[Cookie]) -> Response[str]:

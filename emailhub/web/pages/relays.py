@@ -75,7 +75,8 @@ async def force(request: AnyRequest, faces: GivenFaces, paper: GivenPaper, relay
     """Set the breaker by hand."""
     form = await read_form(request)
     mode, note = _asked(form)
-    here = f"/relays/{quote(relay)}"
+    # The button of the first page leads back to it.
+    here = "/" if form.get("back") == "/" else f"/relays/{quote(relay)}"
     if mode is None:
         return paper.onward(here, Flash("bad", "Choose what the breaker shall do: open, closed or auto."))
     if mode is not Mode.AUTO and not note:

@@ -1,5 +1,6 @@
 """What the API answers, as values; the reference and the OpenAPI document are made from these."""
 
+from emailhub.web.shapes.audit import AuditEntryShape, AuditList
 from emailhub.web.shapes.breakers import BreakerList, BreakerShape
 from emailhub.web.shapes.keys import KeyList, KeyMade, KeyShape, SecretShape
 from emailhub.web.shapes.messages import (
@@ -60,6 +61,8 @@ __all__ = [
     "AttachmentShape",
     "AttemptList",
     "AttemptShape",
+    "AuditEntryShape",
+    "AuditList",
     "BatchError",
     "BehaviourShape",
     "BreakerList",

@@ -19,7 +19,7 @@ ANN = "ann from 10.0.0.7"
 
 async def logged(store: Store, wanted: AuditFilter = ALL) -> list[tuple[str, str, str, str]]:
     page = await SqliteAudit(store.database).page(wanted, before=None, after=None, limit=100)
-    return [(e.deed.actor, e.deed.what, e.deed.object, e.deed.reason) for e in reversed(page.items)]
+    return [(e.deed.actor, e.deed.what, e.deed.target, e.deed.reason) for e in reversed(page.items)]
 
 
 async def test_what_somebody_does_is_in_the_log_by_the_same_commit(tmp_path: Path) -> None:
@@ -85,17 +85,17 @@ async def test_entries_are_erased_by_age_and_by_nothing_else(tmp_path: Path) -> 
         (AuditFilter(actor="ann"), "ab"),
         (AuditFilter(what="template"), "bc"),
         (AuditFilter(what="template.publish"), "b"),
-        (AuditFilter(object="T"), "bc"),
-        (AuditFilter(actor="ann", what="template", object="T"), "b"),
+        (AuditFilter(target="T"), "bc"),
+        (AuditFilter(actor="ann", what="template", target="T"), "b"),
         (AuditFilter(what="templat"), ""),
         (AuditFilter(actor="' OR 1 --"), ""),
     ),
 )
-async def test_a_filter_narrows_by_who_what_and_object(tmp_path: Path, wanted: AuditFilter, found: str) -> None:
+async def test_a_filter_narrows_by_who_what_and_target(tmp_path: Path, wanted: AuditFilter, found: str) -> None:
     deeds = (
         Deed(at=NOW, actor="ann", what="settings.reload", reason="a"),
-        Deed(at=NOW, actor="ann", what="template.publish", object="T", reason="b"),
-        Deed(at=NOW, actor="bob", what="template.delete", object="T", reason="c"),
+        Deed(at=NOW, actor="ann", what="template.publish", target="T", reason="b"),
+        Deed(at=NOW, actor="bob", what="template.delete", target="T", reason="c"),
     )
     async with opened(tmp_path / "hub.db") as store:
         for deed in deeds:
@@ -107,11 +107,11 @@ async def test_pages_go_back_and_forth_without_a_gap(tmp_path: Path) -> None:
     async with opened(tmp_path / "hub.db") as store:
         audit = SqliteAudit(store.database)
         for number in range(5):
-            await audit.record(Deed(at=NOW, actor="ann", what="x.y", object=str(number)))
+            await audit.record(Deed(at=NOW, actor="ann", what="x.y", target=str(number)))
 
         async def page(before: int | None, after: int | None) -> tuple[str, int | None, int | None]:
             found = await audit.page(ALL, before=before, after=after, limit=2)
-            return "".join(entry.deed.object for entry in found.items), found.older, found.newer
+            return "".join(entry.deed.target for entry in found.items), found.older, found.newer
 
         assert await page(None, None) == ("43", 4, None)
         assert await page(4, None) == ("21", 2, 3)

@@ -116,7 +116,7 @@ def foreign_with_a_version(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "says"),
     (
-        (not_a_database, "it is not a database"),
+        (not_a_database, "is not a database"),
         (foreign, "a database, but not emailhub's"),
         (foreign_with_a_version, "a database, but not emailhub's"),
     ),

@@ -124,3 +124,23 @@ async def test_a_template_of_the_operator_replaces_the_built_in_one(tmp_path: Pa
     async with web_hub(tmp_path, options=WebOptions(templates_dir=own)) as hub:
         assert "<title>Ours" in await page(hub, "/send")
         assert "<title>Messages" in await page(hub, "/messages")
+
+
+async def test_the_theme_is_switched_without_script_and_leads_back_to_where_one_was(hub: WebHub) -> None:
+    html = await page(hub, "/messages?state=sent")
+    assert 'name="back" value="/messages?state=sent"' in html
+    assert 'name="theme" value="light"' in html
+    form = {"theme": "light", "back": "/messages?state=sent"}
+    answer = await hub.client.post("/theme", data=form, headers={"sec-fetch-site": "same-origin"})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/messages?state=sent")
+    assert "emailhub_theme=light" in answer.headers["set-cookie"]
+    assert 'name="theme" value="dark"' in await page(hub, "/", cookie="emailhub_theme=light")
+
+
+@pytest.mark.parametrize("back", ("//evil.example", "https://evil.example/", "/\\evil.example", "/a b", ""))
+async def test_the_switch_of_the_theme_leads_to_no_other_host(hub: WebHub, back: str) -> None:
+    answer = await hub.client.post(
+        "/theme", data={"theme": "purple", "back": back}, headers={"sec-fetch-site": "same-origin"}
+    )
+    assert answer.headers["location"] == "/"
+    assert "emailhub_theme=;" in answer.headers["set-cookie"].replace('""', "")

@@ -1,9 +1,11 @@
 """The first page answers whether mail is flowing."""
 
+from emailhub.adapters.sqlite import SqliteOutbox
 from emailhub.core.breaker import Mode
 from emailhub.core.records import Event, Scalar
 from emailhub.engine.desk import Actor
 from emailhub.web.pages.overview import marks
+from tests.support.factories import REFUSED, REPORT, results
 from tests.support.web_hub import WebHub
 from tests.web.pages.reading import page, part, words_of
 
@@ -75,7 +77,8 @@ async def test_a_stopped_relay_is_the_headline_on_the_chart_and_in_the_tab(hub: 
     assert "<title>● " in html
     assert 'href="/static/icon-trouble' in html
     assert "upkeep" in words_of(part(html, "flow"))
-    assert 'href="/relays/capture"' in part(html, "flow")
+    assert 'action="/relays/capture/breaker"' in part(html, "flow")
+    assert "Resume relay capture" in words_of(part(html, "flow"))
     assert "paused" in words_of(part(html, "ways"))
     assert "Paused at" in words_of(part(html, "chart"))
     assert "relay capture takes no mail now · paused until somebody ends it" in words_of(part(html, "latest"))
@@ -103,3 +106,24 @@ def test_who_carries_is_no_news_on_the_chart_when_a_restart_tells_it_again() -> 
 def test_a_second_pause_is_news_on_the_chart() -> None:
     assert happened("breaker_forced", "breaker_auto", "breaker_forced") == ["paused", "paused"]
     assert happened("breaker_forced", "breaker_forced") == ["paused"]
+
+
+async def test_the_one_next_action_is_done_from_the_first_page_and_leads_back_to_it(hub: WebHub) -> None:
+    await hub.faces.desk.force("capture", Mode.OPEN, actor=Actor("ada"), note="upkeep", until=None)
+    answer = await hub.client.post(
+        "/relays/capture/breaker", data={"state": "auto", "back": "/"}, headers={"sec-fetch-site": "same-origin"}
+    )
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    assert hub.faces.board.relay("capture").breaker.mode is Mode.AUTO
+
+
+async def test_failures_of_the_same_kind_are_one_cause_with_a_link(hub: WebHub) -> None:
+    ids = [await hub.send(to=f"u{number}@example.org") for number in range(3)]
+    outbox = SqliteOutbox(hub.database, dead_letters=False)
+    for job in (await outbox.claim("capture", limit=9, now=hub.clock())).jobs:
+        text = f"550 5.1.1 <{job.recipients[0].address}>: User unknown"
+        await outbox.record(job, results(job, REFUSED, text=text), REPORT, hub.clock())
+    assert len(ids) == 3
+    html = part(await page(hub, "/"), "causes")
+    assert "3 × 550 5.1.1 User unknown" in words_of(html)
+    assert 'href="/messages?state=failed' in html

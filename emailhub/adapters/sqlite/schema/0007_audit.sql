@@ -7,7 +7,7 @@ CREATE TABLE audit (
     actor  TEXT NOT NULL,
     peer   TEXT NOT NULL,
     what   TEXT NOT NULL,
-    object TEXT NOT NULL,
+    target TEXT NOT NULL,
     reason TEXT NOT NULL,
     result TEXT NOT NULL CHECK (result IN ('done', 'refused')),
     detail TEXT NOT NULL
@@ -15,6 +15,6 @@ CREATE TABLE audit (
 
 CREATE INDEX audit_actor ON audit (actor, id);
 CREATE INDEX audit_what ON audit (what, id);
-CREATE INDEX audit_object ON audit (object, id);
+CREATE INDEX audit_target ON audit (target, id);
 -- Which entries have outlived their keeping.
 CREATE INDEX audit_at ON audit (at);

@@ -1,0 +1,102 @@
+"""The audit log over HTTP: as JSON, as CSV, and only for who may change things."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emailhub.core.access import Scope
+from emailhub.core.audit import REFUSED, AuditFilter, Deed
+from emailhub.engine.desk import Actor
+from emailhub.engine.gate import Access
+from emailhub.web import scopes
+from tests.support.web_hub import START, WebHub, web_hub
+
+ALL = AuditFilter()
+ANN = Actor("ann", "dashboard", "10.0.0.7")
+
+
+async def listed(hub: WebHub, query: str = "") -> list[dict[str, Any]]:
+    answer = await hub.client.get(f"/audit{query}")
+    assert answer.status_code == 200, answer.text
+    return list(answer.json()["data"])
+
+
+async def test_an_action_over_the_api_is_told_with_who_from_where_what_and_why(hub: WebHub) -> None:
+    id = await hub.send(scheduled_at="in 1 hour")
+    await hub.client.post(f"/emails/{id}/hold", json={"reason": "wrong price"})
+    (entry,) = await listed(hub)
+    assert entry == {
+        "object": "audit_entry",
+        "id": "1",
+        "created_at": "2027-01-15T08:00:00.000Z",
+        "actor": "local",
+        "peer": "127.0.0.1",
+        "what": "message.hold",
+        "target": id,
+        "reason": "wrong price",
+        "result": "done",
+        "detail": "",
+    }
+
+
+async def test_what_is_refused_is_not_told_as_done(hub: WebHub) -> None:
+    id = await hub.send()
+    await hub.client.post(f"/emails/{id}/cancel")
+    assert (await hub.client.post(f"/emails/{id}/hold")).status_code == 409
+    assert [entry["what"] for entry in await listed(hub)] == ["message.cancel"]
+
+
+async def test_the_list_is_narrowed_and_paged_by_the_url(hub: WebHub) -> None:
+    for number in range(5):
+        await hub.faces.audit.record(ANN, "template.publish", f"t{number}")
+    await hub.faces.audit.record(Actor("bob"), "settings.reload", result=REFUSED, detail="no")
+    assert [entry["result"] for entry in await listed(hub, "?actor=bob")] == ["refused"]
+    assert len(await listed(hub, "?what=template")) == 5
+    assert [entry["actor"] for entry in await listed(hub, "?what=template.publish&target=t3")] == ["ann"]
+    first = (await hub.client.get("/audit?limit=4")).json()
+    assert first["has_more"]
+    rest = (await hub.client.get(f"/audit?limit=4&after={first['data'][-1]['id']}")).json()
+    assert [entry["target"] for entry in rest["data"]] == ["t1", "t0"]
+    assert not rest["has_more"]
+
+
+@pytest.mark.parametrize("query", ("limit=0", "after=x", "before=1&after=2", "who=ann", "actor=a&actor=b"))
+async def test_a_parameter_that_breaks_a_rule_is_named(hub: WebHub, query: str) -> None:
+    answer = await hub.client.get(f"/audit?{query}")
+    assert (answer.status_code, answer.json()["name"]) == (422, "invalid_parameter")
+
+
+async def test_the_export_is_csv_that_computes_nothing(hub: WebHub) -> None:
+    await hub.faces.audit.record(ANN, "message.retry", "M", reason='=HYPERLINK("https://evil.example")')
+    answer = await hub.client.get("/audit/csv?actor=ann")
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    assert answer.headers["content-disposition"] == 'attachment; filename="audit.csv"'
+    assert answer.headers["cache-control"] == "no-store"
+    head, row = csv.reader(io.StringIO(answer.text, newline=""))
+    assert head == ["time", "who", "from", "what", "target", "why", "result", "detail"]
+    assert row[1:] == ["ann", "10.0.0.7", "message.retry", "M", '\'=HYPERLINK("https://evil.example")', "done", ""]
+    assert (await hub.client.get("/audit/csv?limit=1")).status_code == 422
+
+
+async def test_an_export_reaches_over_many_pages_in_order(hub: WebHub) -> None:
+    deeds = [Deed(at=START, actor="ann", what="x.y", target=str(number)) for number in range(1203)]
+    await hub.database.write(lambda tx: [tx.record(deed) for deed in deeds])
+    rows = list(csv.reader(io.StringIO((await hub.client.get("/audit/csv")).text, newline="")))[1:]
+    assert [row[4] for row in rows] == [str(number) for number in reversed(range(1203))]
+    kept = [entry.deed.target async for entry in hub.faces.audit.newest(ALL, 501)]
+    assert (len(kept), kept[-1]) == (501, "702")
+
+
+async def test_only_who_may_change_things_sees_who_did(tmp_path: Path) -> None:
+    async with web_hub(tmp_path, Access(listen="0.0.0.0", api_keys=("k" * 32,))) as hub:
+        stranger = hub.client_from("10.0.0.1", "http://10.0.0.5:8000")
+        for path in ("/audit", "/audit/csv"):
+            assert (await stranger.get(path)).status_code == 401
+            key = {"authorization": f"Bearer {'k' * 32}"}
+            assert (await stranger.get(path, headers=key)).status_code == 200
+            assert scopes.needed(path, "GET") == {Scope.ADMIN}
