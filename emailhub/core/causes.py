@@ -9,13 +9,14 @@ from msgspec import Struct
 
 _LONGEST = 140
 _CODE = re.compile(r"(?<![\d.])([45]\d\d)(?![\d.])(?:[ -]+([45]\.\d{1,3}\.\d{1,3})(?![\d.]))?")
-_WHO = re.compile(r"<[^<>\s]*@[^<>\s]*>:?|[^\s<>\"'(),;:]+@[\w.-]+\w:?")
+# A server chooses what is searched here. What is possessive or begins a word only is never tried from its middle.
+_WHO = re.compile(r"<[^<>\s@]*+@[^<>\s]*+>:?|(?<![^\s<>\"'(),;:@])[^\s<>\"'(),;:@]++@[\w.-]*\w:?")
 _LINK = re.compile(r"\bhttps?://\S+", re.IGNORECASE)
 _TURNING = re.compile(
     r"""
     \b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b        # an IPv4 address
     | \[?\b[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){3,}\]?   # an IPv6 address
-    | \b(?=[\w.-]*\d)(?=[\w.-]*[a-z])[\w-]{2,}(?:\.[\w-]+)*\b    # letters and digits mixed: an id
+    | (?<![\w.-])(?=[\w.-]*\d)(?=[\w.-]*[a-z])[\w-]{2,}(?:\.[\w-]+)*\b    # letters and digits mixed: an id
     | \b\d+(?:[.,:]\d+)*\b                      # a number
     """,
     re.IGNORECASE | re.VERBOSE,

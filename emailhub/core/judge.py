@@ -48,7 +48,7 @@ _CLOCK = re.compile(_CUE + r"\D{0,40}?\b(\d{1,2}):(\d\d)(?::(\d\d))?\b", re.IGNO
 _AMOUNT = re.compile(
     _CUE + r"\D{0,40}?\b(\d{1,6})\s*(s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?)\b", re.IGNORECASE
 )
-_MORE = re.compile(r"\s*(?:and|,)?\s*(\d{1,4})\s*(s|secs?|seconds?|m|mins?|minutes?)\b", re.IGNORECASE)
+_MORE = re.compile(r"\s*+(?:and|,)?\s*+(\d{1,4})\s*(s|secs?|seconds?|m|mins?|minutes?)\b", re.IGNORECASE)
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 

@@ -20,13 +20,14 @@ _SECRETS = re.compile(r"passw|secret|token|api.?key|authorization|cookie|credent
 _NO_ADDRESS = frozenset({"message_id"})
 """Fields whose @ belongs to an identifier that must stay whole to be found again."""
 
-_USERINFO = re.compile(r"(?i)([a-z][a-z0-9+.-]*://)(?:([^\s/:@]*):)?[^\s/]+@")
+# From here on no word is tried from its middle: somebody else may choose it, and how long it is.
+_USERINFO = re.compile(r"(?i)([a-z][a-z0-9+.-]{0,30}://)(?:([^\s/:@]*):)?[^\s/]+@")
 _HEADER = re.compile(r"""(?i)((?:proxy-)?authorization["']?\s*[:=]\s*["']?)[^\s"',}]+(?:\s+[^\s"',}]+)?""")
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+(?=\S*[\d_=])[a-z0-9._~+/=-]{8,}")
 _SMTP_AUTH = re.compile(r"(?i)\b(AUTH\s+[A-Z0-9-]+)\s+\S+")
 _MARKED = re.compile(r"(?i)auth|bearer|basic")
 """What the three above need; looked for first, because nearly no text has it."""
-_ADDRESS = re.compile(r"""("[^"]*"|[^\s<>()\[\],;:"'@*/=]+)@([\w.-]*\w)""")
+_ADDRESS = re.compile(r"""("[^"]*"|(?<![^\s<>()\[\],;:"'@*/=])[^\s<>()\[\],;:"'@*/=]+)@([\w.-]*\w)""")
 
 
 class Redactor:

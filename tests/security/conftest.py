@@ -1,5 +1,6 @@
 """What the attacks share with the stories about the real process."""
 
-from tests.acceptance.conftest import make_hub, smtp
+from tests.acceptance.conftest import make_hub, queue_at, smtp
+from tests.web.conftest import hub
 
-__all__ = ["make_hub", "smtp"]
+__all__ = ["hub", "make_hub", "queue_at", "smtp"]
