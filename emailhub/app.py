@@ -7,7 +7,6 @@ import os
 import random
 import secrets
 import signal
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -24,6 +23,7 @@ from emailhub.adapters.sqlite import Database, SqliteHistory, SqliteOutbox, open
 from emailhub.adapters.sqlite.audit import SqliteAudit
 from emailhub.adapters.sqlite.behaviour import SqliteBehaviour
 from emailhub.adapters.sqlite.keys import SqliteKeys
+from emailhub.adapters.sqlite.putting_forward import SqlitePutOff
 from emailhub.adapters.sqlite.relays import SqliteRelays
 from emailhub.adapters.sqlite.suppressions import SqliteSuppressions
 from emailhub.adapters.sqlite.upkeep import SqliteUpkeep
@@ -33,6 +33,7 @@ from emailhub.core.records import Event
 from emailhub.engine.audit import AuditLog
 from emailhub.engine.board import Board
 from emailhub.engine.chaos import ChaosSwitch, Unruly
+from emailhub.engine.clock import Clock, ClockWatch, catch_up
 from emailhub.engine.desk import Desk
 from emailhub.engine.entropy import Entropy
 from emailhub.engine.fleet import Fleet, Rig
@@ -50,9 +51,10 @@ from emailhub.engine.subscriber import Subscriber
 from emailhub.engine.suppression import SuppressionList
 from emailhub.engine.undertaker import Undertaker
 from emailhub.engine.watch import Watch
-from emailhub.parts import EXIT_FAILED, Kitchen, Parts, verdict
+from emailhub.parts import Kitchen, Parts, verdict
 from emailhub.reload import Read, Reloader, Requests
 from emailhub.settings import Loaded, Settings
+from emailhub.stopping import Stopping
 from emailhub.web.faces import Faces
 from emailhub.web.server import Server
 from emailhub.web.site import create_app
@@ -61,9 +63,6 @@ EXIT_BUSY = 75
 EXIT_CONFIG = 78
 BURIALS = frozenset({"failed", "unreadable"})
 """Events after which a dead letter may wait to be published."""
-SAME_WISH = 1.0
-"""Seconds in which further signals are the first one again: a supervisor that signals the whole group, and the program
-that started emailhub and passes the signal on, both mean "stop in order", not "at once"."""
 
 log = logs.get("app")
 
@@ -97,15 +96,15 @@ class Hub:
     def __init__(self, settings: Settings, read: Read | None = None) -> None:
         self._settings = settings
         self._reloader = Reloader(settings, read or partial(Loaded, settings, {}), self._adopt)
-        self._now = time.time
+        self._clock = Clock(time.time, time.monotonic)
+        self._now = self._clock.now
         # Delays and turns only, which are no secret: asking the system for each took a thirtieth of a message's time.
         self._random = random.Random()  # noqa: S311
         self._entropy = Entropy()
         self._live: Live | None = None
         self._undertaker: Undertaker | None = None
         self._fleet: Fleet | None = None
-        self._stop = asyncio.Event()
-        self._stop_asked = 0.0
+        self.stopping = Stopping()
 
     async def run(self) -> int:
         """Build, work, stop; the exit code. Raises OutboxBusy, OutboxUnusable, OSError when it cannot start."""
@@ -137,10 +136,17 @@ class Hub:
         history, upkeep = SqliteHistory(database), SqliteUpkeep(database)
         burying = settings.rabbitmq_url is not None
         outbox = SqliteOutbox(
-            database, dead_letters=burying, suppress_refused=settings.suppress_refused, withheld=meter.suppressed
+            database,
+            dead_letters=burying,
+            suppress_refused=settings.suppress_refused,
+            withheld=meter.suppressed,
+            sure=self._clock.sure,
         )
         self._outbox, verbs = outbox, SqliteVerbs(database, dead_letters=burying)
         self._live = Live(history, clients=settings.sse_clients)
+        put_off = SqlitePutOff(database)
+        # Before anything is put off by the new clock.
+        await catch_up(put_off, now())
         await self._tidy(outbox, verbs, meter)
         keyring = Keyring(SqliteKeys(database), now=now, entropy=secrets.token_bytes)
         await keyring.load()
@@ -194,7 +200,7 @@ class Hub:
         )
         self._desk = desk
         board = Board(fleet.lines, broker, history, room, capturing=settings.capture, now=now, news=fleet.news)
-        board.broken_templates = kitchen.broken
+        board.broken_templates, board.clock = kitchen.broken, self._clock.status
         hook = Webhook(settings.alert_url.reveal()) if settings.alert_url else None
         post = hook.post if hook else None
         watch = Watch(board, history, room, post, waiting_limit=settings.alert_waiting, now=now)
@@ -208,6 +214,7 @@ class Hub:
             letters_due=self._undertaker.wake,
             meter=meter,
             now=now,
+            sure=self._clock.sure,
         )
         gate = wiring.gate(settings, keyring)
         web = wiring.web_options(settings)
@@ -241,6 +248,7 @@ class Hub:
             board=board,
             watch=watch,
             keeper=keeper,
+            clock=ClockWatch(self._clock, put_off, fleet.wake),
             lag=LagWatch(meter.loop_lag, board.show_lag),
             undertaker=self._undertaker,
             hook=hook,
@@ -308,7 +316,7 @@ class Hub:
     def _listen_for_signals(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._asked_to_stop)
+            loop.add_signal_handler(number, self.stopping.ask)
         loop.add_signal_handler(signal.SIGHUP, self._reloads.signalled)
 
     async def _adopt(self, settings: Settings) -> None:
@@ -327,20 +335,10 @@ class Hub:
         specs = wiring.relays(settings, self._random.random)
         await self._fleet.apply(specs, spares=wiring.spares(settings), failover_after=settings.failover_after)
 
-    def _asked_to_stop(self) -> None:
-        now = time.monotonic()
-        if not self._stop.is_set():
-            self._stop_asked = now
-            self._stop.set()
-        elif now - self._stop_asked >= SAME_WISH:
-            # The operator has asked twice: what runs is rescued by the next start.
-            sys.stderr.write("emailhub: stopped at once\n")
-            os._exit(EXIT_FAILED)
-
     async def _work(self, parts: Parts, database: Database) -> int:
         tasks = [asyncio.create_task(run, name=name) for name, run in parts.running()]
         tasks.append(asyncio.create_task(parts.server.serve(), name="server"))
-        stop = asyncio.create_task(self._stop.wait(), name="stop")
+        stop = asyncio.create_task(self.stopping.wait(), name="stop")
         watched: list[asyncio.Future[Any]] = [*tasks, stop, database.broken]
         await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
         code = verdict(tasks, database)

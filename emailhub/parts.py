@@ -19,6 +19,7 @@ from emailhub.adapters.templates import TemplateFolder
 from emailhub.core.errors import EmailhubError, OutboxError
 from emailhub.core.template import Broken
 from emailhub.engine.board import Board
+from emailhub.engine.clock import ClockWatch
 from emailhub.engine.fleet import Fleet
 from emailhub.engine.keeper import Keeper
 from emailhub.engine.keyring import Keyring
@@ -80,6 +81,7 @@ class Parts:
     board: Board
     watch: Watch
     keeper: Keeper
+    clock: ClockWatch
     lag: LagWatch
     undertaker: Undertaker
     hook: Webhook | None
@@ -96,6 +98,7 @@ class Parts:
             ("keys", self.keyring.run()),
             ("watch", self.watch.run()),
             ("alerts", self.watch.tell()),
+            ("clock", self.clock.run()),
             ("lag", self.lag.run()),
         ]
         if self.kitchen.folder is not None:

@@ -62,5 +62,5 @@ async def test_whether_files_are_fetched_is_a_setting(tmp_path: Path, setting: s
         assert answer.json()["errors"][0]["field"] == "attachments[0].path"
         assert word in answer.json()["message"]
     finally:
-        hub._asked_to_stop()
+        hub.stopping.ask()
         await running

@@ -270,7 +270,7 @@ class _Span:
         return self._usual > self._transit
 
     def _learn(self, took: float) -> None:
-        self._usual += _LEARN * (min(took, self._stall) - self._usual)
+        self._usual += _LEARN * (min(max(took, 0.0), self._stall) - self._usual)
 
     def _count(self, count: int, at: float) -> None:
         if count <= 0:

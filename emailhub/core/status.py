@@ -126,6 +126,13 @@ class RelayStatus(Struct, frozen=True, kw_only=True):
     chaos: ChaosStatus | None = None
 
 
+class ClockStatus(Struct, frozen=True, kw_only=True):
+    """The clock of the machine: by how many seconds it has jumped `ahead` and is not believed yet, and for how long."""
+
+    ahead: float = 0.0
+    believed_in: float = 0.0
+
+
 class OutboxStatus(Struct, frozen=True, kw_only=True):
     """The database: `writable` is False when the last write failed, `detail` says why.
 

@@ -20,6 +20,8 @@ _LEARN = 0.2
 _PLENTY = 1_000_000
 SWEEP = 60.0
 """Seconds after its turn in which a row that does not come is forgotten."""
+_LONGEST = 60.0
+"""Seconds more an attempt is not thought to take: it may be the clock that jumped."""
 
 
 class Spare(Struct, frozen=True, kw_only=True):
@@ -92,7 +94,7 @@ class Gate:
         self._slot = now
         self._took = FIRST_GUESS
         self._line: dict[int, float] = {}
-        self._swept = now
+        self._swept = self._asked = now
 
     @property
     def domain(self) -> str:
@@ -101,6 +103,11 @@ class Gate:
 
     def turn(self, now: float) -> Turn:
         """What may be used now."""
+        if now < self._asked:
+            # A clock set back by hours must not keep mail waiting for hours.
+            self._slot, self._swept = now, now
+            self._line.clear()
+        self._asked = now
         if self._line and now - self._swept > SWEEP:
             # Whoever was canceled, or went over another way, would keep newcomers waiting.
             self._swept = now
@@ -140,7 +147,7 @@ class Gate:
         """The message ended after `seconds`."""
         self._busy -= 1
         self._limiter.end(flight, now, tried=flight.count, taken=flight.count)
-        self._took += _LEARN * (seconds - self._took)
+        self._took += _LEARN * (min(max(seconds, 0.0), _LONGEST) - self._took)
 
 
 class OfDomain(Protocol):

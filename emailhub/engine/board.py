@@ -9,13 +9,14 @@ from msgspec.structs import replace
 from emailhub.core.delivery import State
 from emailhub.core.errors import NotFound
 from emailhub.core.records import Totals
-from emailhub.core.status import Flow, Link, OutboxStatus, RabbitStatus, RelayStatus
+from emailhub.core.status import ClockStatus, Flow, Link, OutboxStatus, RabbitStatus, RelayStatus
 from emailhub.core.template import Broken
 from emailhub.engine.allowance import Allowance
 from emailhub.engine.chaos import behaviour_of
 from emailhub.engine.courier import Courier
 from emailhub.engine.flow import (
     MOST_WAITING,
+    clock_flows,
     counted,
     failing_flow,
     is_well,
@@ -83,7 +84,7 @@ class Board:
     """Reads the parts. `loop_lag` is the longest lag of the event loop lately, in seconds; `news()` gives sentences
     about what is over.
 
-    `broken_templates()` gives the templates that cannot be used as they stand.
+    `broken_templates()` gives the templates that cannot be used as they stand, `clock()` how the clock stands.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class Board:
         self._now = now
         self._news = news
         self.broken_templates: Callable[[], tuple[Broken, ...]] = tuple
+        self.clock: Callable[[], ClockStatus] = ClockStatus
         self.capturing = capturing
         self.loop_lag = 0.0
 
@@ -141,6 +143,7 @@ class Board:
         findings = [*self._outbox_trouble(), *await self._relay_trouble(now), *self._rabbit_trouble()]
         sent, failed = await self._hour(now)
         findings += [*self._held(totals), *failing_flow(sent, failed), *template_flows(self.broken_templates())]
+        findings += clock_flows(self.clock())
         findings += [Flow(level="info", headline=sentence_of(text), sentence="") for text in self._news()]
         if findings:
             first, *others = sorted(findings, key=lambda flow: _LEVELS.index(flow.level))

@@ -87,7 +87,7 @@ def duties(
     found: dict[str, list[Duty]] = {}
     for route in router.routes:
         standing = standings.get(route.name)
-        if standing is None or standing.carrying or now - standing.since < after:
+        if standing is None or standing.carrying or 0 <= now - standing.since < after:
             continue
         why = f"relay {route.name} is not sending since {clock(standing.since)}: {standing.cause}"
         for name, fits in _stand_ins(router, standings, route.name).items():

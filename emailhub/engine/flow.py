@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from emailhub.core.breaker import Mode, Phase
 from emailhub.core.limits import PACED, words
-from emailhub.core.status import Flow, LimitStatus, RelayStatus, Suspension
+from emailhub.core.status import ClockStatus, Flow, LimitStatus, RelayStatus, Suspension
 from emailhub.core.template import Broken
 
 MOST_WAITING = 10_000
@@ -174,6 +174,26 @@ def template_flows(broken: Sequence[Broken]) -> list[Flow]:
     headline = "A template is broken." if len(broken) == 1 else f"{len(broken)} templates are broken."
     sentence = f"{sentence_of(f'{named}{more}: {broken[0].reason}')} {effect}"
     return [Flow(level="warn" if unusable else "info", headline=headline, sentence=sentence)]
+
+
+def clock_flows(clock: ClockStatus) -> list[Flow]:
+    """What is to be told of a clock that is not believed."""
+    if not clock.ahead:
+        return []
+    return [Flow(level="warn", headline=clock_trouble(clock), sentence="Is it right? If not, set it: no mail is lost.")]
+
+
+def clock_trouble(clock: ClockStatus) -> str:
+    """One sentence about a clock that jumped ahead."""
+    return f"The clock jumped ahead by {span(clock.ahead)}: nothing expires for the next {span(clock.believed_in)}."
+
+
+def span(seconds: float) -> str:
+    """A length of time in its largest unit: `3 days`, `15 minutes`."""
+    for size, name in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {name}s"
+    return counted(round(seconds), "second")
 
 
 def waiting(count: int) -> str:

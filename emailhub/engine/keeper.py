@@ -35,7 +35,7 @@ class Keeping(Struct, frozen=True):
 
 
 class Expiring(Protocol):
-    async def expire(self, now: float) -> tuple[Expired, ...]: ...
+    async def expire(self, now: float, *, by: float) -> tuple[Expired, ...]: ...
 
 
 class Upkeep(Protocol):
@@ -50,7 +50,10 @@ class Upkeep(Protocol):
 
 
 class Keeper:
-    """Runs its round every second, its clean-up every minute, and in every round while there is more to clean up."""
+    """Runs its round every second, its clean-up every minute, and in every round while there is more to clean up.
+
+    `sure()` is the time that surely has come: what expires and what is erased goes by it.
+    """
 
     def __init__(
         self,
@@ -64,6 +67,7 @@ class Keeper:
         letters_due: Callable[[], None],
         meter: Meter,
         now: Callable[[], float],
+        sure: Callable[[], float] | None = None,
     ) -> None:
         self._verbs = verbs
         self._upkeep = upkeep
@@ -74,6 +78,7 @@ class Keeper:
         self._letters_due = letters_due
         self._meter = meter
         self._now = now
+        self._sure = sure or now
         self._paused = False
         self._erased_at = 0.0
 
@@ -88,9 +93,9 @@ class Keeper:
 
     async def round(self) -> None:
         """One round: expire, look at the room that is left, clean up when it is time."""
-        now = self._now()
+        now = self._sure()
         try:
-            await self._expire(now)
+            await self._expire()
         finally:
             # On a full disk nothing can be expired, and then it matters most that the queue is left alone.
             await self._look()
@@ -98,9 +103,9 @@ class Keeper:
         if (now - self._erased_at >= ERASE_EVERY or now < self._erased_at) and not await self.erase(now):
             self._erased_at = now
 
-    async def _expire(self, now: float) -> None:
+    async def _expire(self) -> None:
         # All of them at once: after a long stop the courier must not find what expired meanwhile in its way.
-        while expired := await self._verbs.expire(now):
+        while expired := await self._verbs.expire(self._now(), by=self._sure()):
             self._letters_due()
             for message in expired:
                 self._meter.recipient(State.FAILED, Reason.EXPIRED, message.recipients)

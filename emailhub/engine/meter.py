@@ -37,6 +37,7 @@ class Reading(Struct, frozen=True, kw_only=True):
     clients: int = 0
     dropped: int = 0
     lag: float = 0.0
+    clock_ahead: float = 0.0
 
 
 class Meter:
@@ -86,7 +87,7 @@ class Meter:
 
     def attempt(self, relay: str, kind: str, seconds: float) -> None:
         """An attempt ended; `kind` is the verdict."""
-        self._labelled(self._attempt, relay, kind).observe(seconds)
+        self._labelled(self._attempt, relay, kind).observe(max(seconds, 0.0))
 
     def recipient(self, state: State, reason: Reason, count: int = 1) -> None:
         """`count` recipients came to a final state, or were deferred or held."""
@@ -102,7 +103,8 @@ class Meter:
 
     def time_to_send(self, seconds: float) -> None:
         """A recipient was sent `seconds` after its message was accepted."""
-        self._time_to_send.observe(seconds)
+        # The clock may have been set back meanwhile.
+        self._time_to_send.observe(max(seconds, 0.0))
 
     def loop_lag(self, seconds: float) -> None:
         """The event loop ran a timer `seconds` late."""
@@ -136,6 +138,9 @@ class _Gauges(Collector):
         yield from _of_rabbit(reading.rabbit)
         yield _gauge("live_clients", "Open live streams.", reading.clients)
         yield _counted("live_clients_dropped", "Live streams ended because the client did not read.", reading.dropped)
+        yield _gauge(
+            "clock_ahead_seconds", "By how much the clock jumped ahead; 0 as it is believed.", reading.clock_ahead
+        )
         yield _gauge("loop_lag_seconds", "The longest the event loop was late in the last seconds.", reading.lag)
 
 

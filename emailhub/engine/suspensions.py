@@ -88,6 +88,9 @@ class Suspensions:
 
     def _stay(self, one: SuspensionRecord, to: str | None, now: float, probe: bool) -> Stay:
         text = f"relay {self._relay} does not let {one.domain} send: {one.reply.removesuffix('.')}"
+        if one.next_try > now + LONGEST + UNDECIDED:
+            # The clock was set back: mail must not wait for hours because of that.
+            one = self._known[one.domain] = replace(one, next_try=now + LONGEST)
         due = now >= one.next_try and one.domain not in self._probing
         # When the time has come only one message asks; the rest waits until after its answer, if that is no.
         until = one.next_try if now < one.next_try else now + _pause(one.tries + 1)

@@ -14,6 +14,7 @@ from emailhub.core.errors import EmailhubError
 from emailhub.core.records import Totals
 from emailhub.core.status import Link
 from emailhub.engine.board import Board
+from emailhub.engine.flow import clock_trouble
 from emailhub.engine.ports import History
 from emailhub.engine.room import Room
 
@@ -127,6 +128,9 @@ class Watch:
             minutes = int((self._now() - totals.oldest_waiting) // 60)
             text = f"Mail has been waiting for {minutes} min; messages that wait: {totals.waiting:,}"
             yield Alert("waiting_long", "outbox", text)
+        clock = self._board.clock()
+        if clock.ahead:
+            yield Alert("clock_jumped", "clock", clock_trouble(clock))
         rabbit = self._board.rabbit()
         if rabbit.link in (Link.MISSING, Link.DOWN, Link.REFUSED):
             text = f"{rabbit.link.value}: {rabbit.detail}"

@@ -7,10 +7,12 @@ from typing import Literal
 
 from litestar import Response, Router, get
 from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import astuple
 
 from emailhub.core.breaker import Mode, Phase
-from emailhub.core.status import Link, OutboxStatus, RabbitStatus, RelayStatus
+from emailhub.core.status import ClockStatus, Link, OutboxStatus, RabbitStatus, RelayStatus
 from emailhub.core.template import Broken
+from emailhub.engine.flow import clock_trouble
 from emailhub.web.faces import Faces, GivenFaces
 from emailhub.web.visit import AnyRequest, visit
 
@@ -35,6 +37,7 @@ class Parts(Struct, frozen=True):
     rabbitmq: Part
     relay: Part
     templates: Part
+    clock: Part
 
 
 class Live(Struct, frozen=True):
@@ -72,10 +75,14 @@ def readiness(faces: Faces, *, details: bool) -> Ready:
     """How the parts stand. Mail is accepted, and kept, as long as the outbox can be written."""
     board = faces.board
     parts = Parts(
-        _outbox(board.outbox()), _rabbitmq(board.rabbit()), _relay(board.relays()), _templates(board.broken_templates())
+        _outbox(board.outbox()),
+        _rabbitmq(board.rabbit()),
+        _relay(board.relays()),
+        _templates(board.broken_templates()),
+        _clock(board.clock()),
     )
     status: Level = "ok"
-    if any(part.status != "ok" for part in (parts.outbox, parts.rabbitmq, parts.relay, parts.templates)):
+    if any(part.status != "ok" for part in astuple(parts)):
         status = "degraded"
     if board.stopping or parts.outbox.status == "down":
         status = "down"
@@ -122,7 +129,9 @@ def _templates(broken: tuple[Broken, ...]) -> Part:
     return Part("degraded", "; ".join(told)[:1000]) if told else Part("ok", "all can be used")
 
 
+def _clock(status: ClockStatus) -> Part:
+    return Part("degraded", clock_trouble(status)) if status.ahead else Part("ok", "runs evenly")
+
+
 def _without_details(parts: Parts) -> Parts:
-    return Parts(
-        Part(parts.outbox.status), Part(parts.rabbitmq.status), Part(parts.relay.status), Part(parts.templates.status)
-    )
+    return Parts(*(Part(part.status) for part in astuple(parts)))

@@ -21,6 +21,7 @@ async def metrics(faces: GivenFaces) -> Response[bytes]:
         clients=live.clients,
         dropped=live.dropped,
         lag=board.loop_lag,
+        clock_ahead=board.clock().ahead,
     )
     return Response(faces.meter.render(reading), media_type=CONTENT_TYPE)
 

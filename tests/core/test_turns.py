@@ -111,3 +111,21 @@ def test_a_line_moves_on_until_nobody_is_left_and_never_goes_faster_than_the_rat
             due[wait.recipient] = wait.until
         assert len(flying) <= 3
     assert all(sum(start <= at < start + 1.0 for at in began) <= limit for start in began)
+
+
+def test_a_clock_set_back_does_not_put_mail_off_until_it_has_caught_up() -> None:
+    of = gate(1)
+    asked(of, [1, 2, 3], T0)
+    of.turn(T0 + 7200)
+    goes, waits = asked(of, [4, 5], T0 - 3600)
+    assert goes == []
+    assert [wait.until for wait in waits] == [T0 - 3599, T0 - 3598]
+
+
+def test_an_attempt_during_which_the_clock_jumped_is_not_taken_for_a_slow_server() -> None:
+    for seconds in (3 * 86400.0, -3 * 86400.0):
+        of = gate(1)
+        of.end(of.begin([1], T0), T0 + seconds, seconds)
+        asked(of, [2], T0 + seconds)
+        _, waits = asked(of, [3], T0 + seconds)
+        assert T0 + seconds < waits[0].until < T0 + seconds + 60

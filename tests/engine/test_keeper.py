@@ -102,7 +102,7 @@ async def test_a_disk_on_which_nothing_can_be_expired_still_leaves_the_queue_alo
         rounds = Rounds(store)
         store.history.status = lambda: OutboxStatus(free_disk=0)  # type: ignore[method-assign]
 
-        async def full(now: float) -> int:
+        async def full(now: float, *, by: float) -> int:
             raise OutboxFull("the disk is full")
 
         store.verbs.expire = full  # type: ignore[method-assign]

@@ -22,6 +22,7 @@ from emailhub.core.message import Limits, Submission
 from emailhub.core.records import Detail, Event, Origin, Receipt
 from emailhub.core.status import (
     ChaosStatus,
+    ClockStatus,
     Flow,
     LimitStatus,
     Link,
@@ -74,6 +75,9 @@ class DemoBoard:
             self.snapshots["gmail"] = Snapshot(
                 phase=Phase.OPEN, failures=5, openings=2, since=now() - 720, cause=_CAUSE, probe_at=now() + 42
             )
+
+    def clock(self) -> ClockStatus:
+        return ClockStatus()
 
     def broken_templates(self) -> tuple[Broken, ...]:
         return ()

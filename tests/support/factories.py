@@ -102,7 +102,12 @@ class Store(NamedTuple):
 
 @asynccontextmanager
 async def opened(
-    path: Path, *, dead_letters: bool = True, gather: float = 0.0, suppress_refused: bool = False
+    path: Path,
+    *,
+    dead_letters: bool = True,
+    gather: float = 0.0,
+    suppress_refused: bool = False,
+    sure: Callable[[float], float] = lambda now: now,
 ) -> AsyncIterator[Store]:
     """The outbox at `path`, closed afterwards."""
     events: list[Event] = []
@@ -112,7 +117,11 @@ async def opened(
         yield Store(
             database,
             SqliteOutbox(
-                database, dead_letters=dead_letters, suppress_refused=suppress_refused, withheld=withheld.append
+                database,
+                dead_letters=dead_letters,
+                suppress_refused=suppress_refused,
+                withheld=withheld.append,
+                sure=sure,
             ),
             SqliteVerbs(database, dead_letters=dead_letters),
             SqliteUpkeep(database),

@@ -18,10 +18,20 @@ CLAIM_BYTES = 16 * 1024 * 1024
 
 
 def claim(
-    tx: Transaction, relay: str, limit: int, now: float, ids: Sequence[str], probe: bool, terms: Terms = ANY
+    tx: Transaction,
+    relay: str,
+    limit: int,
+    now: float,
+    alive: float,
+    ids: Sequence[str],
+    probe: bool,
+    terms: Terms = ANY,
 ) -> Claimed:
-    """See `SqliteOutbox.claim`."""
-    found = _probes(tx, relay, now, ids, terms.troubles) if probe else _candidates(tx, relay, limit, now, ids, terms)
+    """See `SqliteOutbox.claim`. What expires at `alive` or before has expired."""
+    if probe:
+        found = _probes(tx, relay, now, alive, ids, terms.troubles)
+    else:
+        found = _candidates(tx, relay, limit, now, alive, ids, terms)
     pick = Pick(tx, now, terms) if terms is not ANY else Plain()
     chosen: list[tuple[Candidate, bool]] = []
     loaded = 0
@@ -36,47 +46,48 @@ def claim(
 
 
 def _candidates(
-    tx: Transaction, relay: str, limit: int, now: float, ids: Sequence[str], terms: Terms
+    tx: Transaction, relay: str, limit: int, now: float, alive: float, ids: Sequence[str], terms: Terms
 ) -> Iterator[tuple[Candidate, bool]]:
     """Rows to claim with whether they were handed off (those may be claimed before they are due by themselves)."""
     seen: set[int] = set()
-    for row in _handed_off(tx, relay, now, ids[:limit]):
+    for row in _handed_off(tx, relay, alive, ids[:limit]):
         if row.seq not in seen:
             seen.add(row.seq)
             yield row, True
     home = terms.home or relay
-    for row in line(tx, home, limit, now, covering=terms.home is not None, late=terms.late, after=terms.after):
+    covering = terms.home is not None
+    for row in line(tx, home, limit, now, alive, covering=covering, late=terms.late, after=terms.after):
         if row.seq not in seen:
             yield row, False
 
 
-def _handed_off(tx: Transaction, relay: str, now: float, ids: Sequence[str]) -> Iterator[Candidate]:
+def _handed_off(tx: Transaction, relay: str, alive: float, ids: Sequence[str]) -> Iterator[Candidate]:
     for id in ids:
         row = tx.execute(
             f"SELECT {CANDIDATE} FROM message "  # noqa: S608
             "WHERE id = ? AND relay = ? AND state = 'queued' AND attempts = 0 AND due_at IS NOT NULL "
             "AND expires_at > ?",
-            (id, relay, now),
+            (id, relay, alive),
         ).fetchone()
         if row:
             yield Candidate(*row)
 
 
 def _probes(
-    tx: Transaction, relay: str, now: float, ids: Sequence[str], most: int | None
+    tx: Transaction, relay: str, now: float, alive: float, ids: Sequence[str], most: int | None
 ) -> Iterator[tuple[Candidate, bool]]:
     """What is due, the message first that met the least trouble, so that one poisonous message is not every probe."""
-    found = [row for priority in PRIORITIES for row in tx.execute(_PROBES, (relay, priority, now)).fetchall()]
+    found = [row for priority in PRIORITIES for row in tx.execute(_PROBES, (relay, priority, now, alive)).fetchall()]
     for *row, troubles in sorted(found, key=lambda row: (row[-1], row[14], row[13])):
         if most is None or troubles < most:
             yield Candidate(*row), False
-    for fresh in _handed_off(tx, relay, now, ids):
+    for fresh in _handed_off(tx, relay, alive, ids):
         yield fresh, True
 
 
 _PROBES = (
     f"SELECT {CANDIDATE}, troubles FROM message WHERE relay = ?1 AND priority = ?2 AND due_at <= ?3 "  # noqa: S608
-    "AND expires_at > ?3 ORDER BY due_at LIMIT 200"
+    "AND expires_at > ?4 ORDER BY due_at LIMIT 200"
 )
 """Of a backlog only the first are looked at: sorting all of it would take the longest when mail waits most."""
 

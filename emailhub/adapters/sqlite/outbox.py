@@ -19,11 +19,16 @@ from emailhub.core.verdict import Report, Stage
 def _nobody_counts(_recipients: int) -> None: ...
 
 
+def _as_told(now: float) -> float:
+    return now
+
+
 class SqliteOutbox:
     """Accept, claim, record. `dead_letters` says whether failed recipients are to be published.
 
     `suppress_refused`, which may be changed while it runs: addresses that turn out to take no mail at all go on the
-    suppression list; `withheld` gets the number of recipients that are suppressed by that.
+    suppression list; `withheld` gets the number of recipients that are suppressed by that. `sure(now)` is the time by
+    which mail expires: before `now` while that is not to be believed.
     """
 
     def __init__(
@@ -33,11 +38,13 @@ class SqliteOutbox:
         dead_letters: bool,
         suppress_refused: bool = False,
         withheld: Callable[[int], None] = _nobody_counts,
+        sure: Callable[[float], float] = _as_told,
     ) -> None:
         self._database = database
         self._dead_letters = dead_letters
         self.suppress_refused = suppress_refused
         self._withheld = withheld
+        self._sure = sure
 
     async def add(self, parcels: Sequence[Parcel]) -> list[Receipt | Exception]:
         """Store each parcel, or answer with the receipt it already has, or IdempotencyConflict or OutboxError."""
@@ -74,8 +81,9 @@ class SqliteOutbox:
         `probe`: of those due first the one that met the least relay trouble. What `terms` do not allow stays, is put
         off or moved, in the same commit.
         """
+        alive = self._sure(now)
         return await self._database.write(
-            partial(claims.claim, relay=relay, limit=limit, now=now, ids=ids, probe=probe, terms=terms)
+            partial(claims.claim, relay=relay, limit=limit, now=now, alive=alive, ids=ids, probe=probe, terms=terms)
         )
 
     async def mark_body(self, job: Job, now: float) -> None:

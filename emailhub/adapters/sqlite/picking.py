@@ -42,16 +42,25 @@ CANDIDATE = ", ".join(Candidate._fields)
 
 
 def line(
-    tx: Transaction, relay: str, limit: int, now: float, *, covering: bool, late: float, after: Position | None
+    tx: Transaction,
+    relay: str,
+    limit: int,
+    now: float,
+    alive: float,
+    *,
+    covering: bool,
+    late: float,
+    after: Position | None,
 ) -> Iterator[Candidate]:
     """What is due at `relay` in order, read on as long as somebody asks for more.
 
-    `covering`: only what another relay may carry; `late`: due for so many seconds; `after`: only what stands behind.
+    What expires at `alive` or before is left out. `covering`: only what another relay may carry; `late`: due for so
+    many seconds; `after`: only what stands behind.
     """
     for priority in PRIORITIES if after is None else PRIORITIES[after.priority :]:
         place = (after.due_at, after.seq) if after is not None and after.priority == priority else None
         while True:
-            found = _stretch(tx, relay, priority, limit, now, now - late, covering, place)
+            found = _stretch(tx, relay, priority, limit, alive, now - late, covering, place)
             yield from found
             if len(found) < limit:
                 break
@@ -63,13 +72,13 @@ def _stretch(
     relay: str,
     priority: int,
     limit: int,
-    now: float,
+    alive: float,
     due_by: float,
     covering: bool,
     place: tuple[float, int] | None,
 ) -> list[Candidate]:
     wheres = "AND pinned = 0 " if covering else ""
-    given: tuple[object, ...] = (relay, priority, due_by, limit, now)
+    given: tuple[object, ...] = (relay, priority, due_by, limit, alive)
     if place is not None:
         wheres += "AND due_at >= ?6 AND (due_at, seq) > (?6, ?7) "
         given += place

@@ -61,9 +61,11 @@ class SqliteVerbs:
             partial(_copy, id=id, new_id=new_id, relay=relay, now=now, expires_at=expires_at, actor=actor)
         )
 
-    async def expire(self, now: float) -> tuple[Expired, ...]:
-        """Fail what has outlived its time, up to EXPIRE_BATCH messages; what it ended."""
-        return await self._database.write(partial(_expire, now=now, bury=self._dead_letters))
+    async def expire(self, now: float, *, by: float | None = None) -> tuple[Expired, ...]:
+        """Fail what was to be sent until `by` (None: until `now`), up to EXPIRE_BATCH messages; what it ended."""
+        return await self._database.write(
+            partial(_expire, now=now, by=now if by is None else by, bury=self._dead_letters)
+        )
 
     async def hold_restored(self, now: float) -> int:
         """After a restored backup: hold everything unfinished, since it may have been sent since; returns how many."""
@@ -160,11 +162,11 @@ def _reschedule(tx: Transaction, id: str, at: float, now: float, actor: str, not
     rows.settle(tx, seq, id, changes, now, {"actor": actor, "note": note}, bury=False)
 
 
-def _expire(tx: Transaction, now: float, bury: bool) -> tuple[Expired, ...]:
+def _expire(tx: Transaction, now: float, by: float, bury: bool) -> tuple[Expired, ...]:
     found = tx.execute(
         "SELECT seq, id, correlation_id, request_id FROM message "
         "WHERE final_at IS NULL AND expires_at <= ? ORDER BY expires_at LIMIT ?",
-        (now, EXPIRE_BATCH),
+        (by, EXPIRE_BATCH),
     ).fetchall()
     outcome = Outcome(Verb.EXPIRE, State.FAILED, Reason.EXPIRED)
     expired = []

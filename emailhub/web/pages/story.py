@@ -42,6 +42,7 @@ _TITLES = {
     "relay_returned": ("✓", "ok", "Carries its own mail again"),
     "sender_suspended": ("‖", "warn", "Sender suspended"),
     "sender_resumed": ("✓", "ok", "Sender may send again"),
+    "clock_set_back": ("↻", "warn", "The clock was set back"),
     "chaos_set": ("!", "info", "Told how to behave"),
 }
 _RETRIED = ("↻", "info", "Retried")
