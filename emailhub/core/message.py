@@ -102,11 +102,19 @@ class Submission(Struct, frozen=True, kw_only=True):
     def weight(self) -> int:
         """About how much work its bytes are, as characters of text: those of its texts and the bytes of its files.
 
-        What is not ASCII in a header is encoded word by word, at about fifty times the price.
+        A long header is folded word by word, at about five times the price, and what is not ASCII in it or in a name
+        is encoded character by character, at fifty times.
         """
         found = len(self.text or "") + len(self.html or "")
         if self.attachments:
             found += sum(len(file.content) for file in self.attachments)
         if self.headers:
-            found += sum(len(value) if value.isascii() else 50 * len(value) for _, value in self.headers)
+            found += sum(_price(value) for _, value in self.headers)
+        for boxes in (self.to, self.cc, self.bcc, self.reply_to):
+            if len(boxes) > 1:
+                found += sum(100 + _price(box.name) for box in boxes)
         return found
+
+
+def _price(value: str) -> int:
+    return len(value) * (5 if value.isascii() and "=?" not in value else 50)

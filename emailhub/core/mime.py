@@ -7,27 +7,19 @@ of encoded words has let line breaks through.
 from __future__ import annotations
 
 import re
-from binascii import b2a_qp
 from datetime import UTC, datetime
 from functools import lru_cache
 from html import unescape
 
 from emailhub.core import header
 from emailhub.core.message import Mailbox, Submission
-from emailhub.core.part import attached, base64, inline
-from emailhub.core.slices import utf8
+from emailhub.core.part import attached, inline
+from emailhub.core.text_part import text_part
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [a + b for a in _CROCKFORD for b in _CROCKFORD]
-_PLAIN = bytes(range(0x20, 0x7F)) + b"\r\n\t"
-# Quoted-printable spends three characters on any other byte.
-_QP_PLAIN = _PLAIN.replace(b"=", b"")
-# The standard library encodes white space at the end of a line without counting it: 77 characters (RFC 2045: 76).
-_TOO_LONG = re.compile(rb"(?<=\n)([^\r\n]{74})(=20|=09)(?=\r\n)")
-_SLICE = 256 * 1024
-"""Bytes of a text that are encoded at once."""
 _SNIPPET = 140
 _GLANCE = 240
 _UNSEEN = frozenset({"style", "script", "head", "title"})
@@ -81,9 +73,9 @@ def _content(submission: Submission, boundary: str) -> list[bytes]:
     within = html is not None
     shown = [file for file in submission.attachments if file.content_id and within]
     files = [file for file in submission.attachments if not (file.content_id and within)]
-    bodies = [] if submission.text is None and within else [_part("plain", submission.text or "", boundary)]
+    bodies = [] if submission.text is None and within else [text_part("plain", submission.text or "", boundary)]
     if html is not None:
-        page = _part("html", html, boundary)
+        page = text_part("html", html, boundary)
         if shown:
             page = _multipart('related; type="text/html"', "r", boundary, [page, *map(inline, shown)])
         bodies.append(page)
@@ -100,68 +92,6 @@ def _multipart(subtype: str, kind: str, boundary: str, parts: list[list[bytes]])
     for part in parts:
         pieces += (start, *part, b"\r\n")
     return [*pieces, end]
-
-
-def _part(subtype: str, text: str, boundary: str) -> list[bytes]:
-    if "\r" in text:
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-    text = text.replace("\n", "\r\n")
-    if not text.endswith("\r\n"):
-        text += "\r\n"
-    encoding, body = _encoded(text, boundary)
-    head = f"Content-Type: text/{subtype}; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
-    return [head.encode(), body]
-
-
-def _encoded(text: str, boundary: str) -> tuple[str, bytes]:
-    """7bit when that is safe as it is, otherwise the smaller of quoted-printable and base64."""
-    raw = utf8(text)
-    if _goes_as_it_is(text, raw, boundary):
-        return "7bit", raw
-    costly = len(raw.translate(None, _QP_PLAIN))
-    if len(raw) + 2 * costly <= len(raw) * 4 / 3:
-        return "quoted-printable", _quoted_printable(raw)
-    return "base64", b"".join(base64(raw))
-
-
-def _goes_as_it_is(text: str, raw: bytes, boundary: str) -> bool:
-    # Controls are legal in 7bit, but some servers drop or change them; a NUL is not legal.
-    if not text.isascii() or raw.translate(None, _PLAIN) or boundary in text:
-        return False
-    # A line that begins with "From " gets a ">" in front of it in many mailboxes (RFC 4155).
-    if text.startswith("From ") or "\nFrom " in text:
-        return False
-    return not _has_long_line(text)
-
-
-def _has_long_line(text: str) -> bool:
-    """Whether a line of CRLF-ended `text` is too long for SMTP; looks only where lines may end, so it costs little."""
-    start = 0
-    while len(text) - start > header.HARD:
-        end = text.rfind("\n", start, start + header.HARD + 2)
-        if end < 0:
-            return True
-        start = end + 1
-    return False
-
-
-def _quoted_printable(raw: bytes) -> bytes:
-    """`raw` with CRLF line ends encoded; a large one line by line, since one call would stall the event loop."""
-    pieces, start = [], 0
-    while start < len(raw):
-        end = raw.find(b"\n", start + _SLICE) + 1 or len(raw)
-        pieces.append(_quoted_lines(raw[start:end]))
-        start = end
-    return b"".join(pieces)
-
-
-def _quoted_lines(raw: bytes) -> bytes:
-    # Also a soft-broken line may begin with "From "; the soft break keeps the line within 76 characters. A boundary
-    # begins with "=_", which this encoding never writes.
-    code = b"\r\n" + b2a_qp(raw)
-    if b"=20\r\n" in code or b"=09\r\n" in code:
-        code = _TOO_LONG.sub(rb"\1=\r\n\2", code)
-    return code.replace(b"\r\nFrom ", b"\r\n=46=\r\nrom ")[2:]
 
 
 @lru_cache(maxsize=4)

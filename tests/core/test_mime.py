@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from emailhub.core import mime, view
+from emailhub.core import mime, slices, text_part, view
 from emailhub.core.message import Mailbox, Submission
 
 HUB = Mailbox("hub@example.org", "The Hub")
@@ -240,13 +240,22 @@ def test_the_smallest_safe_encoding_is_chosen(text: str, encoding: str) -> None:
     assert lines(parts(content)["text/plain"]) == text
 
 
-@settings(max_examples=100)
-@given(bodies | line_breaks, st.integers(1, 50))
-def test_a_large_text_encoded_in_slices_is_the_same_as_in_one_go(text: str, size: int) -> None:
-    message = given_message(text=f"{text}\näöü")
+@settings(max_examples=200)
+@given(
+    bodies
+    | line_breaks
+    | st.text(st.sampled_from("ab \r\n=-_"))
+    | st.sampled_from(["a\nFrom b", "a--=_b0undary", "\r"]),
+    st.sampled_from(["", "\näöü"]),
+    st.integers(1, 50),
+)
+def test_a_large_text_encoded_in_slices_is_the_same_as_in_one_go(text: str, end: str, size: int) -> None:
+    message = given_message(text=f"x{text}{end}")
     whole = build(message)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mime, "_SLICE", size)
+        patch.setattr(text_part, "_QP_SLICE", size)
+        patch.setattr(text_part, "SLICE", size)
+        patch.setattr(slices, "SLICE", size)
         assert build(message) == whole
 
 

@@ -40,9 +40,11 @@ def test_in_slices_the_same_is_read_and_refused_as_in_one_go(
         assert outcome(source) == whole
 
 
-@given(st.lists(st.sampled_from([b'"content"', b'"', b"content", b"x"]), max_size=8), st.integers(1, 12))
+@given(st.lists(st.sampled_from([b'"content"', b'"html"', b'"', b"content", b"x"]), max_size=8), st.integers(1, 12))
 def test_a_name_is_found_wherever_a_slice_ends(pieces: list[bytes], size: int) -> None:
     source = b"".join(pieces)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lifting, "_SLICE", size)
-        assert lifting._named(source, 0) == source.find(b'"content"')
+        found = lifting._named(source, 0)
+        places = [at for at in (source.find(b'"content"'), source.find(b'"html"')) if at >= 0]
+        assert (found.start() if found else None) == min(places, default=None)

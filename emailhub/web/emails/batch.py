@@ -15,6 +15,7 @@ from emailhub.core.fingerprint import of_batch
 from emailhub.core.message import Key, Submission
 from emailhub.core.parse import PROBLEMS
 from emailhub.core.records import Origin, Receipt
+from emailhub.engine.intake import HEAVY
 from emailhub.web.body import as_object, read_list
 from emailhub.web.emails.sending import REPLAYED, key_of, read
 from emailhub.web.errors import BadParameters, MissingFields, WebError, answer_of
@@ -101,7 +102,8 @@ async def _take_good(
 
 async def _store(submissions: Sequence[Submission], key: Key | None, faces: Faces, origin: Origin) -> list[Receipt]:
     if key is not None:
-        submissions = _keyed(submissions, key)
+        heavy = sum(one.weight for one in submissions) > HEAVY
+        submissions = await asyncio.to_thread(_keyed, submissions, key) if heavy else _keyed(submissions, key)
     return await faces.intake.accept_all([(one, origin, None) for one in submissions])
 
 
