@@ -154,7 +154,7 @@ async def test_every_change_is_in_the_audit_log_with_who_from_where_and_why(data
     await ring.rotate(made.key.id, ANN, "yearly")
     await ring.revoke(made.key.id, ANN, "moved")
     page = await SqliteAudit(database).page(AuditFilter(what="key"), before=None, after=None, limit=10)
-    told = [(one.deed.what, one.deed.object, one.deed.actor, one.deed.peer, one.deed.reason) for one in page.items]
+    told = [(one.deed.what, one.deed.target, one.deed.actor, one.deed.peer, one.deed.reason) for one in page.items]
     assert told == [
         ("key.revoke", "billing", "ann", "10.0.0.9", "moved"),
         ("key.rotate", "billing", "ann", "10.0.0.9", "yearly"),
