@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import ssl
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
+
+import rich_click as click
 
 from emailhub import __version__
 from emailhub.cli import exits
@@ -36,18 +39,29 @@ class Unreachable(exits.Stop):
 
 
 class Hub:
-    """The hub at `url`. Every call takes at most `timeout` seconds for each wait; raises Refused or Unreachable."""
+    """The hub at `url`. Every call takes at most `timeout` seconds for each wait; raises Refused or Unreachable.
 
-    def __init__(self, url: str, key: Secret | None = None, *, timeout: float = 30.0) -> None:
+    Without a `key` it logs in with the `password` of the dashboard, if there is one, and out again by `leave`.
+    """
+
+    def __init__(
+        self, url: str, key: Secret | None = None, *, password: Secret | None = None, timeout: float = 30.0
+    ) -> None:
         self.url = url.rstrip("/")
         self._key = key
+        self._password = None if key else password
+        self._cookie = ""
         self._timeout = timeout
 
     @classmethod
     def of(cls, settings: Settings, *, timeout: float = 30.0) -> Hub:
         """The hub these settings speak of, with the key they have for it."""
         key = settings.api_key or next(iter(settings.api_keys), None)
-        return cls(settings.hub_url, key, timeout=timeout)
+        found = cls(settings.hub_url, key, password=settings.admin_password, timeout=timeout)
+        context = click.get_current_context(silent=True)
+        if context is not None:
+            context.call_on_close(found.leave)
+        return found
 
     def get(self, *path: str, query: str = "") -> Any:
         """The JSON answer to a GET of `path`, whose parts are escaped."""
@@ -58,15 +72,34 @@ class Hub:
         body = json.dumps(document).encode()
         return self._call("POST", _path(path), body, {"Content-Type": "application/json", **(headers or {})})
 
+    def delete(self, *path: str, query: str = "") -> Any:
+        """The JSON answer to a DELETE of `path`."""
+        return self._call("DELETE", _path(path) + (f"?{query}" if query else ""), None, {})
+
+    def leave(self) -> None:
+        """End the log-in, if there was one; whatever the answer is."""
+        if self._cookie:
+            with contextlib.suppress(Unreachable):
+                self._exchange("POST", "/logout", b"", _FORM)
+            self._cookie = ""
+
     def status_of(self, *path: str) -> tuple[int, Any]:
         """HTTP status and answer of a GET, also when it is no success."""
         return self._exchange("GET", _path(path), None, {})
 
     def _call(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Any:
+        if self._password and not self._cookie:
+            self._log_in(self._password)
         status, answer = self._exchange(method, path, body, headers)
         if status >= 300:
             raise _refusal(status, answer)
         return answer
+
+    def _log_in(self, password: Secret) -> None:
+        body = urlencode({"password": password.reveal()}).encode()
+        status, answer = self._exchange("POST", "/login", body, _FORM)
+        if status >= 400:
+            raise _refusal(status, answer)
 
     def _exchange(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> tuple[int, Any]:
         parts = urlsplit(self.url)
@@ -74,9 +107,15 @@ class Hub:
         sent = {"Accept": "application/json", "User-Agent": f"emailhub/{__version__}", **headers}
         if self._key:
             sent["Authorization"] = f"Bearer {self._key.reveal()}"
+        if self._password:
+            # What only its own pages may ask for, the hub gives to whoever names it as the origin.
+            sent["Origin"] = f"{parts.scheme}://{parts.netloc}"
+        if self._cookie:
+            sent["Cookie"] = self._cookie
         try:
             connection.request(method, parts.path + path, body, sent)
             response = connection.getresponse()
+            self._cookie = response.headers.get("Set-Cookie", "").partition(";")[0] or self._cookie
             return response.status, _document(response.read())
         except (OSError, http.client.HTTPException) as error:
             raise Unreachable(self.url, _reason(error, self._timeout)) from error
@@ -116,8 +155,9 @@ def _refusal(status: int, answer: Any) -> Refused:
     return Refused(status, str(document.get("name") or ""), "\n  ".join([message, *problems]), _STEPS.get(status, ""))
 
 
+_FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 _STEPS = {
-    401: "set EMAILHUB_API_KEY to one of the hub's EMAILHUB_API_KEYS",
-    403: "set EMAILHUB_API_KEY to one of the hub's EMAILHUB_API_KEYS",
+    401: "set EMAILHUB_API_KEY to a key of the hub",
+    403: "set EMAILHUB_API_KEY to a key of the hub that may do this",
     503: "the hub is busy, stopping or full: try again soon; `emailhub check` says more",
 }

@@ -11,6 +11,7 @@ from emailhub.cli import exits
 from emailhub.cli.breaker import breaker
 from emailhub.cli.check import check
 from emailhub.cli.dkim import dkim
+from emailhub.cli.keys import keys
 from emailhub.cli.message import send, status
 from emailhub.cli.operate import backup, config, health, reload, serve
 from emailhub.cli.repair import doctor
@@ -37,7 +38,7 @@ def cli() -> None:
     """E-mail in over HTTP and RabbitMQ, durable in SQLite, out over SMTP, live on screen."""
 
 
-_MESSAGES = (send, status, breaker, suppress, lift, templates)
+_MESSAGES = (send, status, breaker, suppress, lift, templates, keys)
 _HUB = (serve, check, health, config, reload, backup, doctor, dkim, renderer)
 for _command in (*_MESSAGES, *_HUB):
     cli.add_command(_command)

@@ -28,6 +28,7 @@ class FakeHub:
 
     def __init__(self) -> None:
         self.answers: dict[tuple[str, str], Any] = {}
+        self.cookies: dict[tuple[str, str], str] = {}
         self.asked: list[Asked] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -53,16 +54,19 @@ def _handler(hub: FakeHub) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def _answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            document = json.loads(body) if body else None
+            form = self.headers.get("Content-Type") == "application/x-www-form-urlencoded"
+            document = body.decode() if form else json.loads(body) if body else None
             hub.asked.append(Asked(self.command, self.path, dict(self.headers), document))
             status, answer = hub.answer(self.command, self.path)
             data = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(data)))
+            if cookie := hub.cookies.get((self.command, self.path)):
+                self.send_header("Set-Cookie", cookie)
             self.end_headers()
             self.wfile.write(data)
 
-        do_GET = do_POST = _answer  # noqa: N815 - the names http.server looks for
+        do_GET = do_POST = do_DELETE = _answer  # noqa: N815 - the names http.server looks for
 
         def log_message(self, format: str, *args: Any) -> None:
             """Say nothing."""
