@@ -6,7 +6,7 @@
 
 SHELL = /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help serve test check nightly crash bench lock wheel sbom binary clean venv dev services format lint types imports
+.PHONY: help serve demo test check nightly crash bench lock wheel sbom binary clean venv dev services format lint types imports
 
 BIN = .venv/bin
 ARGS =
@@ -17,6 +17,9 @@ help: ## List what can be made
 
 serve: venv ## Run the hub on http://127.0.0.1:8000
 	@exec $(BIN)/emailhub serve $(ARGS)
+
+demo: venv ## Run a hub with made-up mail and troubles, to look at
+	@exec $(BIN)/emailhub demo $(ARGS)
 
 test: dev check services ## Check the code and run every test that is not nightly
 	@$(BIN)/python -m pytest -m "not nightly" -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)

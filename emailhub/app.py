@@ -36,7 +36,7 @@ from emailhub.engine.chaos import ChaosSwitch, Unruly
 from emailhub.engine.clock import Clock, ClockWatch, catch_up
 from emailhub.engine.desk import Desk
 from emailhub.engine.entropy import Entropy
-from emailhub.engine.fleet import Fleet, Rig
+from emailhub.engine.fleet import Fleet, RelaySpec, Rig
 from emailhub.engine.intake import Intake
 from emailhub.engine.keeper import Keeper
 from emailhub.engine.keyring import Keyring
@@ -55,7 +55,7 @@ from emailhub.parts import Kitchen, Parts, verdict
 from emailhub.reload import Read, Reloader, Requests
 from emailhub.settings import Loaded, Settings
 from emailhub.stopping import Stopping
-from emailhub.web.faces import Faces
+from emailhub.web.faces import Faces, WebOptions
 from emailhub.web.server import Server
 from emailhub.web.site import create_app
 
@@ -217,7 +217,7 @@ class Hub:
             sure=self._clock.sure,
         )
         gate = wiring.gate(settings, keyring)
-        web = wiring.web_options(settings)
+        web = self._web_options(settings)
         listed = SuppressionList(SqliteSuppressions(database), meter=meter, now=now)
         shelf = Shelf(kitchen.stored, kitchen.templates, kitchen.folder, now=now, entropy=self._entropy)
         audit = AuditLog(SqliteAudit(database), now=now)
@@ -332,8 +332,15 @@ class Hub:
 
     async def _set_up(self, settings: Settings) -> None:
         assert self._fleet is not None
-        specs = wiring.relays(settings, self._random.random)
-        await self._fleet.apply(specs, spares=wiring.spares(settings), failover_after=settings.failover_after)
+        await self._fleet.apply(
+            self._specs(settings), spares=wiring.spares(settings), failover_after=settings.failover_after
+        )
+
+    def _web_options(self, settings: Settings) -> WebOptions:
+        return wiring.web_options(settings)
+
+    def _specs(self, settings: Settings) -> list[RelaySpec]:
+        return wiring.relays(settings, self._random.random)
 
     async def _work(self, parts: Parts, database: Database) -> int:
         tasks = [asyncio.create_task(run, name=name) for name, run in parts.running()]

@@ -10,6 +10,7 @@ from emailhub import __version__
 from emailhub.cli import exits
 from emailhub.cli.breaker import breaker
 from emailhub.cli.check import check
+from emailhub.cli.demo import demo
 from emailhub.cli.dkim import dkim
 from emailhub.cli.keys import keys
 from emailhub.cli.message import send, status
@@ -39,7 +40,7 @@ def cli() -> None:
 
 
 _MESSAGES = (send, status, breaker, suppress, lift, templates, keys)
-_HUB = (serve, check, health, config, reload, backup, doctor, dkim, renderer)
+_HUB = (serve, demo, check, health, config, reload, backup, doctor, dkim, renderer)
 for _command in (*_MESSAGES, *_HUB):
     cli.add_command(_command)
 

@@ -38,7 +38,7 @@ class WebOptions:
 
     `api_rate` holds every caller of the API; without it there is no limit.
 
-    `templates_dir` and `static_dir` are searched before the built-in ones.
+    `templates_dir` and `static_dir` are searched before the built-in ones. `notice` stands on top of every page.
     """
 
     public_url: str | None = None
@@ -47,6 +47,7 @@ class WebOptions:
     api_rate: tuple[Rate, ...] = ()
     templates_dir: Path | None = None
     static_dir: Path | None = None
+    notice: str = ""
 
     @property
     def prefix(self) -> str:

@@ -79,6 +79,7 @@ def test_make_alone_explains_every_command() -> None:
     assert {
         "help",
         "serve",
+        "demo",
         "test",
         "check",
         "nightly",

@@ -124,6 +124,8 @@ class Paper:
     def _banners(self, seen: Visit, *, told: bool) -> tuple[Banner, ...]:
         """`told`: the page itself says first that mail is captured."""
         banners = list(_insecure(seen))
+        if self._faces.options.notice:
+            banners.append(Banner("info", self._faces.options.notice))
         if seen.caller.way is Way.OPEN and seen.caller.name == "anybody":
             banners.append(Banner("bad", _OPEN))
         if self._faces.board.capturing and not told:
