@@ -28,7 +28,7 @@ from emailhub.adapters.sqlite.relays import SqliteRelays
 from emailhub.adapters.sqlite.suppressions import SqliteSuppressions
 from emailhub.adapters.sqlite.upkeep import SqliteUpkeep
 from emailhub.adapters.sqlite.verbs import SqliteVerbs
-from emailhub.core.errors import OutboxBusy, OutboxUnusable
+from emailhub.core.errors import OutboxBusy, OutboxError, OutboxFull, OutboxUnusable
 from emailhub.core.records import Event
 from emailhub.engine.audit import AuditLog
 from emailhub.engine.board import Board
@@ -68,7 +68,7 @@ log = logs.get("app")
 
 
 def serve(loaded: Loaded, read: Read) -> int:
-    """Run emailhub until it is told to stop; the exit code: 0 stopped, 70 a part died, 75 busy, 78 not usable.
+    """Run emailhub until it is told to stop; the exit code: 0 stopped, 70 a part died, 75 busy or full, 78 not usable.
 
     `read` gives the settings anew when somebody asks for them to be reloaded.
     """
@@ -83,9 +83,16 @@ def serve(loaded: Loaded, read: Read) -> int:
     except OutboxBusy as error:
         log.error("outbox busy", text=str(error))
         return EXIT_BUSY
+    except OutboxFull as error:
+        # What the last process left open must be closed before anything is sent, and cannot be written down.
+        log.error("cannot start yet", text=str(error))
+        return EXIT_BUSY
     except (OutboxUnusable, OSError) as error:
         log.error("cannot start", text=str(error))
         return EXIT_CONFIG
+    except OutboxError as error:
+        log.error("cannot start", text=str(error))
+        return EXIT_FAILED
     finally:
         logs.close()
 

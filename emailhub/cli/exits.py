@@ -12,7 +12,7 @@ CONFIGURATION = 78
 
 EPILOG = (
     "Exit codes: 0 done, 1 failed, 2 wrong usage, 69 the hub cannot be reached, 70 a part of the hub died, "
-    "75 the database is held by another process, 78 the settings or the database do not work."
+    "75 the database is held by another process or its disk is full, 78 the settings or the database do not work."
 )
 
 

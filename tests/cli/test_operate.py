@@ -49,7 +49,10 @@ def test_help_tells_what_the_command_does(run: Run, command: tuple[str, ...]) ->
 def test_help_documents_the_exit_codes(run: Run) -> None:
     text = " ".join(run("--help").stdout.split())
     assert "0 done, 1 failed, 2 wrong usage, 69 the hub cannot be reached, 70 a part of the hub died" in text
-    assert "75 the database is held by another process, 78 the settings or the database do not work" in text
+    assert (
+        "75 the database is held by another process or its disk is full, 78 the settings or the database do not work"
+        in text
+    )
 
 
 @pytest.mark.parametrize("arguments", (("--version",), ("health",), ("config",), ("send", "--help")))

@@ -20,6 +20,7 @@ SIZE = 32 * MIB
 RESERVE = 10 * MIB
 BODY = "x" * 76 + "\r\n"
 CONNECTIONS = 5
+BUSY = 75
 
 
 @pytest.fixture
@@ -167,7 +168,9 @@ async def test_killed_on_a_full_disk_only_what_was_under_way_comes_twice(
         await story.hub.spawn()
         assert story.hub.process is not None
         async with asyncio.timeout(30):
-            print("EXIT", await story.hub.process.wait(), story.hub.output()[-3000:])
+            assert await story.hub.process.wait() == BUSY
+        assert "is full: free space" in story.hub.output()
+        assert "Traceback" not in story.hub.output()
         disk.relieve()
         await story.hub.start()
         await story.until_taken()
