@@ -51,7 +51,7 @@ from emailhub.engine.subscriber import Subscriber
 from emailhub.engine.suppression import SuppressionList
 from emailhub.engine.undertaker import Undertaker
 from emailhub.engine.watch import Watch
-from emailhub.parts import Kitchen, Parts, verdict
+from emailhub.parts import EXIT_FAILED, Kitchen, Parts, verdict
 from emailhub.reload import Read, Reloader, Requests
 from emailhub.settings import Loaded, Settings
 from emailhub.stopping import Stopping
