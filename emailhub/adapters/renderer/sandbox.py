@@ -65,7 +65,7 @@ class Kitchen:
     def __init__(self, sources: Mapping[str, str | None], parts: Mapping[str, str]) -> None:
         own = {FILES[part]: source for part, source in sources.items() if source is not None}
         self._own = tuple(own)
-        loader = DictLoader({**parts, **own})
+        self._loader = loader = DictLoader({**parts, **own})
         # What is included follows the document it is included in: a part named .txt must be escaped in HTML, too.
         self._plain, self._html = (_environment(loader, escape=escape) for escape in (False, True))
 
@@ -89,14 +89,14 @@ class Kitchen:
             name, environment = waiting.pop(0)
             try:
                 environment.get_template(name)
-                source, _, _ = environment.loader.get_source(environment, name)  # type: ignore[union-attr]
+                source, _, _ = self._loader.get_source(environment, name)
                 named = meta.find_referenced_templates(environment.parse(source, name))
                 found = [other for other in named if other is not None]
             except Exception as error:  # noqa: BLE001 - the compiler fails in many ways on what it should not be given
                 problems.append((_part(name), _explained(error, name, {})[1]))
                 continue
             for other in found:
-                if other not in environment.loader.list_templates():  # type: ignore[union-attr]
+                if other not in self._loader.mapping:
                     problems.append((_part(name), f"{name} includes {other[:100]!r}, which is not there"))
                 elif other not in seen:
                     seen.add(other)
