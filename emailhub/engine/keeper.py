@@ -46,6 +46,7 @@ class Upkeep(Protocol):
     async def erase_keys(self, before: float) -> int: ...
     async def erase_audit(self, before: float) -> int: ...
     async def give_back(self) -> int: ...
+    async def empty_log(self) -> bool: ...
     async def count_times(self, now: float) -> bool: ...
 
 
@@ -134,6 +135,8 @@ class Keeper:
                 total += count
                 log.info("erased", what=what, count=count)
         await self._upkeep.give_back()
+        if not total:
+            await self._upkeep.empty_log()
         return total
 
     async def _look(self) -> None:

@@ -88,6 +88,13 @@ class Database:
         except sqlite3.Error as error:
             raise faults.translate(error, str(self._path)) from error
 
+    async def empty_log(self) -> bool:
+        """Move the log beside the file into it and cut it to nothing. False: it is being read. Raises OutboxError."""
+        try:
+            return await self._writer.empty_log()
+        except sqlite3.Error as error:
+            raise faults.translate(error, str(self._path)) from error
+
     @property
     def path(self) -> Path:
         return self._path

@@ -1,4 +1,4 @@
-"""What the end of a commit writes beside what its writes did: the minutes' counts, and the audit log's entries."""
+"""What the end of a commit writes beside what its writes did, and what is done to the log between two commits."""
 
 from __future__ import annotations
 
@@ -33,3 +33,13 @@ def store_deeds(connection: sqlite3.Connection, deeds: Sequence[Deed]) -> None:
     """Add entries to the audit log."""
     rows = [(d.at, d.actor, d.peer, d.what, d.target, d.reason, d.result, d.detail) for d in deeds]
     many.insert(connection, "INSERT INTO audit (at, actor, peer, what, target, reason, result, detail)", rows)
+
+
+def empty_log(connection: sqlite3.Connection) -> bool:
+    """Move the write-ahead log into the file and cut it to nothing; False when a reader still needs it."""
+    # Commits wait behind this one: for a reader that takes long it is tried again later.
+    connection.execute("PRAGMA busy_timeout = 100")
+    try:
+        return bool(connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0)
+    finally:
+        connection.execute("PRAGMA busy_timeout = 5000")

@@ -157,8 +157,11 @@ def settle_all(tx: Transaction, settled: Sequence[Settlement]) -> None:
     summaries = [_summary_of(one.changes) if one.whole else _read_summary(tx, one.seq) for one in settled]
     values = [_shown(one, summary) for one, summary in zip(settled, summaries, strict=True)]
     found = many.update(tx, _SUMMARIZE, values, f"message.seq = v.column9 RETURNING {_UNKEPT}")
-    for seq in [seq for (seq,) in found if seq is not None]:
+    unkept = [seq for (seq,) in found if seq is not None]
+    for seq in unkept:
         tx.execute(f"{ERASE} WHERE seq = ?", (seq,))
+    if unkept:
+        note_erased(tx)
     for one, summary in zip(settled, summaries, strict=True):
         _tell(tx, one, summary.state)
         for change in one.changes:
@@ -233,6 +236,14 @@ UPDATE message SET state = v.column1, reason = v.column2, due_at = v.column3, at
 _UNKEPT = "CASE WHEN NOT store_body AND final_at IS NOT NULL THEN message.seq END"
 ERASE = "UPDATE body SET content = x'', queue_body = NULL, snippet = ''"
 """What is left of a body once it is not kept any more, WHERE it is one of those."""
+
+
+def note_erased(tx: Transaction) -> None:
+    """Remember that the log beside the file still holds what was erased; see `SqliteUpkeep.empty_log`."""
+    tx.execute(
+        "INSERT INTO meta (key, value) VALUES ('erased', '1') "
+        "ON CONFLICT (key) DO UPDATE SET value = CAST(value AS INTEGER) + 1"
+    )
 
 
 def _shown(one: Settlement, summary: _Summary) -> tuple[Any, ...]:

@@ -52,6 +52,23 @@ class SqliteUpkeep:
         sql = "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < ? ORDER BY at LIMIT ?)"
         return await self._database.write(lambda tx: tx.execute(sql, (before, PRUNE_BATCH)).rowcount)
 
+    async def empty_log(self) -> bool:
+        """Move the log beside the file into it and empty it, when something was erased that it still holds.
+
+        The pages of the file are overwritten by erasing; the log keeps what they held until it is begun anew. False:
+        somebody reads just now, it is to be tried again.
+        """
+        marks = await self._database.read(lambda c: c.execute("SELECT value FROM meta WHERE key = 'erased'").fetchone())
+        if marks is None:
+            return True
+        if not await self._database.empty_log():
+            return False
+        # Unless more was erased meanwhile.
+        await self._database.write(
+            lambda tx: tx.execute("DELETE FROM meta WHERE key = 'erased' AND value = ?", marks).rowcount
+        )
+        return True
+
     async def give_back(self, *, worth: int = PAGES_GIVEN_BACK) -> int:
         """Return at most PAGES_GIVEN_BACK free pages to the disk when more than `worth` are free; how many still are.
 
@@ -135,13 +152,16 @@ def _old_bodies(connection: sqlite3.Connection, since: float, before: float) -> 
 
 def _erase_bodies(tx: Transaction, found: Sequence[int], before: float) -> int:
     # A retry may have brought one of them back to life since it was found.
-    return sum(
+    erased = sum(
         tx.execute(
             f"{rows.ERASE} WHERE seq = ? AND (SELECT final_at FROM message WHERE message.seq = body.seq) < ?",  # noqa: S608
             (seq, before),
         ).rowcount
         for seq in found
     )
+    if erased:
+        rows.note_erased(tx)
+    return erased
 
 
 def _erase_messages(tx: Transaction, before: float) -> int:
@@ -149,6 +169,8 @@ def _erase_messages(tx: Transaction, before: float) -> int:
         "DELETE FROM message WHERE seq IN (SELECT seq FROM message WHERE final_at < ? ORDER BY final_at LIMIT ?)",
         (before, PRUNE_BATCH),
     ).rowcount
+    if count:
+        rows.note_erased(tx)
     tx.execute(
         "DELETE FROM event WHERE id IN (SELECT id FROM event WHERE seq IS NULL AND at < ? ORDER BY id LIMIT ?)",
         (before, PRUNE_BATCH),

@@ -151,6 +151,10 @@ class Writer:
         self._waiting.append(write)
         self._wake.set()
 
+    async def empty_log(self) -> bool:
+        """See `Database.empty_log`; between two commits."""
+        return await in_thread(self._connection, ending.empty_log)
+
     async def finish(self) -> None:
         """Commit what was handed over; nothing is taken any more."""
         self._closing = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,10 @@ import pytest
 
 from emailhub.core.delivery import State
 from emailhub.core.errors import WrongState
+from emailhub.engine.keeper import Keeper, Keeping
+from emailhub.engine.meter import Meter
+from emailhub.engine.room import Room
+from emailhub.engine.solo import NoBroker
 from tests.support.factories import DAY, NOW, REFUSED, REPORT, SENT, Store, deferred, opened, parcel, results
 
 SECRET = b"Subject: x\r\n\r\nyour code is 471104\r\n"
@@ -78,3 +83,50 @@ async def test_not_a_byte_of_it_is_left_in_the_file(tmp_path: Path) -> None:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
     assert b"471104" not in path.read_bytes()
+
+
+def on_disk(path: Path) -> bytes:
+    """All that the outbox's files hold."""
+    return b"".join(file.read_bytes() for file in (path, path.with_name(f"{path.name}-wal")))
+
+
+async def test_within_a_minute_no_file_holds_it_any_more(tmp_path: Path) -> None:
+    path = tmp_path / "hub.db"
+    async with opened(path) as store:
+        await store.outbox.add([parcel("A", store_body=False, content=SECRET)])
+        (job,) = await store.claim()
+        assert await store.upkeep.empty_log()
+        assert SECRET in on_disk(path), "it is still needed"
+        await store.finish(job, SENT)
+        await store.outbox.add([parcel("B", store_body=False, content=SECRET)])
+        await store.verbs.cancel("B", **BY)
+        assert SECRET in on_disk(path)
+        keeper = Keeper(
+            store.verbs,
+            store.upkeep,
+            store.history,
+            NoBroker(),
+            room=Room(most_waiting=10, disk_reserve=0),
+            keeping=Keeping(),
+            letters_due=lambda: None,
+            meter=Meter(),
+            now=lambda: NOW,
+        )
+        await keeper.round()
+        assert SECRET not in on_disk(path)
+        assert await store.rows("SELECT * FROM meta WHERE key = 'erased'") == []
+
+
+async def test_the_log_is_emptied_later_when_somebody_reads_it_now(tmp_path: Path) -> None:
+    path = tmp_path / "hub.db"
+    async with opened(path) as store:
+        await store.outbox.add([parcel("A", store_body=False, content=SECRET)])
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN")
+            other.execute("SELECT count(*) FROM message").fetchone()
+            await store.verbs.cancel("A", **BY)
+            assert not await store.upkeep.empty_log()
+            assert SECRET in on_disk(path)
+            other.execute("COMMIT")
+        assert await store.upkeep.empty_log()
+        assert SECRET not in on_disk(path)
