@@ -107,7 +107,7 @@ def test_no_value_can_forge_a_line_or_move_a_cursor(format: str) -> None:
     text = written(lambda: logs.get("x").info("event " + evil, subject=evil, nested=[evil]), format=format)
     assert text.count("\n") == 1
     assert text.endswith("\n")
-    assert not {"\r", "\x1b", "\x00"} & set(text)
+    assert text.rstrip("\n").isprintable()
 
 
 def test_the_console_line_is_short_and_aligned() -> None:

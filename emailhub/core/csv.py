@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 _STARTS = "=+-@\t\r\n＝＋－＠"
 """Also the full-width forms: some spreadsheets read them like the plain ones."""
-_QUOTED = '",\r\n'
+_QUOTED = '",;\t\r\n'
+"""Also what parts cells where commas are decimal points: `a;=1+1` would be two cells there, the second a formula."""
 
 
 def line(values: Iterable[str]) -> str:

@@ -55,7 +55,10 @@ def as_json(entry: Entry) -> str:
     if entry.exception:
         document["exception"] = _tail(entry.exception)
     line = _encode(document).decode()
-    return line if len(line) <= _LONGEST_LINE + _LONGEST_TRACE else as_json(entry._replace(fields=_cut(line)))
+    if len(line) > _LONGEST_LINE + _LONGEST_TRACE:
+        return as_json(entry._replace(fields=_cut(line)))
+    # JSON lets U+0085, U+2028 and marks of direction stand as they are; to some readers of logs they end a line.
+    return line if line.isprintable() else "".join(map(_in_json, line))
 
 
 def as_console(entry: Entry, *, colour: bool = False) -> str:
@@ -110,6 +113,10 @@ def _printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else _escape(char) for char in text)
+
+
+def _in_json(char: str) -> str:
+    return char if char.isprintable() else json.dumps(char)[1:-1]
 
 
 def _escape(char: str) -> str:

@@ -27,6 +27,12 @@ def test_every_other_text_stays_as_it_is(value: str) -> None:
     assert row == [value, "x"]
 
 
+@pytest.mark.parametrize("separator", (";", "\t"))
+def test_nor_does_a_part_of_a_value_become_a_cell_where_another_character_parts_them(separator: str) -> None:
+    (row,) = csv.reader(io.StringIO(line([f"a{separator}=1+1"]), newline=""), delimiter=separator)
+    assert row == [f"a{separator}=1+1"]
+
+
 @given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",))), min_size=1))
 def test_any_values_are_one_record_again(values: list[str]) -> None:
     (row,) = csv.reader(io.StringIO(line([*values, "end"]), newline=""))
