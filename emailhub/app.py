@@ -190,7 +190,9 @@ class Hub:
             counter=keyring,
         )
         self._intake = intake
-        self._subscriber = Subscriber(intake, upkeep, limits=intake.limits, now=now)
+        self._subscriber = Subscriber(
+            intake, upkeep, limits=intake.limits, now=now, principal=wiring.queue_principal(settings)
+        )
         self._undertaker = Undertaker(upkeep, broker, now=now, jitter=self._random.uniform)
         desk = Desk(
             verbs,

@@ -14,7 +14,9 @@ from emailhub.adapters.chaos import ChaosRelay
 from emailhub.adapters.dkim import DkimKey, Signer
 from emailhub.adapters.oauth import OAuthOptions, TokenSource
 from emailhub.adapters.rabbit import RabbitOptions
+from emailhub.adapters.rabbit.pace import held
 from emailhub.adapters.smtp import SmtpOptions, SmtpRelay, Timeouts, TlsMode
+from emailhub.core.access import Kind, Principal, Scope
 from emailhub.core.address import parse_mailbox
 from emailhub.core.backoff import Schedule
 from emailhub.core.breaker import Rules
@@ -128,9 +130,21 @@ def rabbit_options(settings: Settings, outbox_id: str) -> RabbitOptions:
         exchange_type=settings.queue_exchange_type,
         exchange_durable=settings.queue_exchange_durable,
         routing_keys=settings.queue_routing_keys,
-        prefetch=settings.queue_prefetch,
+        prefetch=held(settings.queue_prefetch, settings.queue_rate),
+        rates=settings.queue_rate,
         dead_letter_queue=settings.dead_letter_queue,
         dead_letter_exchange=settings.dead_letter_exchange or "",
+    )
+
+
+def queue_principal(settings: Settings) -> Principal:
+    """Whoever may write to the queue: RabbitMQ decides who that is, the settings what they may send."""
+    return Principal(
+        kind=Kind.QUEUE,
+        name="the queue",
+        id="queue",
+        scopes=frozenset({Scope.SEND}),
+        from_domains=settings.queue_from_domains,
     )
 
 

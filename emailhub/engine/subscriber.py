@@ -14,6 +14,7 @@ import msgspec
 
 from emailhub import logs
 from emailhub.core import parse, shapes
+from emailhub.core.access import ANYBODY, Principal
 from emailhub.core.errors import EmailhubError, IdempotencyConflict, InvalidMessage, OutboxError, Refused
 from emailhub.core.message import Limits
 from emailhub.core.records import DeadLetter, Origin, Receipt
@@ -57,7 +58,10 @@ class Graveyard(Protocol):
 
 
 class Subscriber:
-    """Takes deliveries into the outbox. `new_id` makes a correlation id for those that bring none."""
+    """Takes deliveries into the outbox. `new_id` makes a correlation id for those that bring none.
+
+    `principal` is the queue, which is held to its from-domains like everybody who gives mail.
+    """
 
     def __init__(
         self,
@@ -67,12 +71,14 @@ class Subscriber:
         limits: Limits,
         now: Callable[[], float],
         new_id: Callable[[], str] = lambda: secrets.token_hex(16),
+        principal: Principal = ANYBODY,
     ) -> None:
         self._intake = intake
         self._graveyard = graveyard
         self._limits = limits
         self._now = now
         self._new_id = new_id
+        self._principal = principal
         self._most = 2 * limits.size + ENVELOPE
         self._stumbles: OrderedDict[bytes, int] = OrderedDict()
         self._loop_told = False
@@ -112,7 +118,7 @@ class Subscriber:
             submission = parse.submission(request.fields, self._limits, now=self._now(), key=request.key)
         except InvalidMessage as error:
             return self._letter(delivery, f"invalid: {error}", correlation_id, request.request_id)
-        origin = Origin(FACE, correlation_id, delivery.properties.routing_key)
+        origin = Origin(FACE, correlation_id, delivery.properties.routing_key, self._principal)
         facts = QueueFacts(delivery.body, request.body_hash, delivery.properties.redelivered)
         return _Order(delivery, (submission, origin, facts))
 

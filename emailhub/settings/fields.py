@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from emailhub.settings import kinds
+from emailhub.core.limits import Rate
+from emailhub.settings import kinds, mail_kinds
 from emailhub.settings.doc import Doc
 from emailhub.settings.kinds import Network
 from emailhub.settings.mail import MailSettings
@@ -57,6 +58,16 @@ class Settings(MailSettings, frozen=True, kw_only=True):
     queue_prefetch: Annotated[
         int, _rabbit(kinds.integer(1, 65535, 200), "Most deliveries taken and not yet acknowledged.")
     ] = 200
+    queue_from_domains: Annotated[
+        tuple[str, ...],
+        _rabbit(
+            mail_kinds.DOMAINS, "Domains that requests of the queue may send from; others are dead letters.", "any"
+        ),
+    ] = ()
+    queue_rate: Annotated[
+        tuple[Rate, ...],
+        _rabbit(mail_kinds.RATES, "Most requests taken from the queue in any such span; the rest waits.", "no limit"),
+    ] = ()
     dead_letter_queue: Annotated[str, _rabbit(kinds.TEXT, "Where messages that failed for good are published.")] = (
         "failed.queue"
     )

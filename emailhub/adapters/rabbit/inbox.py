@@ -14,6 +14,7 @@ from msgspec import Struct
 from emailhub import logs
 from emailhub.adapters.rabbit.errors import FAILURES, amqp_call, plain
 from emailhub.adapters.rabbit.options import Delivery
+from emailhub.adapters.rabbit.pace import Pace
 from emailhub.adapters.rabbit.valve import Valve
 
 OnRequests = Callable[[Sequence[Delivery]], Awaitable[Sequence[bool]]]
@@ -84,9 +85,10 @@ class Rate:
 class Inbox:
     """Deliveries waiting for the hub. Outlives connections: a batch is never cut off by a lost one."""
 
-    def __init__(self, on_requests: OnRequests, valve: Valve, now: Callable[[], float]) -> None:
+    def __init__(self, on_requests: OnRequests, valve: Valve, now: Callable[[], float], pace: Pace) -> None:
         self._on_requests = on_requests
         self._valve = valve
+        self._pace = pace
         self._now = now
         self._waiting: deque[Arrival] = deque()
         self._arrived = asyncio.Event()
@@ -123,15 +125,20 @@ class Inbox:
         """Hand batches over, one after the other, until cancelled."""
         while True:
             await self._arrived.wait()
-            if self._waiting and self._valve.open:
-                await self._hand_over(self._batch())
-            else:
+            if not (self._waiting and self._valve.open):
                 self._arrived.clear()
+                continue
+            room = await self._pace.room(BATCH)
+            # Meanwhile they may have gone back to the queue.
+            if room and self._waiting and self._valve.open:
+                batch = self._batch(room)
+                self._pace.take(len(batch))
+                await self._hand_over(batch)
 
-    def _batch(self) -> list[Arrival]:
+    def _batch(self, most: int) -> list[Arrival]:
         ledger = self._waiting[0].ledger
         same = takewhile(lambda arrival: arrival.ledger is ledger, self._waiting)
-        batch = [arrival for arrival, _ in zip(same, range(BATCH), strict=False)]
+        batch = [arrival for arrival, _ in zip(same, range(most), strict=False)]
         for _ in batch:
             self._waiting.popleft()
         return batch

@@ -8,6 +8,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from msgspec import Struct, field
 
+from emailhub.core.limits import Rate
 from emailhub.core.shapes import Properties
 
 Declare = Literal["auto", "passive", "never"]
@@ -30,9 +31,10 @@ class RabbitOptions(Struct, frozen=True, kw_only=True):
     queue's name). Dead letters go to `dead_letter_queue` through `dead_letter_exchange` ("" is the default exchange).
 
     `outbox_id` names our own queue, so that only hubs on the same outbox share it. `prefetch` bounds the deliveries
-    that are taken and not yet settled. All other numbers are seconds: `first_wait` doubles up to `longest_wait` while
-    RabbitMQ is away, `refused_wait` is the longest wait after a refused login or permission, `watchdog` the time
-    between two looks at the queue, `connect` and `confirm` how long connecting and publishing may take.
+    that are taken and not yet settled, `rates` how many are taken in a span. All other numbers are seconds:
+    `first_wait` doubles up to `longest_wait` while RabbitMQ is away, `refused_wait` is the longest wait after a refused
+    login or permission, `watchdog` the time between two looks at the queue, `connect` and `confirm` how long connecting
+    and publishing may take.
     """
 
     url: str
@@ -45,6 +47,7 @@ class RabbitOptions(Struct, frozen=True, kw_only=True):
     exchange_durable: bool = True
     routing_keys: tuple[str, ...] = ()
     prefetch: int = 200
+    rates: tuple[Rate, ...] = ()
     dead_letter_queue: str = "failed.queue"
     dead_letter_exchange: str = ""
     watchdog: float = 15.0

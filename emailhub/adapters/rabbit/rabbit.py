@@ -13,6 +13,7 @@ from emailhub.adapters.rabbit.facts import Facts
 from emailhub.adapters.rabbit.inbox import Inbox, OnRequests
 from emailhub.adapters.rabbit.lenient import read_leniently
 from emailhub.adapters.rabbit.options import RabbitOptions
+from emailhub.adapters.rabbit.pace import Pace
 from emailhub.adapters.rabbit.publisher import Publisher
 from emailhub.adapters.rabbit.session import Session
 from emailhub.adapters.rabbit.valve import Valve
@@ -52,7 +53,7 @@ class Rabbit:
         self._on_status = on_status
         self._jitter = jitter
         self._valve = Valve(jitter)
-        self._inbox = Inbox(on_requests, self._valve, now)
+        self._inbox = Inbox(on_requests, self._valve, now, Pace(options.rates, self._valve, now))
         self._publisher = Publisher(options)
         self._facts = Facts(now, self._changed)
         self._closing = asyncio.Event()

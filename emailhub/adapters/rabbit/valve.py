@@ -23,7 +23,7 @@ def later(seconds: float, act: Callable[[], None]) -> Timer:
 
 
 class Valve:
-    """Closed by an operator's or the hub's `pause`, for a while by `refuse`, and for good by `shut`."""
+    """Closed by an operator's or the hub's `pause`, for a while by `refuse` and `rest`, and for good by `shut`."""
 
     def __init__(
         self,
@@ -35,8 +35,10 @@ class Valve:
         self._paused = ""
         self._refused = ""
         self._shut = ""
+        self._resting = ""
         self._refusals = 0
         self._reopening: Timer | None = None
+        self._waking: Timer | None = None
         self._changed = asyncio.Event()
 
     @property
@@ -46,14 +48,14 @@ class Valve:
     @property
     def why(self) -> str:
         """Why the valve is closed, "" while it is open."""
-        return self._shut or self._paused or self._refused
+        return self._shut or self._paused or self._refused or self._resting
 
     def pause(self, why: str) -> None:
         self._paused = why
         self._changed.set()
 
     def resume(self) -> None:
-        """End a pause, and a wait after a refusal, at once."""
+        """End a pause, and a wait after a refusal, at once; not a rest, which nobody may cut short."""
         self._paused = ""
         self._reopen()
 
@@ -61,6 +63,8 @@ class Valve:
         """Close for good."""
         self._shut = why
         self._cancel_reopening()
+        if self._waking is not None:
+            self._waking.cancel()
         self._changed.set()
 
     def refuse(self, why: str, *, careful: bool = False) -> None:
@@ -76,6 +80,14 @@ class Valve:
         self._reopening = self._later(wait * self._jitter(0.8, 1.2), self._reopen)
         self._changed.set()
 
+    def rest(self, why: str, seconds: float) -> None:
+        """Close for so long."""
+        self._resting = why
+        if self._waking is not None:
+            self._waking.cancel()
+        self._waking = self._later(seconds, self._wake)
+        self._changed.set()
+
     def took(self) -> None:
         """Deliveries were taken: the next refusal waits 1 s again."""
         self._refusals = 0
@@ -84,6 +96,11 @@ class Valve:
         """Wait until something changed since the last call returned."""
         await self._changed.wait()
         self._changed.clear()
+
+    def _wake(self) -> None:
+        self._waking = None
+        self._resting = ""
+        self._changed.set()
 
     def _reopen(self) -> None:
         self._cancel_reopening()
