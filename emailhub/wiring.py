@@ -215,6 +215,7 @@ def web_options(settings: Settings) -> WebOptions:
     return WebOptions(
         public_url=settings.public_url,
         body_limit=settings.max_message_size * ENCODED + 1024 * 1024,
+        body_budget=settings.body_budget,
         api_rate=settings.api_rate,
         templates_dir=settings.templates_dir,
         static_dir=settings.static_dir,

@@ -216,6 +216,12 @@ class MailSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_message_size: Annotated[
         int, _limit(kinds.size(1024, "10MiB"), "Largest message, in bytes as it goes to the SMTP server.")
     ] = 10 * 2**20
+    body_budget: Annotated[
+        int,
+        _limit(
+            kinds.size(2**20, "128MiB"), "Bytes of large request bodies in memory at a time; more wait or get a 503."
+        ),
+    ] = 128 * 2**20
     attachment_urls: Annotated[
         bool, _limit(kinds.BOOLEAN, "Fetch attachments from the https URLs that senders give, on public servers only.")
     ] = False

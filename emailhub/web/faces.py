@@ -24,6 +24,7 @@ from emailhub.engine.meter import Meter
 from emailhub.engine.ports import History
 from emailhub.engine.shelf import Shelf
 from emailhub.engine.suppression import SuppressionList
+from emailhub.web.bodies import BODY_BUDGET
 from emailhub.web.visit import AnyRequest, visit
 
 __all__ = ["API", "Actor", "Faces", "GivenFaces", "WebOptions", "actor_of"]
@@ -34,7 +35,9 @@ API = "http"
 
 @dataclass(frozen=True, kw_only=True)
 class WebOptions:
-    """How the faces behave. `body_limit` in bytes; a live stream gets a comment every `heartbeat` seconds.
+    """How the faces behave. `body_limit` in bytes, `body_budget` for all bodies together.
+
+    A live stream gets a comment every `heartbeat` seconds.
 
     `api_rate` holds every caller of the API; without it there is no limit.
 
@@ -43,6 +46,7 @@ class WebOptions:
 
     public_url: str | None = None
     body_limit: int = 21 * 2**20
+    body_budget: int = BODY_BUDGET
     heartbeat: float = 15.0
     api_rate: tuple[Rate, ...] = ()
     templates_dir: Path | None = None

@@ -16,11 +16,13 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from litestar.utils.path import normalize_path
 
 from emailhub import logs
+from emailhub.core.errors import Refused
 from emailhub.engine.gate import Area, Caller, Denial, Gate, Knock, Way
 from emailhub.engine.throttle import Throttle
 from emailhub.web import scopes
+from emailhub.web.bodies import BODY_BUDGET, Bodies, large
 from emailhub.web.elsewhere import ELSEWHERE
-from emailhub.web.errors import Answer, ErrorPage, answer, denied
+from emailhub.web.errors import Answer, ErrorPage, answer, answer_of, denied
 from emailhub.web.lanes import Asked, Lane
 from emailhub.web.visit import Trace, Visit, for_people, remember, trace_of
 
@@ -91,7 +93,7 @@ class Guard:
     """Wraps the application. `body_limit` in bytes, `prefix` the path the hub lives under ("" at the root).
 
     `lanes` answer the POST requests they take, by normalised path; see `lanes.Lane`. `throttle` holds programs to the
-    rate of the API; a person logged in to the dashboard is not held.
+    rate of the API; a person logged in to the dashboard is not held. `bodies` limits what all bodies take together.
     """
 
     def __init__(
@@ -105,6 +107,7 @@ class Guard:
         now: Callable[[], float],
         lanes: Mapping[str, Lane] | None = None,
         throttle: Throttle | None = None,
+        bodies: Bodies | None = None,
     ) -> None:
         self._app = app
         self._gate = gate
@@ -114,6 +117,7 @@ class Guard:
         self._now = now
         self._lanes = lanes or {}
         self._throttle = throttle or Throttle()
+        self._bodies = bodies or Bodies(BODY_BUDGET)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == ScopeType.WEBSOCKET:
@@ -153,8 +157,22 @@ class Guard:
             await self._reply(refusal, send, html=html)
             return
         seen = Visit(area, decision, trace, self._prefix, html)
+        if not large(headers):
+            await self._let_in(inner, headers, seen, receive, send)
+            return
+        try:
+            async with self._bodies.room(headers, receive) as counting:
+                await self._let_in(inner, headers, seen, counting, send)
+        except Refused as refused:
+            reply = answer_of(refused)
+            closing = Answer(reply.body, (*reply.headers, ("connection", "close")))
+            await self._reply(closing, send, html=html)
+
+    async def _let_in(
+        self, inner: HTTPScope, headers: dict[str, str], seen: Visit, receive: Receive, send: _Outgoing
+    ) -> None:
         lane = self._lanes.get(inner["path"]) if inner["method"] == "POST" else None
-        if lane is not None and lane.takes(headers) and decision.principal.may(scopes.needed(inner["path"], "POST")):
+        if lane is not None and lane.takes(headers) and seen.caller.principal.may(scopes.needed(inner["path"], "POST")):
             given = await lane.answer(inner["path"], Asked(headers, receive, seen))
             await send.whole(given.status, [*given.headers], given.body)
             return

@@ -31,6 +31,7 @@ from emailhub.web import (
     suppressions,
     templates,
 )
+from emailhub.web.bodies import Bodies
 from emailhub.web.errors import Answer, ErrorPage, allow, answer_of, note
 from emailhub.web.faces import Faces
 from emailhub.web.guard import Guard
@@ -78,6 +79,7 @@ def create_app(faces: Faces, routers: Sequence[ControllerRouterHandler] = ()) ->
         error_page=pages.error_page,
         now=faces.now,
         throttle=Throttle(faces.options.api_rate),
+        bodies=Bodies(faces.options.body_budget),
         lanes={**contract.lanes(faces), **emails.lanes(faces)},
     )
     return app
