@@ -206,6 +206,7 @@ class Hub:
             chaos=chaos,
             home=fleet.home,
             suspensions=fleet.suspensions,
+            withheld=meter.suppressed,
         )
         self._desk = desk
         board = Board(fleet.lines, broker, history, room, capturing=settings.capture, now=now, news=fleet.news)

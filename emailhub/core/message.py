@@ -66,12 +66,23 @@ class TemplateUse(Struct, frozen=True, kw_only=True):
     variables: dict[str, object] = field(default_factory=dict)
 
 
+class Made(Struct, frozen=True):
+    """What a message was made from: the template's `id`, the `version` of its words and the `language` of a file's.
+
+    The id of a stored template, or the name of one in files, whose version is the beginning of a hash.
+    """
+
+    id: str
+    version: str
+    language: str = ""
+
+
 class Submission(Struct, frozen=True, kw_only=True):
     """What a sender gave. None means "not given": the hub's default applies and the fingerprint leaves it out.
 
     `scheduled_as`: the words that `scheduled_at` was given in, which mean another time when they are given again.
     With a `template` there is no text and no html until it is rendered, and the subject may be "". `original` is the
-    message before that: what its sender gave.
+    message before that, what its sender gave, and `made` says from which words it was made.
     """
 
     to: tuple[Mailbox, ...]
@@ -85,6 +96,7 @@ class Submission(Struct, frozen=True, kw_only=True):
     headers: tuple[tuple[str, str], ...] = ()
     template: TemplateUse | None = None
     original: Submission | None = None
+    made: Made | None = None
     attachments: tuple[Attachment, ...] = ()
     tags: tuple[tuple[str, str], ...] = ()
     metadata: tuple[tuple[str, str], ...] = ()

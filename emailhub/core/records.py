@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from emailhub.core.access import ANYBODY, Principal
 from emailhub.core.delivery import OnUnknown, Outcome, Reason, Standing, State, Wish
-from emailhub.core.message import Priority
+from emailhub.core.message import Made, Priority
 from emailhub.core.reply import Reply
 from emailhub.core.verdict import Line, Session, Stage
 
@@ -74,6 +74,8 @@ class Parcel(Struct, frozen=True, kw_only=True):
     due_at: float
     go: Callable[[Job], None] | None = None
     diverted: tuple[str, ...] = ()
+    reply_to: tuple[str, ...] = ()
+    made: Made | None = None
     store_body: bool = True
     note: str = ""
     companion: Parcel | None = None
@@ -198,6 +200,8 @@ class Summary(Struct, frozen=True, kw_only=True):
     last: str
     size: int
     diverted: bool = False
+    reply_to: tuple[str, ...] = ()
+    made: Made | None = None
 
 
 class Detail(Struct, frozen=True, kw_only=True):
@@ -306,6 +310,7 @@ class Filter(Struct, frozen=True):
     request_id: str | None = None
     correlation_id: str | None = None
     relay: str | None = None
+    template: str | None = None
 
 
 class Page(Struct, frozen=True):

@@ -9,7 +9,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from emailhub.core.errors import Problem, TemplateError
-from emailhub.core.message import Mailbox
+from emailhub.core.message import Made, Mailbox
 
 NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,98}[A-Za-z0-9_-])?")
 """The id of a template: 1 to 100 letters, digits, hyphens, underscores and dots."""
@@ -64,6 +64,12 @@ class Template(Struct, frozen=True, kw_only=True):
     def label(self) -> str:
         """How it is called: `welcome`, `welcome.fr`."""
         return f"{self.id}.{self.language}" if self.language else self.id
+
+    @property
+    def made(self) -> Made:
+        """What messages that are made from it tell of it."""
+        id, _, number = self.version.partition("/")
+        return Made(id, number) if self.origin == "stored" else Made(self.id, self.version[:12], self.language)
 
     @property
     def sample(self) -> dict[str, object]:

@@ -133,4 +133,5 @@ def filled(submission: Submission, template: Template, rendered: Rendered, limit
         text=text,
         html=html,
         original=submission,
+        made=template.made,
     )

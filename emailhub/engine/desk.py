@@ -43,12 +43,13 @@ class Verbs(Protocol):
     async def hold(self, id: str, *, now: float, actor: str, note: str) -> None: ...
     async def cancel(self, id: str, *, now: float, actor: str, note: str) -> None: ...
     async def reschedule(self, id: str, *, at: float, now: float, actor: str, note: str) -> None: ...
-    async def copy(self, id: str, *, new_id: str, relay: str, now: float, expires_at: float, actor: str) -> None: ...
+    async def copy(self, id: str, *, new_id: str, relay: str, now: float, expires_at: float, actor: str) -> int: ...
 
 
 class Desk:
     """The operator's verbs. `relay` is where new copies go; `fuses` the breakers by relay; `chaos` the switch of the
-    relay that makes trouble on purpose, if there is one. `expire_after` (seconds) may be changed while it runs."""
+    relay that makes trouble on purpose, if there is one. `expire_after` (seconds) may be changed while it runs.
+    `withheld` gets the number of recipients of a copy that are suppressed at once."""
 
     def __init__(
         self,
@@ -64,7 +65,9 @@ class Desk:
         chaos: ChaosSwitch | None = None,
         home: Callable[[str], str | None] | None = None,
         suspensions: Mapping[str, Suspensions] | None = None,
+        withheld: Callable[[int], None] = lambda _: None,
     ) -> None:
+        self._withheld = withheld
         self._chaos = chaos
         self._verbs = verbs
         self._history = history
@@ -111,9 +114,11 @@ class Desk:
             raise WrongState("send for real: it was not captured, or no real relay is set up", id, "not captured")
         now = self._now()
         new_id = mime.new_id(now, self._entropy(10))
-        await self._verbs.copy(
+        withheld = await self._verbs.copy(
             id, new_id=new_id, relay=relay or "", now=now, expires_at=now + self.expire_after, actor=str(actor)
         )
+        if withheld:
+            self._withheld(withheld)
         return await self._done("send for real", new_id, actor, reason)
 
     async def force(self, relay: str, mode: Mode, *, actor: Actor, note: str, until: float | None) -> Snapshot:

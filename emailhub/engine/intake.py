@@ -239,6 +239,8 @@ class Intake:
             origin=replace(origin, correlation_id=submission.correlation_id or origin.correlation_id),
             sender=sender.address,
             from_header=header.display(sender),
+            reply_to=tuple(map(header.display, submission.reply_to)),
+            made=submission.made,
             to=named.to,
             cc=named.cc,
             bcc=named.bcc,

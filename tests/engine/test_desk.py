@@ -9,6 +9,7 @@ import pytest
 from emailhub.core.breaker import Mode, Phase, Rules, Snapshot
 from emailhub.core.delivery import Outcome, Reason, State, Verb
 from emailhub.core.errors import NotFound, WrongState
+from emailhub.core.suppression import Listing
 from emailhub.engine.desk import Actor, Desk
 from emailhub.engine.fuse import Fuse
 from tests.support.factories import DAY, NOW, REFUSED, SENT, Store, opened, parcel
@@ -22,6 +23,7 @@ class Office:
 
     def __init__(self, store: Store, relay: str = "default") -> None:
         self.wakes = 0
+        self.withheld: list[int] = []
         self.fuses = {
             name: Fuse(name, Rules(), Snapshot(), store.upkeep, now=lambda: NOW, jitter=lambda: 0.0)
             for name in ("default", "capture")
@@ -35,6 +37,7 @@ class Office:
             wake=self.wake,
             now=lambda: NOW,
             entropy=bytes,
+            withheld=self.withheld.append,
         )
 
     def wake(self) -> None:
@@ -76,6 +79,17 @@ async def test_a_captured_message_can_be_sent_for_real_as_a_linked_copy(tmp_path
         copy = await Office(store).desk.send_for_real("A", OP)
         assert (copy.summary.relay, copy.summary.state, copy.detail) == ("default", State.QUEUED, "copy of A")
         assert copy.summary.id != "A"
+
+
+async def test_a_copy_for_real_counts_whom_the_suppression_list_keeps_it_from(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        await done(store, "A", "capture", CAPTURED)
+        (to,) = (await store.history.find("A")).recipients
+        await store.suppressions.add([Listing(to.address)], now=NOW, face="http", actor="key 1")
+        office = Office(store)
+        copy = await office.desk.send_for_real("A", OP)
+        assert copy.summary.state is State.SUPPRESSED
+        assert office.withheld == [1]
 
 
 @pytest.mark.parametrize(("relay", "outcome"), (("default", SENT), ("gone", SENT), ("capture", REFUSED)))

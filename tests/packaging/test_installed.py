@@ -68,6 +68,22 @@ def test_the_single_file_serves_from_an_empty_folder_with_an_empty_environment(b
     assert (empty / "emailhub.db").exists()
 
 
+def test_the_single_file_renders_templates_in_a_process_of_its_own(binary: Path, empty: Path) -> None:
+    folder = empty / "templates/welcome"
+    folder.mkdir(parents=True)
+    (folder / "subject.txt").write_text("Welcome, {{ name }}")
+    (folder / "body.html").write_text("<style>p { color: red }</style><p>Hello {{ name }}</p>")
+    port, env = free_port(), {"EMAILHUB_TEMPLATES": "templates"}
+    with serving([binary, "serve", "--port", str(port)], port, empty, env) as client:
+        use = {"id": "welcome", "variables": {"name": "<Ada>"}}
+        answer = client.post("/emails", json={"to": "ada@example.org", "template": use})
+        assert answer.status_code == 200, answer.text
+        made = client.get(f"/emails/{answer.json()['id']}").json()
+    assert (made["subject"], made["template"]["id"]) == ("Welcome, <Ada>", "welcome")
+    assert '<p style="color: red' in made["html"]
+    assert "Hello &lt;Ada&gt;" in made["html"]
+
+
 def test_the_single_file_knows_its_version_and_explains_itself(binary: Path, empty: Path) -> None:
     assert emailhub.__version__ in _run(binary, "--version", folder=empty)
     assert "serve" in _run(binary, "--help", folder=empty)

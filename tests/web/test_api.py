@@ -194,6 +194,19 @@ async def test_a_list_names_all_recipients_of_each_message(hub: WebHub) -> None:
     assert (second["cc"], second["bcc"], second["recipients"]) == (["carol@example.org"], ["dan@example.org"], 4)
 
 
+async def test_a_list_and_a_message_without_its_body_say_whom_answers_go_to(hub: WebHub) -> None:
+    await hub.send(reply_to=['"Lovelace, Ada" <ada@example.org>', "bob@example.org"])
+    id = await hub.send(reply_to="ada@example.org", store_body=False)
+    await hub.send()
+    listed = (await hub.client.get("/emails")).json()["data"]
+    assert [one["reply_to"] for one in listed] == [
+        [],
+        ["ada@example.org"],
+        ["Lovelace, Ada <ada@example.org>", "bob@example.org"],
+    ]
+    assert (await hub.client.get(f"/emails/{id}")).json()["reply_to"] == ["ada@example.org"]
+
+
 async def test_attempts_show_verdicts_and_the_conversation(hub: WebHub) -> None:
     id = await hub.send()
     live = hub.faces.live.subscribe()

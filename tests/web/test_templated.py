@@ -101,6 +101,22 @@ async def test_a_message_is_made_from_a_template_and_its_variables(hub: WebHub) 
 
 
 @pytest.mark.usefixtures("home")
+async def test_a_message_tells_which_template_it_was_made_from_and_is_found_by_it(hub: WebHub) -> None:
+    use = {"id": "welcome", "variables": {"name": "Ada"}}
+    ids = [await sent(hub, template=use), await sent(hub, template=use | {"language": "fr-CA"})]
+    other = await sent(hub, subject="x", text="x")
+    made = [(await hub.client.get(f"/emails/{id}")).json()["template"] for id in ids]
+    assert [(one["id"], one["language"]) for one in made] == [("welcome", None), ("welcome", "fr")]
+    assert len({one["version"] for one in made}) == 2
+    assert (await hub.client.get(f"/emails/{other}")).json()["template"] is None
+    listed = (await hub.client.get("/emails?template=welcome")).json()["data"]
+    assert [one["id"] for one in listed] == ids[::-1]
+    assert (await hub.client.get("/emails?template=gone")).json()["data"] == []
+    page = (await hub.client.get(f"/messages/{ids[1]}", headers={"accept": "text/html"})).text
+    assert f'<a href="/templates/welcome">welcome</a> in fr, version {made[1]["version"]}' in page
+
+
+@pytest.mark.usefixtures("home")
 async def test_what_the_message_says_itself_goes_before_the_template(hub: WebHub) -> None:
     given = {"from": "me@example.org", "subject": "Mine", "reply_to": "you@example.org"}
     id = await sent(hub, template={"id": "welcome", "variables": {"name": "Ada"}}, **given)

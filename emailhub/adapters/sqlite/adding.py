@@ -14,6 +14,7 @@ from emailhub.adapters.sqlite import many, withholding
 from emailhub.adapters.sqlite.writer import Transaction
 from emailhub.core.delivery import Reason, Standing, State
 from emailhub.core.errors import BatchRefused, IdempotencyConflict
+from emailhub.core.message import Made
 from emailhub.core.records import Job, JobRecipient, Parcel, Receipt, Scalar
 from emailhub.core.routing import domain_of
 from emailhub.core.suppression import folded
@@ -171,7 +172,8 @@ def _others(parcels: Sequence[Parcel]) -> dict[str, str]:
 
 _MESSAGE = """INSERT INTO message (seq, id, message_id, relay, state, reason, due_at, priority, on_unknown, accepted_at,
     scheduled_at, expires_at, changed_at, waiting_since, face, origin, correlation_id, request_id, sender, from_header,
-    to_header, recipients, subject, size, smtputf8, diverted, domain, store_body)"""
+    to_header, recipients, subject, size, smtputf8, diverted, domain, store_body, reply_to,
+    template, template_version, template_language)"""
 _BODY = "INSERT INTO body (seq, content, queue_body, snippet, tags, metadata)"
 _RECIPIENT = "INSERT INTO recipient (id, seq, address, kind, state, reason, due_at, changed_at)"
 _ATTEMPT = "INSERT INTO attempt (id, seq, number, relay, started_at)"
@@ -208,7 +210,13 @@ def _message(seq: int, parcel: Parcel) -> tuple[Any, ...]:
         _encode(parcel.diverted).decode() if parcel.diverted else "",
         domain_of(parcel.sender),
         int(parcel.store_body),
+        _encode(parcel.reply_to).decode() if parcel.reply_to else "",
+        *_made(parcel.made),
     )
+
+
+def _made(made: Made | None) -> tuple[str, str, str]:
+    return ("", "", "") if made is None else (made.id, made.version, made.language)
 
 
 def _body(seq: int, parcel: Parcel) -> tuple[Any, ...]:

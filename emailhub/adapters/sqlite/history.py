@@ -13,6 +13,7 @@ from emailhub.adapters.sqlite.database import Database
 from emailhub.core.delivery import OnUnknown, Reason, State, Wish
 from emailhub.core.diversion import Addressed
 from emailhub.core.errors import NotFound
+from emailhub.core.message import Made
 from emailhub.core.records import (
     AttemptRecord,
     AttemptResult,
@@ -36,7 +37,7 @@ Row = tuple[Any, ...]
 _SUMMARY = (
     "seq, id, state, reason, relay, face, from_header, to_header, recipients, subject, request_id, correlation_id, "
     "priority, accepted_at, scheduled_at, expires_at, due_at, final_at, changed_at, attempts, last, size, "
-    "diverted <> '', message_id"
+    "diverted <> '', message_id, reply_to, template, template_version, template_language"
 )
 
 
@@ -144,6 +145,8 @@ def _summary(row: Row) -> Summary:
         size=row[21],
         diverted=bool(row[22]),
         message_id=row[23],
+        reply_to=msgspec.json.decode(row[24], type=tuple[str, ...]) if row[24] else (),
+        made=Made(*row[25:28]) if row[25] else None,
     )
 
 
@@ -162,10 +165,14 @@ def _conditions(filter: Filter) -> tuple[list[str], list[object]]:
         ("request_id", filter.request_id),
         ("correlation_id", filter.correlation_id),
         ("relay", filter.relay),
+        ("template", filter.template),
     ):
         if value is not None:
             wheres.append(f"{column} = ?")
             values.append(value)
+    if filter.template:
+        # Without these words SQLite does not see that the index of messages made from templates is enough.
+        wheres.append("template <> ''")
     if filter.search:
         pattern = "%" + filter.search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
         wheres.append(

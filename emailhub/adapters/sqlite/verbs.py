@@ -55,9 +55,12 @@ class SqliteVerbs:
         """Send what is scheduled at another time, with as long to be sent in. Raises NotFound, WrongState."""
         await self._database.write(partial(_reschedule, id=id, at=at, now=now, actor=actor, note=note))
 
-    async def copy(self, id: str, *, new_id: str, relay: str, now: float, expires_at: float, actor: str) -> None:
-        """Add a message with the same bytes and recipients for `relay`. Raises NotFound, WrongState (erased)."""
-        await self._database.write(
+    async def copy(self, id: str, *, new_id: str, relay: str, now: float, expires_at: float, actor: str) -> int:
+        """Add a message with the same bytes and recipients for `relay`. Raises NotFound, WrongState (erased).
+
+        Returns how many of the recipients are on the suppression list and get nothing.
+        """
+        return await self._database.write(
             partial(_copy, id=id, new_id=new_id, relay=relay, now=now, expires_at=expires_at, actor=actor)
         )
 
@@ -206,15 +209,16 @@ def _hold_restored(tx: Transaction, now: float) -> int:
 _COPY_MESSAGE = """
 INSERT INTO message (id, message_id, relay, state, reason, due_at, priority, on_unknown, accepted_at, expires_at,
     changed_at, waiting_since, face, origin, correlation_id, request_id, sender, from_header, to_header, recipients,
-    subject, size, smtputf8, diverted, domain)
+    subject, size, smtputf8, diverted, domain, reply_to, template, template_version, template_language)
 SELECT ?1, message_id, ?2, 'queued', 'accepted', ?3, priority, on_unknown, ?3, ?4, ?3, ?3, 'dashboard',
     'copy of ' || id, correlation_id, request_id, sender, from_header, to_header, recipients, subject, size, smtputf8,
-    diverted, domain
+    diverted, domain, reply_to, template, template_version, template_language
 FROM message WHERE seq = ?5
 """
 
 
-def _copy(tx: Transaction, id: str, new_id: str, relay: str, now: float, expires_at: float, actor: str) -> None:
+def _copy(tx: Transaction, id: str, new_id: str, relay: str, now: float, expires_at: float, actor: str) -> int:
+    """Add the copy; how many of its recipients are suppressed at once."""
     seq, _ = _find(tx, id)
     _demand_content(tx, seq, id)
     copied = tx.execute(_COPY_MESSAGE, (new_id, relay, now, expires_at, seq)).lastrowid
@@ -235,3 +239,4 @@ def _copy(tx: Transaction, id: str, new_id: str, relay: str, now: float, expires
     if listed := withholding.listed_of(tx, copied or 0):
         held = [withholding.Held(id, copied or 0, new_id, address) for id, (address, _) in listed.items()]
         withholding.withhold(tx, held, {folded(address): line for address, line in listed.values()}, now)
+    return len(listed)

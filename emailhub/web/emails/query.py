@@ -14,7 +14,7 @@ from emailhub.web.visit import AnyRequest
 
 LIST_LIMIT: Final = 20
 LIST_MOST: Final = 100
-_LIST_PARAMETERS = ("limit", "after", "before", "status", "request_id", "q")
+_LIST_PARAMETERS = ("limit", "after", "before", "status", "request_id", "template", "q")
 
 
 _E = TypeVar("_E", bound=StrEnum)

@@ -27,7 +27,12 @@ async def list_emails(request: AnyRequest, faces: GivenFaces) -> EmailList:
     query = Query(request)
     limit, status, after, before = query.limit(), query.status(), query.text("after"), query.text("before")
     query.at_most_one("before", "after")
-    wanted = Filter(state=status, search=query.text("q") or "", request_id=query.text("request_id"))
+    wanted = Filter(
+        state=status,
+        search=query.text("q") or "",
+        request_id=query.text("request_id"),
+        template=query.text("template"),
+    )
     query.check()
     try:
         page = await faces.history.page(wanted, before=after, after=before, limit=limit)

@@ -19,6 +19,7 @@ _LIST = (
     Input("before", "query", "go back before this message id, to newer ones", STRING),
     Input("status", "query", "only messages in this state", {"$ref": "#/components/schemas/State"}),
     Input("request_id", "query", "only messages with this request id", _WORDS),
+    Input("template", "query", "only messages made from the template with this id, or this name of files", _WORDS),
     Input("q", "query", "search in addresses, subjects and ids", _WORDS),
 )
 

@@ -52,6 +52,7 @@ class Query(Struct, frozen=True):
     request: str = ""
     correlation: str = ""
     relay: str = ""
+    template: str = ""
     before: str = ""
     after: str = ""
 
@@ -71,19 +72,22 @@ class Query(Struct, frozen=True):
             self.request or None,
             self.correlation or None,
             self.relay or None,
+            self.template or None,
         )
 
     def url(self, path: str, **changes: str) -> str:
         """This query with `changes`, from its first page unless they name another."""
-        fields = {name: getattr(self, name) for name in ("state", "q", "request", "correlation", "relay")} | changes
+        fields = {
+            name: getattr(self, name) for name in ("state", "q", "request", "correlation", "relay", "template")
+        } | changes
         query = urlencode({name: value for name, value in fields.items() if value})
         return f"{path}?{query}" if query else path
 
     @property
     def chips(self) -> tuple[tuple[str, str, str], ...]:
         """The exact filters in force: the parameter, its word, its value."""
-        named = (("request", "request"), ("correlation", "correlation"), ("relay", "relay"))
-        return tuple((name, word, getattr(self, name)) for name, word in named if getattr(self, name))
+        named = ("request", "correlation", "relay", "template")
+        return tuple((name, name, getattr(self, name)) for name in named if getattr(self, name))
 
     @property
     def paged(self) -> bool:

@@ -130,6 +130,7 @@ async def send_test(
         return await show(request, faces, paper, look, to=to, status=422)
     try:
         submission = parse.submission(_fields(found, tried.rendered, to), faces.intake.limits, now=faces.now())
+        submission = replace(submission, made=found.made)
         receipt = await faces.intake.accept(submission, visit(request).origin("dashboard"))
     except InvalidMessage as error:
         wrong = problems_by_field(error.problems)
@@ -217,8 +218,7 @@ def _fields(template: Template, rendered: Rendered, to: str) -> dict[str, object
     content = {"subject": rendered.subject, "html": rendered.html or None, "text": rendered.text or None}
     sender = display(template.sender) if template.sender else None
     replies = [display(box) for box in template.reply_to]
-    made = {"metadata": {"template": template.label}}
-    return {"to": split_addresses(to), "from": sender, "reply_to": replies or None, **content, **made}
+    return {"to": split_addresses(to), "from": sender, "reply_to": replies or None, **content}
 
 
 HANDLERS: tuple[ControllerRouterHandler, ...] = (templates, one_template, preview, send_test)

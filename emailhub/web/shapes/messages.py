@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field, structs
 from emailhub.core.delivery import OnUnknown, Reason, State
 from emailhub.core.diversion import Addressed
 from emailhub.core.header import display
-from emailhub.core.message import Priority
+from emailhub.core.message import Made, Priority
 from emailhub.core.records import Detail, RecipientRecord, Summary
 from emailhub.core.view import File, View
 from emailhub.web.errors import FieldError
@@ -102,6 +102,18 @@ class AttachmentList(Struct, frozen=True):
     object: Literal["list"] = "list"
 
 
+class MadeFrom(Struct, frozen=True, kw_only=True):
+    """The template a message was made from. It may have been changed since, or deleted."""
+
+    id: Annotated[str, Meta(description="a stored template's id, or the name of one in files")]
+    version: Annotated[str, Meta(description="a stored one's number; of files, the beginning of a hash")]
+    language: Annotated[str | None, Meta(description="of files in several languages: which")]
+
+    @classmethod
+    def of(cls, made: Made | None) -> MadeFrom | None:
+        return None if made is None else cls(id=made.id, version=made.version, language=made.language or None)
+
+
 class RecipientShape(Struct, frozen=True, kw_only=True):
     """One address of a message with its own state."""
 
@@ -139,6 +151,7 @@ class EmailSummary(Struct, frozen=True, kw_only=True):
     subject: str
     cc: list[str]
     bcc: list[str]
+    reply_to: list[str]
     created_at: Time
     last_event: Annotated[str, Meta(description="the state in the words of the API this one follows")]
     status: State
@@ -160,6 +173,7 @@ class EmailSummary(Struct, frozen=True, kw_only=True):
             to=list(addressed.to),
             cc=list(addressed.cc),
             bcc=list(addressed.bcc),
+            reply_to=list(summary.reply_to),
             from_=summary.from_header,
             subject=summary.subject,
             created_at=iso(summary.accepted_at),
@@ -223,6 +237,7 @@ class Email(Struct, frozen=True, kw_only=True):
     store_body: bool
     tags: list[Tag]
     metadata: dict[str, str]
+    template: MadeFrom | None
     recipients: list[RecipientShape]
 
     @classmethod
@@ -240,7 +255,7 @@ class Email(Struct, frozen=True, kw_only=True):
             bcc=_addresses(detail, "bcc"),
             cc=_addresses(detail, "cc"),
             diverted_from=list(detail.diverted),
-            reply_to=_reply_to(view),
+            reply_to=_reply_to(view) or list(summary.reply_to),
             attachments=[FileShape.of(file) for file in view.files] if view else [],
             last_event=last_event(summary),
             status=summary.state,
@@ -258,6 +273,7 @@ class Email(Struct, frozen=True, kw_only=True):
             store_body=detail.store_body,
             tags=[Tag(name, value) for name, value in detail.tags],
             metadata=dict(detail.metadata),
+            template=MadeFrom.of(summary.made),
             recipients=[RecipientShape.of(record) for record in detail.recipients],
         )
 

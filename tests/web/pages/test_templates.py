@@ -168,6 +168,8 @@ async def test_a_test_goes_the_way_of_every_message(hub: WebHub) -> None:
     assert content
     assert b"Reply-To: help@example.org" in content
     assert b"<p>Hello Bob</p>" in content
+    assert detail.summary.made
+    assert detail.summary.made.version == "1"
 
 
 async def test_a_test_that_cannot_go_says_why_and_keeps_what_was_typed(hub: WebHub) -> None:
