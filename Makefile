@@ -6,7 +6,7 @@
 
 SHELL = /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help serve demo test check nightly crash bench lock wheel sbom binary clean venv dev services format lint types imports
+.PHONY: help serve demo pictures test check nightly crash bench lock wheel sbom binary clean venv dev services format lint types imports
 
 BIN = .venv/bin
 ARGS =
@@ -20,6 +20,9 @@ serve: venv ## Run the hub on http://127.0.0.1:8000
 
 demo: venv ## Run a hub with made-up mail and troubles, to look at
 	@exec $(BIN)/emailhub demo $(ARGS)
+
+pictures: dev ## Take pictures of every page of the demo, wide, dark and on a phone, into build/pictures
+	@$(BIN)/python -m tests.support.screenshots $(or $(ARGS),build/pictures)
 
 test: dev check services ## Check the code and run every test that is not nightly
 	@$(BIN)/python -m pytest -m "not nightly" -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)

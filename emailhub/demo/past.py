@@ -140,7 +140,7 @@ class Past:
                 phase=Phase.OPEN,
                 epoch=1,
                 failures=5,
-                openings=4,
+                openings=1,
                 since=self._at,
                 cause=cause,
                 probe_at=self._start + 42,

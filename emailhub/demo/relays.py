@@ -32,6 +32,9 @@ _TALK = {
 }
 
 
+_NOTE = "nobody is behind this relay: nothing leaves the demo"
+
+
 class Role(NamedTuple):
     """A relay of the demo: what it may carry, how it behaves when it is well, and its `trouble` at a time.
 
@@ -92,12 +95,12 @@ class PretendRelay:
         self._busy, self._attempts = self._busy + 1, self._attempts + 1
         self._opens = max(self._opens, self._busy)
         try:
-            await self._wait()
+            took = await self._wait()
             if trouble := self._trouble(envelope):
                 progress.stage = trouble.stage
                 return _refusal(trouble, len(envelope.recipients), f"{self.name}-{self._attempts}")
             report = await self._chaos.attempt(envelope, fresh=fresh, progress=progress, before_body=before_body)
-            return _plausible(report, self._random.randbytes(4).hex().upper())
+            return _plausible(report, self._random.randbytes(4).hex().upper(), 1000 * took)
         finally:
             self._busy -= 1
 
@@ -132,9 +135,11 @@ class PretendRelay:
         refused = self.name == "ses" and envelope.sender.endswith(f"@{REFUSED_SENDER}") and self._since() > 0
         return UNVERIFIED if refused else None
 
-    async def _wait(self) -> None:
+    async def _wait(self) -> float:
+        took = min(self._random.lognormvariate(-2.0, 0.7), 5.0)
         if self._pause:
-            await asyncio.sleep(min(self._random.lognormvariate(-2.0, 0.7), 5.0))
+            await asyncio.sleep(took)
+        return took
 
 
 def _refusal(trouble: Verdict, recipients: int, id: str) -> Report:
@@ -143,14 +148,17 @@ def _refusal(trouble: Verdict, recipients: int, id: str) -> Report:
     return Report((trouble,) * recipients, (*told, last), Session(id=id))
 
 
-def _plausible(report: Report, queued_as: str) -> Report:
-    """`report` in the words of a server that takes mail, instead of one that only stores it."""
+def _plausible(report: Report, queued_as: str, took: float) -> Report:
+    """`report` in the words of a server that takes mail instead of storing it, told over `took` milliseconds."""
     said = Reply(250, "2.0.0", f"Ok: queued as {queued_as}")
     verdicts = tuple(
         replace(one, text="accepted", reply=said) if one.kind is Kind.ACCEPTED else one for one in report.verdicts
     )
-    lines = tuple(
-        replace(line, text=str(said)) if "captured by the chaos relay" in line.text else line
-        for line in report.transcript
-    )
-    return Report(verdicts, lines, report.session)
+    step = took / max(len(report.transcript) - 1, 1)
+    lines = [
+        replace(line, at=line.at + step * number, text=_NOTE if line.side == "note" and number == 0 else line.text)
+        for number, line in enumerate(report.transcript)
+    ]
+    if "captured" in lines[-1].text:
+        lines[-1] = replace(lines[-1], text=str(said))
+    return Report(verdicts, tuple(lines), report.session)

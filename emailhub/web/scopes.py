@@ -91,6 +91,7 @@ NEEDS: Final[Mapping[str, Mapping[str, Need]]] = {
     "/audit/csv": {"GET": ADMIN},
     "/reload": {"POST": ADMIN},
     "/theme": {"POST": READ},
+    "/patterns": {"GET": READ},
     "/events": {"GET": READ},
     "/metrics": {"GET": READ},
     "/docs": {"GET": ANY},

@@ -80,6 +80,7 @@ def test_make_alone_explains_every_command() -> None:
         "help",
         "serve",
         "demo",
+        "pictures",
         "test",
         "check",
         "nightly",

@@ -80,7 +80,7 @@ def tell(detail: Detail, attempts: Sequence[AttemptRecord], events: Sequence[Eve
     """The whole story of a message, oldest first."""
     last = max((attempt.number for attempt in attempts), default=0)
     steps = [_accepted(detail)]
-    steps += [_attempt(attempt, now, open=attempt.number == last) for attempt in attempts]
+    steps += [tell_attempt(attempt, now, open=attempt.number == last) for attempt in attempts]
     steps += [step for event in events if (step := _event(event)) is not None]
     return tuple(sorted(steps, key=lambda step: step.at))
 
@@ -114,7 +114,8 @@ def _accepted(detail: Detail) -> Step:
     )
 
 
-def _attempt(attempt: AttemptRecord, now: float, *, open: bool) -> Step:
+def tell_attempt(attempt: AttemptRecord, now: float, *, open: bool) -> Step:
+    """One attempt, with its conversation; `open` shows that at once."""
     running = attempt.finished_at is None
     return Step(
         key=f"attempt-{attempt.number}",
