@@ -11,7 +11,7 @@ from hashlib import sha256
 
 from msgspec import DecodeError, Struct, field, json
 
-from emailhub.core import aliases
+from emailhub.core import aliases, values
 from emailhub.core.aliases import identifier, snake
 from emailhub.core.fields import REQUEST_ID, shown
 from emailhub.core.message import Key
@@ -103,6 +103,8 @@ def _decode(body: bytes) -> dict[str, object]:
     body = body.removeprefix(b"\xef\xbb\xbf")
     if not body.strip():
         raise aliases.NotARequestError("it is empty")
+    if values.too_many(body):
+        raise aliases.NotARequestError(f"it has more than {values.MOST:,} values; no message needs so many")
     try:
         found = json.decode(body)
     except RecursionError:

@@ -16,6 +16,7 @@ from typing import NoReturn
 
 from litestar.exceptions import InternalServerException
 
+from emailhub.core import values
 from emailhub.core.errors import InvalidMessage, Problem
 from emailhub.core.fields import shown
 from emailhub.core.slices import utf8
@@ -127,6 +128,8 @@ def _require(content_type: str, media: str) -> None:
 def parsed(body: bytes) -> object:
     """What the JSON in `body` says; for a large one in a thread. Raises WebError (400), InvalidMessage."""
     if len(body) > _HEAVY:
+        if values.too_many(body):
+            raise InvalidMessage((Problem("$", f"has more than {values.MOST:,} values; no message needs so many"),))
         rest, strings = lifted(body)
         if strings:
             # What is wrong is told by the whole body, where it has its line and column.

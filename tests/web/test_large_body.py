@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from typing import Any
 
 import pytest
@@ -10,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emailhub.core.errors import InvalidMessage
+from emailhub.engine.lag import LagWatch
 from emailhub.web import body, lifting
 from emailhub.web.errors import WebError
+from tests.support.web_hub import WebHub
 
 TEXTS = st.text(st.sampled_from('aü日🎉"\\/\n\ud83c\udc00'), max_size=8)
 DOCUMENTS = st.dictionaries(TEXTS, st.recursive(TEXTS, lambda inner: st.lists(inner, max_size=3), max_leaves=6))
@@ -48,3 +52,18 @@ def test_a_name_is_found_wherever_a_slice_ends(pieces: list[bytes], size: int) -
         found = lifting._named(source, 0)
         places = [at for at in (source.find(b'"content"'), source.find(b'"html"')) if at >= 0]
         assert (found.start() if found else None) == min(places, default=None)
+
+
+@pytest.mark.parametrize("one", (b'{"a":1}', b"[]", b'"ab"'))
+async def test_a_body_of_millions_of_values_is_refused_and_meanwhile_the_loop_goes_on(one: bytes, hub: WebHub) -> None:
+    source = b'{"tags":[' + b",".join([one] * 2_000_000) + b"]}"
+    late: list[float] = []
+    beats = asyncio.create_task(LagWatch(late.append, late.append).run())
+    used = time.thread_time()
+    answer = await hub.client.post("/emails", content=source, headers={"content-type": "application/json"})
+    used = time.thread_time() - used
+    beats.cancel()
+    assert answer.status_code == 422
+    assert "more than 200,000 values" in answer.json()["message"]
+    assert used < 0.2, "the loop itself has nothing to do with it; parsing it would take over a second"
+    assert max(late, default=0.0) < 1.0
