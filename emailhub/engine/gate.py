@@ -123,7 +123,8 @@ class Way(StrEnum):
 class Caller(Struct, frozen=True):
     """Who came in: on whose behalf, and from which address (`client`).
 
-    `scheme` is what the client used (http or https), `session` the token of a log-in.
+    `scheme` is what the client used (http or https), `session` the token of a log-in, `shown` what the keyring knows
+    the key by.
     """
 
     way: Way
@@ -131,6 +132,7 @@ class Caller(Struct, frozen=True):
     client: str
     scheme: str
     session: str | None = None
+    shown: bytes = b""
 
     @property
     def name(self) -> str:
@@ -234,11 +236,10 @@ class Gate:
             return Denial(400, "validation_error", "The request needs exactly one Host header with a host in it.")
         if shown is not None:
             shown.used(now)
-        key = shown.principal if shown else None
-        denial = self._misdirected(knock, host, client, key) or self._cross_site(knock, host, scheme)
+        denial = self._misdirected(knock, host, client, shown) or self._cross_site(knock, host, scheme)
         if denial:
             return denial
-        return self._identify(knock, host, client, scheme, key, now)
+        return self._identify(knock, host, client, scheme, shown, now)
 
     def log_in(self, password: str, client: str, now: float, *, old: str | None = None) -> LogIn | Denial:
         """Begin a session for the right password, ending the `old` one; otherwise say why not and count the failure."""
@@ -266,8 +267,14 @@ class Gate:
             self._sessions.end(token)
 
     def still_in(self, caller: Caller, now: float) -> bool:
-        """Whether a caller admitted earlier would still be: a long answer ends with the log-in it was given to."""
-        return caller.way is not Way.SESSION or self._sessions.alive(caller.session or "", now)
+        """Whether a caller admitted earlier would still be: a long answer ends with the log-in or key that got it."""
+        if caller.way is Way.SESSION:
+            return self._sessions.alive(caller.session or "", now)
+        return caller.way is not Way.KEY or self._works(caller.shown, now)
+
+    def _works(self, digest: bytes, now: float) -> bool:
+        fixed = any(one.digest == digest for one in self._settings_keys)
+        return fixed or (self._keyring is not None and self._keyring.holder(digest, now) is not None)
 
     def _scheme(self, knock: Knock, host: HostPort | None) -> str:
         if self._public and host and self._is_public(host):
@@ -289,7 +296,7 @@ class Gate:
             return self._settings_keys[hits.index(True)]
         return self._keyring.find(text.strip(), now) if self._keyring else None
 
-    def _misdirected(self, knock: Knock, host: HostPort, client: str, key: Principal | None) -> Denial | None:
+    def _misdirected(self, knock: Knock, host: HostPort, client: str, key: Pass | None) -> Denial | None:
         if key or self._ours(host) or (self._may_send(knock, client) and _no_browser(knock)):
             return None
         return Denial(
@@ -317,11 +324,11 @@ class Gate:
         return self._public is not None and same_site(origin, self._public[0], self._public[1])
 
     def _identify(
-        self, knock: Knock, host: HostPort, client: str, scheme: str, key: Principal | None, now: float
+        self, knock: Knock, host: HostPort, client: str, scheme: str, key: Pass | None, now: float
     ) -> Caller | Denial:
         area = knock.area
         if key and area is not Area.DASHBOARD:
-            return Caller(Way.KEY, key, client, scheme)
+            return Caller(Way.KEY, key.principal, client, scheme, shown=key.digest)
         if self._is_open(area, knock, host):
             return Caller(Way.OPEN, _LOCAL if self._access.auth else _ANYBODY, client, scheme)
         session = knock.secure_session if scheme == "https" else knock.plain_session

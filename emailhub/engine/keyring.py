@@ -94,7 +94,10 @@ class Keyring:
 
     def find(self, text: str, now: float) -> Pass | None:
         """Who shows `text`, if it works now."""
-        digest = digest_of(text)
+        return self.holder(digest_of(text), now)
+
+    def holder(self, digest: bytes, now: float) -> Pass | None:
+        """The same of a secret that hashes to `digest`."""
         # The lookup tells by its time at most something about the hash of a guess, from which no better guess follows.
         key = self._keys.get(self._by_digest.get(digest, ""))
         if key is None:

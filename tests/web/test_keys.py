@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from emailhub.core.api_key import DAY
-from emailhub.engine.gate import Access
+from emailhub.engine.gate import Access, Area, Caller, Knock
 from tests.support.web_hub import GOOD, START, WebHub, web_hub
 
 SETTINGS_KEY = "eh_settings_0123456789"
@@ -283,3 +283,17 @@ async def test_when_a_key_was_used_last_is_told_without_a_write_for_each_request
         await hub.client.get("/emails", headers=key)
         shown = (await hub.client.get(f"/api-keys/{id}", headers=bearer(SETTINGS_KEY))).json()
         assert shown["last_used_at"] == shown["secrets"][0]["last_used_at"] == "2027-01-15T08:00:05.000Z"
+
+
+async def test_a_live_stream_ends_with_the_key_it_was_given_to(tmp_path: Path) -> None:
+    async with web_hub(tmp_path, CLOSED) as hub:
+        id, key = await make(hub)
+        knock = Knock(area=Area.SHARED, host="localhost:8000", authorization=key["authorization"], stream=True)
+        caller = hub.faces.gate.admit(knock, START)
+        assert isinstance(caller, Caller)
+        assert hub.faces.gate.still_in(caller, START)
+        await hub.client.post(f"/api-keys/{id}/rotate", json={"grace": "1h"}, headers=bearer(SETTINGS_KEY))
+        assert hub.faces.gate.still_in(caller, START + 3599)
+        assert not hub.faces.gate.still_in(caller, START + 3600)
+        await hub.client.delete(f"/api-keys/{id}", headers=bearer(SETTINGS_KEY))
+        assert not hub.faces.gate.still_in(caller, START)
