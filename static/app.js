@@ -141,34 +141,49 @@ function trouble({ level }) {
 // What a message waits for is told by how its relay stands, and no event of the message's own says when that changes.
 const standing = ({ flow, relays }) => JSON.stringify([flow.headline, flow.causes.length, relays.map((r) => [r.breaker, r.suspended, r.covered_by])]);
 
+const SILENCE = 40_000; // milliseconds; the hub is heard every 15 seconds
+
 function listen() {
   const mark = byId("live");
   let [seen, stood] = ["", ""];
-  let lost = 0;
+  let [lost, heard, source] = [0, Date.now(), null];
+  const hear = () => (heard = Date.now());
   const show = (state, text) => ((mark.dataset.state = state), say(mark.lastElementChild, text), (mark.title = text));
   const happened = ({ data, lastEventId }) => {
+    hear();
     seen = lastEventId || seen;
     const { message } = JSON.parse(data);
     if (watch === "all" || (message && (watch === "rows" || watch === message))) refreshSoon(message ?? "*");
   };
   const open = () => {
-    const source = new EventSource(page.events + (seen && `?after=${seen}`));
-    source.onopen = () => ((lost = 0), show("on", "live"), refreshSoon("*"));
+    source = new EventSource(page.events + (seen && `?after=${seen}`));
+    hear();
+    source.onopen = () => (hear(), (lost = 0), show("on", "live"), refreshSoon("*"));
     source.onmessage = happened;
+    source.addEventListener("beat", hear);
     source.addEventListener("reset", () => refreshSoon("*"));
     source.addEventListener("status", ({ data }) => {
+      hear();
       const [status, before] = [JSON.parse(data), stood];
       trouble(status.flow);
       stood = standing(status);
       if (watch === "all" || stood !== before) refreshSoon("*");
     });
-    source.onerror = () => {
+    source.onerror = ({ target }) => {
       lost ||= now();
       show("wait", "reconnecting");
-      if (source.readyState === EventSource.CLOSED) setTimeout(open, 3000); // an answer the browser does not try again
+      if (target === source && target.readyState === EventSource.CLOSED) setTimeout(open, 3000); // the browser gives up
     };
-    addEventListener("pagehide", () => source.close(), { once: true });
   };
+  const silent = () => {
+    if (Date.now() - heard < SILENCE || source.readyState !== EventSource.OPEN) return;
+    lost ||= now() - (Date.now() - heard) / 1000; // the computer slept, or the network went away without a word
+    show("wait", "reconnecting");
+    source.close();
+    open();
+  };
+  addEventListener("pagehide", () => source.close(), { once: true });
+  setInterval(silent, 1000);
   setInterval(() => lost && now() - lost > 8 && show("gone", `offline since ${absolute("clock", lost)}`), 1000);
   mark.hidden = false;
   open();

@@ -37,7 +37,7 @@ API = "http"
 class WebOptions:
     """How the faces behave. `body_limit` in bytes, `body_budget` for all bodies together.
 
-    A live stream gets a comment every `heartbeat` seconds.
+    A live stream gets a beat every `heartbeat` seconds.
 
     `api_rate` holds every caller of the API; without it there is no limit.
 

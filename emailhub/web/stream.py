@@ -28,7 +28,8 @@ log = logs.get("live")
 _PACE = 1.0
 """Seconds between two looks at how things stand."""
 _GREETING = b"retry: 2000\n: emailhub\n\n"
-_HEARTBEAT = b":\n\n"
+_HEARTBEAT = b"event: beat\ndata: {}\n\n"
+"""An event, not a comment: of a connection that died while a computer slept, the silence is all a page can notice."""
 _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache, no-transform"),

@@ -253,6 +253,36 @@ async def test_a_lost_hub_is_said_and_found_again(context: BrowserContext, hub: 
     assert await _unbroken(page)
 
 
+async def test_a_page_that_slept_while_its_connection_died_notices_and_catches_up(
+    context: BrowserContext, hub: Hub
+) -> None:
+    page = await context.new_page()
+    await page.clock.install()
+    await _live(page, "/")
+    async with page.expect_request(lambda request: "/events" in request.url):
+        await page.clock.fast_forward(60_000)
+    await expect(page.locator("#live")).to_have_attribute("data-state", "on")
+    await hub.send(subject="After the sleep")
+    await expect(page.locator("#latest")).to_contain_text("After the sleep")
+    assert await _unbroken(page)
+
+
+async def test_the_next_action_is_one_press_away_and_the_theme_another(
+    context: BrowserContext, watch: Watch, hub: Hub
+) -> None:
+    await hub.post("/breakers/default", {"state": "open", "reason": "upkeep"})
+    page = await _live(await context.new_page(), "/")
+    await page.get_by_role("button", name="Resume relay default").click()
+    await expect(page.locator("#flow h2")).to_have_text("All mail is flowing.")
+    await expect(page.locator(".flash")).to_contain_text("The breaker decides by itself again.")
+    await page.get_by_role("button", name="Theme: system").click()
+    await page.get_by_role("button", name="Theme: light").click()
+    await expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    await page.reload()
+    await expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    watch.is_content()
+
+
 @pytest_asyncio.fixture
 async def stranger() -> AsyncIterator[tuple[str, list[str]]]:
     """The address of another server, and who connected to it."""

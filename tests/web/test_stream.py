@@ -137,7 +137,7 @@ async def test_an_id_of_another_database_makes_the_page_load_anew(served: Served
 async def test_a_quiet_stream_is_kept_alive(served: Served) -> None:
     async with served.stream() as browser:
         blocks = [await browser.block() for _ in range(5)]
-        assert ":" in blocks
+        assert "event: beat\ndata: {}" in blocks
 
 
 async def test_how_things_stand_is_told_at_once_and_when_it_changes(served: Served) -> None:
