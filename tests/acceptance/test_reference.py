@@ -30,7 +30,7 @@ async def test_the_forms_ask_the_hub_and_say_how_to_ask_it(browser: Browser, mak
     await expect(status).to_contain_text("401")
     await expect(send.locator("[data-answer]")).to_contain_text("missing_api_key")
 
-    await page.get_by_label("API key").fill(KEY)
+    await page.get_by_label("API key for the forms below").fill(KEY)
     await send.get_by_role("button", name="Do it").click()
     await expect(status).to_contain_text("200 after")
     typed = (await send.locator("[data-curl]").text_content() or "").replace("curl ", "curl -sS --noproxy '*' ", 1)
@@ -64,5 +64,5 @@ async def test_without_script_the_reference_is_there_to_read(browser: Browser, m
     await page.goto("/docs")
     await expect(page.locator("#post-emails")).to_contain_text("curl http://127.0.0.1")
     await expect(page.get_by_text("Try it").first).to_be_hidden()
-    await expect(page.get_by_label("API key")).to_be_hidden()
+    await expect(page.get_by_label("API key for the forms below")).to_be_hidden()
     await context.close()

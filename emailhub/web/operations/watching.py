@@ -41,8 +41,8 @@ WATCHING: tuple[Operation, ...] = (
         summary="Everything that happens, live",
         meaning="Server-Sent Events. Each has the id of the event and its JSON as data; `Last-Event-ID` or `after` "
         "replays what was missed. The event `status` tells how things stand whenever that changes, at most once a "
-        "second; `reset` tells that too much was missed: load anew; `beat` comes every 15 seconds in which nothing else "
-        "does, so that silence means a connection that died.",
+        "second; `reset` tells that too much was missed: load anew; `beat` comes after 15 seconds of silence: more "
+        "silence than that means a connection that died.",
         area=Area.SHARED,
         inputs=(
             Input("Last-Event-ID", "header", "go on after this event", {"type": "integer"}),
