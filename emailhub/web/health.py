@@ -104,7 +104,8 @@ def _rabbitmq(status: RabbitStatus) -> Part:
     said = [": ".join(filter(None, (status.link, status.detail))), status.note]
     if status.foreign_consumers:
         said.append(f"{status.foreign_consumers} of the queue's consumers are not ours: part of the mail goes there")
-    return Part("ok" if status.link in _WELL else "degraded", "; ".join(filter(None, said)))
+    well = status.link in _WELL and not status.foreign_consumers
+    return Part("ok" if well else "degraded", "; ".join(filter(None, said)))
 
 
 def _relay(relays: tuple[RelayStatus, ...]) -> Part:

@@ -232,7 +232,7 @@ async def test_rabbitmq_in_trouble_for_minutes(
         await story.without_rabbitmq()
         await node.start()
         await story.back()
-        for take, bring in ((node.stop_app, node.start_app), (node.stop, node.start), (node.kill9, node.start)) * 3:
+        for take, bring in ((node.stop_app, node.start_app), (node.stop, node.start), (node.kill9, node.start)) * 4:
             await story.outage(take, bring)
             await story.deletion()
             await node.close_all_connections()
@@ -242,8 +242,9 @@ async def test_rabbitmq_in_trouble_for_minutes(
 
 @pytest.mark.rabbit
 @pytest.mark.timeout(120)
+@pytest.mark.parametrize("resource", ("disk", pytest.param("memory", marks=pytest.mark.nightly)))
 async def test_an_alarm_in_rabbitmq_stops_no_mail_and_dead_letters_wait_for_its_end(
-    node: RabbitNode, smtp: SmtpServer, make_hub: Callable[..., Hub], queue_at: Callable[[str], Any]
+    node: RabbitNode, smtp: SmtpServer, make_hub: Callable[..., Hub], queue_at: Callable[[str], Any], resource: str
 ) -> None:
     if not node.running:
         await node.start()
@@ -254,7 +255,7 @@ async def test_an_alarm_in_rabbitmq_stops_no_mail_and_dead_letters_wait_for_its_
     await hub.start()
     await hub.consuming()
     queue = await queue_at(url)
-    await node.set_memory_alarm(on=True)
+    await node.set_alarm(resource, on=True)
     try:
         # RabbitMQ blocks a connection when it next publishes: this one's hand-off, or its dead letter.
         await hub.send(to="gone@example.org")
@@ -265,7 +266,7 @@ async def test_an_alarm_in_rabbitmq_stops_no_mail_and_dead_letters_wait_for_its_
         assert await queue.count("failed.queue") == 0
         assert (await _rabbitmq(hub))["status"] == "degraded"
     finally:
-        await node.set_memory_alarm(on=False)
+        await node.set_alarm(resource, on=False)
     await hub.until(lambda: _at_least(queue, "failed.queue", 1), "the dead letter arrived")
     await hub.consuming()
     assert (await queue.take_all("failed.queue"))[0].headers["x-emailhub-recipient"] == "gone@example.org"

@@ -139,7 +139,11 @@ class RabbitNode:
 
     async def set_memory_alarm(self, on: bool) -> None:
         """Raise or clear the memory alarm: while it is on, publishing connections are blocked."""
-        alarm = "{resource_limit, memory, node()}"
+        await self.set_alarm("memory", on)
+
+    async def set_alarm(self, resource: str, on: bool) -> None:
+        """Raise or clear the alarm of `resource`, memory or disk."""
+        alarm = f"{{resource_limit, {resource}, node()}}"
         verb = f"rabbit_alarm:set_alarm({{{alarm}, []}})." if on else f"rabbit_alarm:clear_alarm({alarm})."
         await self.ctl("eval", verb)
 

@@ -37,6 +37,13 @@ async def test_a_dead_rabbitmq_is_degraded_not_unready(hub: WebHub) -> None:
     assert response.json()["parts"]["rabbitmq"] == {"status": "degraded", "detail": "down: connection refused"}
 
 
+async def test_somebody_else_on_the_queue_is_degraded_and_said(hub: WebHub) -> None:
+    hub.faces.board.rabbit = lambda: RabbitStatus(link=Link.CONSUMING, foreign_consumers=1)  # type: ignore[method-assign]
+    response = await hub.client.get("/health/ready")
+    assert (response.status_code, response.json()["status"]) == (200, "degraded")
+    assert "1 of the queue's consumers are not ours" in response.json()["parts"]["rabbitmq"]["detail"]
+
+
 async def test_an_open_breaker_is_degraded_and_named(hub: WebHub) -> None:
     await hub.client.post("/breakers/capture", json={"state": "open", "reason": "maintenance"})
     response = await hub.client.get("/health/ready")

@@ -21,8 +21,6 @@ OnRequests = Callable[[Sequence[Delivery]], Awaitable[Sequence[bool]]]
 
 BATCH = 200
 _SETTLE_SECONDS = 10.0
-_RETURNED_OFTEN = 10
-"""Of the 20 returns that quorum queues allow since RabbitMQ 4.0 before they drop a message."""
 
 _log = logs.get("rabbit")
 
@@ -83,12 +81,18 @@ class Rate:
 
 
 class Inbox:
-    """Deliveries waiting for the hub. Outlives connections: a batch is never cut off by a lost one."""
+    """Deliveries waiting for the hub. Outlives connections: a batch is never cut off by a lost one.
 
-    def __init__(self, on_requests: OnRequests, valve: Valve, now: Callable[[], float], pace: Pace) -> None:
+    `returns`: how often RabbitMQ lets a message come back before it drops it. At half of them we are careful.
+    """
+
+    def __init__(
+        self, on_requests: OnRequests, valve: Valve, now: Callable[[], float], pace: Pace, *, returns: int
+    ) -> None:
         self._on_requests = on_requests
         self._valve = valve
         self._pace = pace
+        self._returns = returns
         self._now = now
         self._waiting: deque[Arrival] = deque()
         self._arrived = asyncio.Event()
@@ -166,7 +170,7 @@ class Inbox:
     async def _settle(self, batch: list[Arrival], taken: Sequence[bool]) -> None:
         left = [arrival for arrival, ok in zip(batch, taken, strict=True) if not ok]
         if left:
-            careful = any(arrival.returns >= _RETURNED_OFTEN for arrival in left)
+            careful = any(2 * arrival.returns >= self._returns for arrival in left)
             self._valve.refuse(f"{len(left)} deliveries could not be stored and go back to the queue", careful=careful)
         else:
             self._valve.took()

@@ -14,6 +14,10 @@ from emailhub.core.shapes import Properties
 Declare = Literal["auto", "passive", "never"]
 
 
+DELIVERY_LIMIT = 20
+"""What RabbitMQ 4 takes where nothing is said."""
+
+
 class Delivery(Struct, frozen=True):
     """A message from the request queue as RabbitMQ delivered it. `tag` is only meaningful on its channel."""
 
@@ -65,6 +69,12 @@ class RabbitOptions(Struct, frozen=True, kw_only=True):
     def handoff_queue(self) -> str:
         """Our own queue, through which accepted messages reach the couriers of every hub on this outbox."""
         return f"emailhub.handoff.{self.outbox_id}"
+
+    @property
+    def returns(self) -> int:
+        """How often the queue lets a message come back before it drops it: quorum queues since RabbitMQ 4.0."""
+        limit = self.arguments.get("x-delivery-limit")
+        return limit if isinstance(limit, int) and limit > 0 else DELIVERY_LIMIT
 
     @property
     def user(self) -> str:

@@ -53,7 +53,9 @@ class Rabbit:
         self._on_status = on_status
         self._jitter = jitter
         self._valve = Valve(jitter)
-        self._inbox = Inbox(on_requests, self._valve, now, Pace(options.rates, self._valve, now))
+        self._inbox = Inbox(
+            on_requests, self._valve, now, Pace(options.rates, self._valve, now), returns=options.returns
+        )
         self._publisher = Publisher(options)
         self._facts = Facts(now, self._changed)
         self._closing = asyncio.Event()
