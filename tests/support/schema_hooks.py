@@ -86,7 +86,7 @@ def _settle_query(query: Any) -> None:
     for name in ("version", "origin", "status"):
         if name in query and query[name] in ("", None, [""], [None], [], {}):
             query[name] = "0"  # an empty parameter is none
-    for name in ("q", "request_id", "reason"):
+    for name in ("q", "request_id", "reason", "template", "what", "actor", "target"):
         if isinstance(query.get(name), str):
             query[name] = _line_of(query[name])
 
