@@ -79,17 +79,22 @@ async def lift_all(request: AnyRequest, faces: GivenFaces) -> SuppressionsLifted
     return SuppressionsLifted([SuppressionLifted.of(one) for one in lifted])
 
 
-@delete("/suppressions/{key:str}", status_code=200)
+@delete("/suppressions/{key:path}", status_code=200)
 async def lift(request: AnyRequest, key: FromPath[str], faces: GivenFaces) -> SuppressionLifted:
     """Take one address off the list."""
     query = Query(request, ("reason",))
     reason = query.text("reason") or ""
     query.check()
-    return SuppressionLifted.of(await faces.suppressions.lift(_normal(key), actor_of(request, API), reason))
+    return SuppressionLifted.of(await faces.suppressions.lift(_normal(key_in(key)), actor_of(request, API), reason))
 
 
 HANDLERS: Final = (add, add_all, lift_all, lift)
 """To be registered beside the pages: one router has all methods of an address."""
+
+
+def key_in(path: str) -> str:
+    """What the rest of a path names; in an address there may be a slash, as in `sales/eu@example.org`."""
+    return path.removeprefix("/")
 
 
 def _normal(key: str) -> str:

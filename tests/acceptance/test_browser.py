@@ -395,8 +395,12 @@ async def test_a_template_is_typed_tried_published_and_sent_without_script(
         width = await page.locator(".frame").evaluate("frame => frame.clientWidth")
         assert width == 375
         await expect(preview.locator("h1")).to_have_text("Hello Bob <b>")
-        await page.get_by_role("button", name="Publish version 1").click()
+        await page.locator("#ask-publish-top-1 summary").click()
+        await page.locator("#why-top-1").fill("checked by Bob")
+        await page.locator("#ask-publish-top-1 button").click()
         await expect(page.locator("h1 .pill")).to_have_text("✓ published")
+        await page.get_by_text("What was done").click()
+        await expect(page.locator(".past")).to_contain_text("checked by Bob")
         await page.get_by_label("Send what is shown to").fill("ada@example.org")
         await page.get_by_role("button", name="Send", exact=True).click()
         await expect(page.locator("h1")).to_contain_text("Welcome, Ada")

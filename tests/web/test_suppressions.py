@@ -6,6 +6,8 @@ from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from emailhub.core.delivery import State
 from emailhub.engine.gate import Access
 from tests.support.web_hub import GOOD, WebHub, web_hub
@@ -107,6 +109,16 @@ async def test_one_call_lifts_it_and_then_a_retry_sends(hub: WebHub) -> None:
         ("suppression_added", "local from 127.0.0.1", ""),
         ("suppression_lifted", "local from 127.0.0.1", "they asked"),
     ]
+
+
+@pytest.mark.parametrize("typed", ("sales/eu@example.org", "sales%2Feu@example.org"))
+async def test_an_address_with_a_slash_is_read_and_lifted_however_it_is_typed(hub: WebHub, typed: str) -> None:
+    await add(hub, "sales/eu@example.org")
+    assert (await hub.client.get(f"/suppressions/{typed}")).json()["email"] == "sales/eu@example.org"
+    page = await hub.client.get(f"/suppressions/{typed}", headers={"accept": "text/html"})
+    assert page.headers["location"].endswith("q=sales/eu%40example.org")
+    assert (await hub.client.delete(f"/suppressions/{typed}")).status_code == 200
+    assert await emails(hub) == []
 
 
 async def test_several_are_added_and_lifted_at_once_each_once(hub: WebHub) -> None:

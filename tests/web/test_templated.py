@@ -113,7 +113,7 @@ async def test_a_message_tells_which_template_it_was_made_from_and_is_found_by_i
     assert [one["id"] for one in listed] == ids[::-1]
     assert (await hub.client.get("/emails?template=gone")).json()["data"] == []
     page = (await hub.client.get(f"/messages/{ids[1]}", headers={"accept": "text/html"})).text
-    assert f'<a href="/templates/welcome">welcome</a> in fr, version {made[1]["version"]}' in page
+    assert f"<code>welcome</code> in fr, version {made[1]['version']}" in page
 
 
 @pytest.mark.usefixtures("home")

@@ -17,8 +17,10 @@ from msgspec import Struct
 
 from emailhub.core.delivery import OnUnknown, Reason, State, Verb, sources
 from emailhub.core.errors import NotFound, Refused, WrongState
+from emailhub.core.message import Made
 from emailhub.core.records import AttemptRecord, Detail, Event
 from emailhub.core.view import Apart, File, read
+from emailhub.engine.shelf import Entry
 from emailhub.web.faces import Faces, GivenFaces, actor_of
 from emailhub.web.files import handed_out
 from emailhub.web.pages import diverted, story, words
@@ -163,6 +165,7 @@ async def message(request: AnyRequest, faces: GivenFaces, paper: GivenPaper, id:
         unknown_words=_UNKNOWN,
         content=content,
         record=_record(detail, attempts, events),
+        template=await _template(faces, detail.summary.made),
         listed=await faces.suppressions.listed([one.address for one in detail.recipients]),
     )
 
@@ -209,6 +212,14 @@ async def act(
         return paper.onward(f"/messages/{quote(id)}", Flash("warn", f"Nothing was changed: {error}."))
     # Sending for real makes a message of its own.
     return paper.onward(f"/messages/{quote(detail.summary.id)}", _done(detail, verb))
+
+
+async def _template(faces: Faces, made: Made | None) -> Entry | None:
+    """The template the message was made from; None: from none, or it is gone."""
+    try:
+        return await faces.shelf.find(made.id) if made else None
+    except NotFound:
+        return None
 
 
 def _real_relay(faces: Faces, detail: Detail) -> str:

@@ -43,14 +43,14 @@ async def suppressions(request: AnyRequest, faces: GivenFaces, paper: GivenPaper
     return await _page(request, faces, paper, {"emails": request.query_params.get("add", "")[:_LONGEST]})
 
 
-@get("/suppressions/{key:str}", name="suppression", include_in_schema=False)
+@get("/suppressions/{key:path}", name="suppression", include_in_schema=False)
 async def one(
     request: AnyRequest, faces: GivenFaces, paper: GivenPaper, key: FromPath[str]
 ) -> Response[Any] | Redirect:
     """One entry; for people, the list narrowed to it."""
     if visit(request).area is Area.API:
-        return await answers.one_entry(faces, key)
-    return paper.onward(_narrowed(key))
+        return await answers.one_entry(faces, answers.key_in(key))
+    return paper.onward(_narrowed(answers.key_in(key)))
 
 
 @post("/suppressions/add", name="suppress", status_code=303, include_in_schema=False)
