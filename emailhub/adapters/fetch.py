@@ -21,6 +21,8 @@ from emailhub.core.public import is_public
 TIMEOUT = 10.0
 """Seconds for a file, from the look-up of the name to the last byte."""
 AT_ONCE = 8
+_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""Answers after which another try is worth while (RFC 9110 §15)."""
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 
@@ -60,7 +62,7 @@ class Fetcher:
             async with self._turns, asyncio.timeout(self._timeout):
                 return await self._fetched(*_target(url), most_bytes)
         except TimeoutError:
-            raise FetchFailed(f"it took longer than {self._timeout:g} s") from None
+            raise FetchFailed(f"it took longer than {self._timeout:g} s", passing=True) from None
 
     async def close(self) -> None:
         await self._client.aclose()
@@ -75,11 +77,16 @@ class Fetcher:
         try:
             return await self._from(url, addresses[-1], most_bytes)
         except (httpx.HTTPError, OSError) as error:
-            raise FetchFailed(f"{url.host} cannot be reached or does not speak HTTPS: {type(error).__name__}") from None
+            sentence = f"{url.host} cannot be reached or does not speak HTTPS: {type(error).__name__}"
+            raise FetchFailed(sentence, passing=True) from None
 
     async def _addresses(self, host: str, port: int) -> list[str]:
         try:
             addresses = await self._resolve(host, port)
+        except socket.gaierror as error:
+            if error.errno == socket.EAI_AGAIN:
+                raise FetchFailed(f"no name server tells now where {host} is", passing=True) from None
+            addresses = []
         except (OSError, UnicodeError):
             addresses = []
         if not addresses:
@@ -129,7 +136,7 @@ def _check(answer: httpx.Response, most_bytes: int) -> None:
     if answer.is_redirect:
         raise FetchFailed(f"the server answered {answer.status_code}, and no redirect is followed")
     if answer.status_code != 200:
-        raise FetchFailed(f"the server answered {answer.status_code}")
+        raise FetchFailed(f"the server answered {answer.status_code}", passing=answer.status_code in _PASSING)
     if answer.headers.get("content-encoding", "identity").lower() != "identity":
         raise FetchFailed("the server sent it compressed, though asked not to")
     length = answer.headers.get("content-length", "")

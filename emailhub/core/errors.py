@@ -167,7 +167,14 @@ class HookFailed(EmailhubError):
 
 
 class FetchFailed(EmailhubError):
-    """A file was not fetched from its URL; the text says why, to its sender, and nothing of the hub's own network."""
+    """A file was not fetched from its URL; the text says why, to its sender, and nothing of the hub's own network.
+
+    `passing`: it may well be there a moment later.
+    """
+
+    def __init__(self, message: str, *, passing: bool = False) -> None:
+        super().__init__(message)
+        self.passing = passing
 
 
 class TokenFailed(EmailhubError):

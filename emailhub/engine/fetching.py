@@ -15,6 +15,9 @@ from emailhub.engine.ports import Fetcher, Outbox
 
 PATIENCE = 30.0
 """Seconds for all files of a message: a request must not wait longer, nor the queue behind it."""
+WAITS = (1.0, 3.0)
+"""Seconds before the further tries of a file whose server fails in passing: what came from the queue is a dead letter
+after the last one, and the queue behind it waits meanwhile."""
 _OFF = "is a URL, and this hub fetches none (EMAILHUB_ATTACHMENT_URLS); give the content in base64"
 
 
@@ -53,6 +56,13 @@ async def fetched(submission: Submission, fetcher: Fetcher | None, most_bytes: i
 
 async def _filled(file: Attachment, fetcher: Fetcher, room: int) -> Attachment:
     assert file.path is not None
+    for wait in WAITS:
+        try:
+            return replace(file, content=await fetcher.fetch(file.path, max(room, 0)))
+        except FetchFailed as failed:
+            if not failed.passing:
+                raise
+        await asyncio.sleep(wait)
     return replace(file, content=await fetcher.fetch(file.path, max(room, 0)))
 
 

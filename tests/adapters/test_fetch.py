@@ -196,6 +196,26 @@ async def test_an_answer_that_is_no_file_of_the_right_size_is_refused(
     assert len(server.asked) == 1
 
 
+@pytest.mark.parametrize(
+    ("answer", "passing"),
+    (
+        (response(b"", "503 Service Unavailable"), True),
+        (response(b"", "429 Too Many Requests"), True),
+        (b"", True),
+        (response(b"", "404 Not Found"), False),
+        (response(b"", "403 Forbidden"), False),
+        (response(b"x", Content_Encoding="gzip"), False),
+    ),
+    ids=lambda value: str(value)[:40],
+)
+async def test_what_may_be_better_in_a_moment_is_told_apart(server: FileServer, answer: bytes, passing: bool) -> None:
+    server.answer = answer
+    async with fetching("127.0.0.1") as fetcher:
+        with pytest.raises(FetchFailed) as failed:
+            await fetcher.fetch(server.url, 1000)
+    assert failed.value.passing is passing
+
+
 async def test_a_server_that_says_nothing_is_given_up(server: FileServer) -> None:
     server.answer = b"HTTP/1.1 200 OK\r\n\r\nx"
     async with fetching("127.0.0.1", timeout=0.3) as fetcher:

@@ -30,12 +30,16 @@ class Web:
         self.both = asyncio.Event()
         self.open = asyncio.Event()
         self.open.set()
+        self.busy = 0
 
     async def fetch(self, url: str, most_bytes: int) -> bytes:
         self.asked.append((url, most_bytes))
         if len(self.asked) == 2:
             self.both.set()
         await self.open.wait()
+        if self.busy:
+            self.busy -= 1
+            raise FetchFailed("the server answered 503", passing=True)
         name = url.rpartition("/")[2].removesuffix(".pdf")
         if name not in self.files:
             raise FetchFailed("the server answered 404")
@@ -134,3 +138,22 @@ async def test_the_url_and_not_what_it_leads_to_is_what_the_sender_gave(store: S
     await found.intake.accept(other, ORIGIN)
     with pytest.raises(IdempotencyConflict):
         await found.intake.accept(with_files(URL, key="k-1"), ORIGIN)
+
+
+@pytest.mark.parametrize(("busy", "asked", "taken"), ((0, 1, True), (1, 2, True), (2, 3, True), (3, 3, False)))
+async def test_a_file_whose_server_is_busy_is_asked_for_three_times_before_the_message_is_refused(
+    store: Store, monkeypatch: pytest.MonkeyPatch, busy: int, asked: int, taken: bool
+) -> None:
+    monkeypatch.setattr(fetching, "WAITS", (0.0, 0.0))
+    web = Web(a=b"A")
+    web.busy = busy
+    (answer,) = await door(store, web).intake.accept_many([(with_files(URL), ORIGIN, None)])
+    assert isinstance(answer, Receipt if taken else InvalidMessage)
+    assert len(web.asked) == asked
+
+
+async def test_a_file_that_is_not_there_is_asked_for_once(store: Store) -> None:
+    web = Web()
+    (answer,) = await door(store, web).intake.accept_many([(with_files(URL), ORIGIN, None)])
+    assert isinstance(answer, InvalidMessage)
+    assert len(web.asked) == 1

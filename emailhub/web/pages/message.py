@@ -165,7 +165,7 @@ async def message(request: AnyRequest, faces: GivenFaces, paper: GivenPaper, id:
         unknown_words=_UNKNOWN,
         content=content,
         record=_record(detail, attempts, events),
-        template=await _template(faces, detail.summary.made),
+        made_from=await _template(faces, detail.summary.made),
         listed=await faces.suppressions.listed([one.address for one in detail.recipients]),
     )
 
