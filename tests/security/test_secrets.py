@@ -323,7 +323,7 @@ async def test_no_command_shows_a_secret_whatever_is_wrong_with_it(tmp_path: Pat
         f'smtp_pass = "{plain("toml")}\n[[relay]]\nname = 5\npassword = {plain("toml")}\n'
     )
     (broken / ".env").write_text(f"SMTP_PASS='{plain('dotenv')}\nEMAILHUB_ADMIN_PASWORD={plain('dotenv')}\n")
-    commands = (("config",), ("config", "--json"), ("check", "--json"), ("status", "x"))
+    commands = (("config",), ("check", "--json"))
     runs = [(command, tmp_path, good) for command in commands] + [(("config",), tmp_path, good | wrong)]
     runs += [(("serve",), tmp_path, good | wrong), (("check",), broken, {"PATH": os.environ["PATH"]})]
     said = await asyncio.gather(*(said_by(*command, folder=folder, env=env) for command, folder, env in runs))
@@ -333,7 +333,7 @@ async def test_no_command_shows_a_secret_whatever_is_wrong_with_it(tmp_path: Pat
     }
     assert all(places.values()), places
     assert b"***" in said[0]
-    assert b"EMAILHUB_API_KEYS" in said[5]
+    assert b"EMAILHUB_API_KEYS" in said[3]
     assert_clean(places, [*SECRETS.values(), plain("toml"), plain("dotenv")])
 
 
