@@ -1,6 +1,6 @@
 // Makes the pages live and quick to use. Every page is complete without it.
 const page = document.body.dataset;
-const watch = document.getElementById("main").dataset.watch; // all, rows, the id of a message, or nothing
+const watch = document.getElementById("main").dataset.watch; // all, rows, the id of a message, kinds of events, or nothing
 const skew = Number(page.now) - Date.now() / 1000;
 const now = () => Date.now() / 1000 + skew;
 const byId = (id) => document.getElementById(id);
@@ -152,8 +152,8 @@ function listen() {
   const happened = ({ data, lastEventId }) => {
     hear();
     seen = lastEventId || seen;
-    const { message } = JSON.parse(data);
-    if (watch === "all" || (message && (watch === "rows" || watch === message))) refreshSoon(message ?? "*");
+    const { message, kind } = JSON.parse(data);
+    if (watch === "all" || watch.split(" ").includes(kind) || (message && (watch === "rows" || watch === message))) refreshSoon(message ?? "*");
   };
   const open = () => {
     source = new EventSource(page.events + (seen && `?after=${seen}`));

@@ -458,3 +458,22 @@ async def test_nothing_scrolls_sideways_on_a_phone(browser: Browser, hub: Hub, s
         watch.is_content()
     finally:
         await context.close()
+
+
+async def test_the_lists_of_templates_and_suppressions_follow_what_others_do(
+    context: BrowserContext, watch: Watch, hub: Hub
+) -> None:
+    templates, suppressions = await _live(await context.new_page(), "/templates"), await context.new_page()
+    await _live(suppressions, "/suppressions")
+    made = await hub.client.post("/templates", json={"name": "Welcome mail", "subject": "Welcome", "text": "Hello"})
+    await hub.client.post("/suppressions", json={"email": "ada@example.org", "reason": "asked"})
+    row = templates.locator("#templates tbody tr")
+    await expect(row.locator("td").first).to_contain_text("draft")
+    await hub.client.post(f"/templates/{made.json()['id']}/publish", json={})
+    await expect(row.locator("td").first).to_contain_text("published")
+    await expect(suppressions.locator("#entries li")).to_contain_text("ada@example.org")
+    await hub.client.delete("/suppressions/ada@example.org")
+    await expect(suppressions.locator("#entries")).to_contain_text("Nobody is on the list")
+    assert await _unbroken(templates)
+    assert await _unbroken(suppressions)
+    watch.is_content()

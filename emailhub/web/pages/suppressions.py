@@ -27,6 +27,8 @@ from emailhub.web.visit import AnyRequest, visit
 _ROWS = 50
 _LONGEST = 200
 _FACE = "dashboard"
+_WATCHED = "suppression_added suppression_lifted listed"
+"""The kinds of events that change the list."""
 _ORIGINS = {
     SuppressionOrigin.MANUAL: "Decided by hand",
     SuppressionOrigin.UNSUBSCRIBE: "Unsubscribed",
@@ -104,6 +106,8 @@ async def _page(
         request,
         "suppressions.html",
         section="/suppressions",
+        # What shows an error has no address of its own that could be asked for anew.
+        watch="" if problem else _WATCHED,
         status=status,
         items=page.items,
         query=asked["q"],

@@ -35,6 +35,8 @@ VIEWS: Final = {"preview": "Preview", "text": "Text", "source": "Source"}
 TYPED: Final = 4000
 """Characters of typed-in values: they are part of the address of the page."""
 _EVENTS = 20
+_WATCHED = "template_created template_saved template_renamed template_published template_deleted"
+"""The kinds of events that change the list."""
 _STAND_INS: Final[dict[VariableType, object]] = {
     VariableType.NUMBER: 1,
     VariableType.BOOLEAN: True,
@@ -95,7 +97,9 @@ async def templates(request: AnyRequest, faces: GivenFaces, paper: GivenPaper) -
         return await answers.all_templates(request, faces)
     found = await faces.shelf.all()
     broken = sum(bool(entry.problem) for entry in found)
-    return await paper.page(request, "templates/list.html", section="/templates", templates=found, broken=broken)
+    return await paper.page(
+        request, "templates/list.html", section="/templates", watch=_WATCHED, templates=found, broken=broken
+    )
 
 
 @get("/templates/{template:str}", name="template", include_in_schema=False)
