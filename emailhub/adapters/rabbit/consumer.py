@@ -95,21 +95,31 @@ class Requests(Subscription):
         super().__init__(connection, options.queue, None, options.connect)
         self._inbox = inbox
         self._ledger: Ledger | None = None
+        self.owing = False
+        """Deliveries were let go of as they came: only `pause` gives them back to the queue."""
 
     def _begin(self, channel: AbstractChannel) -> None:
         self._ledger = Ledger(channel)
+        self.owing = False
+        _read_no_faster_than(self._inbox, channel)
 
     async def pause(self) -> None:
         """Stop consuming and return to the queue what was delivered and not taken. Raises one of FAILURES."""
+        # Before the answer to the cancel can be read, there must be room for what comes before it.
+        self._inbox.drop()
         await self.stop()
         self._inbox.drop()
         await self._inbox.idle()
+        self.owing = False
         if self._ledger is not None:
             await self._ledger.give_back()
 
     async def _take(self, message: RabbitMessage) -> None:
         raw, ledger = message.raw_message, self._ledger
         if ledger is None or ledger.channel.is_closed or raw.channel is not ledger.channel or not raw.delivery_tag:
+            return
+        if not self._inbox.open:
+            self.owing = True
             return
         self._inbox.put(Arrival(Delivery(raw.body, properties_of(raw), raw.delivery_tag), ledger, returns_of(raw)))
 
@@ -129,6 +139,21 @@ class HandOffs(Subscription):
         except Exception as error:  # noqa: BLE001 - a hint that cannot be read is worth nothing; the rows are due anyway
             _log.error("hand-off not taken", exc=error)
         await message.ack()
+
+
+def _read_no_faster_than(inbox: Inbox, channel: AbstractChannel) -> None:
+    """Let `channel` read the next delivery only when there is room for it.
+
+    The library hands every delivery to a task of its own, and so reads as fast as RabbitMQ writes. It keeps few frames
+    of a channel, so that whoever does not read lets the socket fill up, and RabbitMQ keep the rest.
+    """
+    deliver = channel._on_deliver_frame  # type: ignore[attr-defined]
+
+    async def when_there_is_room(frame: Any) -> None:
+        await inbox.room()
+        await deliver(frame)
+
+    channel._on_deliver_frame = when_there_is_room  # type: ignore[attr-defined]
 
 
 async def _raw(message: RabbitMessage) -> RabbitMessage:

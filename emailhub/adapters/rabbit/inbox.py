@@ -20,6 +20,10 @@ from emailhub.adapters.rabbit.valve import Valve
 OnRequests = Callable[[Sequence[Delivery]], Awaitable[Sequence[bool]]]
 
 BATCH = 200
+BATCH_BYTES = 4 * 1024 * 1024
+"""Bytes of bodies in one batch, unless the first alone has more."""
+HEAVY = 16 * 1024 * 1024
+"""Bytes of bodies in hand from which no more are read: a prefetch counts messages, and 200 may be gigabytes."""
 _SETTLE_SECONDS = 10.0
 
 _log = logs.get("rabbit")
@@ -99,6 +103,8 @@ class Inbox:
         self._idle = asyncio.Event()
         self._idle.set()
         self._in_hand = 0
+        self._weight = 0
+        self._lighter = asyncio.Event()
         self._rate = Rate()
         self.received = 0
 
@@ -111,7 +117,18 @@ class Inbox:
     def rate(self) -> float:
         return self._rate.at(self._now())
 
+    @property
+    def open(self) -> bool:
+        return self._valve.open
+
+    async def room(self) -> None:
+        """Wait while what is in hand is HEAVY and being taken; not where a rate holds it back, which may take long."""
+        while self._weight >= HEAVY and self._valve.open and not self._pace.limits:
+            self._lighter.clear()
+            await self._lighter.wait()
+
     def put(self, arrival: Arrival) -> None:
+        self._weigh(len(arrival.delivery.body))
         self._waiting.append(arrival)
         self._arrived.set()
         self.received += 1
@@ -119,7 +136,13 @@ class Inbox:
 
     def drop(self) -> None:
         """Forget what waits: its channel closes, or it is given back."""
+        self._weigh(-sum(len(arrival.delivery.body) for arrival in self._waiting))
         self._waiting.clear()
+
+    def _weigh(self, change: int) -> None:
+        self._weight += change
+        if change <= 0:
+            self._lighter.set()
 
     async def idle(self) -> None:
         """Wait until no batch is being taken."""
@@ -142,7 +165,13 @@ class Inbox:
     def _batch(self, most: int) -> list[Arrival]:
         ledger = self._waiting[0].ledger
         same = takewhile(lambda arrival: arrival.ledger is ledger, self._waiting)
-        batch = [arrival for arrival, _ in zip(same, range(most), strict=False)]
+        batch: list[Arrival] = []
+        weight = 0
+        for arrival, _ in zip(same, range(most), strict=False):
+            weight += len(arrival.delivery.body)
+            if batch and weight > BATCH_BYTES:
+                break
+            batch.append(arrival)
         for _ in batch:
             self._waiting.popleft()
         return batch
@@ -156,6 +185,7 @@ class Inbox:
         finally:
             self._in_hand = 0
             self._idle.set()
+            self._weigh(-sum(len(arrival.delivery.body) for arrival in batch))
 
     async def _ask(self, deliveries: list[Delivery]) -> Sequence[bool]:
         try:

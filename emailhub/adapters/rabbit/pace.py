@@ -29,6 +29,11 @@ class Pace:
         self._now = now
         self._sleep = sleep
 
+    @property
+    def limits(self) -> bool:
+        """Whether there is a rate at all."""
+        return bool(self._limiter)
+
     async def room(self, most: int) -> int:
         """How many of at most `most` deliveries may be taken now. 0 after a wait: ask again, if the valve is open."""
         if not self._limiter:

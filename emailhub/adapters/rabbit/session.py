@@ -84,8 +84,10 @@ class Session:
             if self._valve.open and not self._requests.on:
                 self._facts.quiet.clear()
                 await self._requests.start()
-            elif not self._valve.open and self._requests.on:
+            elif self._requests.on and (not self._valve.open or self._requests.owing):
                 await self._requests.pause()
+                if self._valve.open:
+                    continue
             if not self._requests.on:
                 self._facts.quiet.set()
             self._tell()

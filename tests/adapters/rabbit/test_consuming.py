@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from emailhub.adapters.rabbit import Delivery
+from emailhub.adapters.rabbit.inbox import BATCH_BYTES, HEAVY
 from emailhub.core.status import Link
 from tests.adapters.rabbit.conftest import Hub, cut, running
 from tests.support.rabbit_node import RabbitNode
@@ -179,3 +180,43 @@ async def test_a_batch_in_hand_survives_the_connection_and_its_deliveries_come_a
     assert sorted(again) == [b"one", b"two"]
     await hub.until(lambda: hub.rabbit.status().unacked == 0)
     assert await hub.depth() == 0
+
+
+async def test_large_bodies_are_read_only_as_fast_as_they_are_taken(rabbit_vhost: str) -> None:
+    stored = asyncio.Event()
+    hub = Hub(rabbit_vhost)
+    size, count = 2**20, 60
+
+    async def slow(deliveries: Sequence[Delivery]) -> list[bool]:
+        await stored.wait()
+        return await hub.take(deliveries)
+
+    async with running(hub):
+        await hub.linked(Link.CONSUMING)
+        hub.answer = slow
+        await hub.publish(*(b"%02d" % number + bytes(size) for number in range(count)))
+        await hub.until(lambda: hub.rabbit.status().unacked * size >= HEAVY)
+        await asyncio.sleep(0.3)  # enough for the rest to come, if it were read
+        assert hub.rabbit.status().unacked * size < HEAVY + 4 * size
+        stored.set()
+        await hub.until(lambda: len(hub.taken) == count)
+        assert max(hub.batches) * size <= BATCH_BYTES
+        assert sorted({body[:2] for body in hub.bodies}) == [b"%02d" % number for number in range(count)]
+        await hub.until(lambda: hub.rabbit.status().ready == 0)
+        assert hub.rabbit.status().recoveries == 0
+
+
+async def test_large_bodies_that_are_not_taken_go_back_and_come_again(rabbit_vhost: str) -> None:
+    hub = Hub(rabbit_vhost)
+    hub.answer = hub.refuse
+    async with running(hub):
+        await hub.linked(Link.CONSUMING)
+        await hub.publish(*(b"%02d" % number + bytes(2**20) for number in range(60)))
+        await hub.linked(Link.PAUSED)
+        await hub.until(lambda: hub.rabbit.status().unacked == 0)
+        assert await hub.depth() == 60
+        hub.answer = hub.take
+        hub.rabbit.resume()
+        await hub.until(lambda: len(hub.taken) == 60)
+        assert await hub.depth() == 0
+        assert hub.rabbit.status().recoveries == 0
