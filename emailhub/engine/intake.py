@@ -9,7 +9,6 @@ from typing import TypeAlias, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from emailhub import logs
 from emailhub.core import header, mime
 from emailhub.core.access import Principal
 from emailhub.core.address import needs_smtputf8
@@ -26,6 +25,7 @@ from emailhub.engine.keys import QueueFacts, key_of
 from emailhub.engine.meter import Meter
 from emailhub.engine.ports import Broker, Fetcher, Outbox, Seat, Signer
 from emailhub.engine.quota import Built, Counter, Quotas
+from emailhub.engine.receipts import merged, tell
 from emailhub.engine.room import Room
 from emailhub.engine.templates import Templates, filled
 
@@ -39,8 +39,6 @@ HEAVY = 256 * 1024
 """
 EACH = 8 * 1024
 """What building a message costs however small it is, in characters that cost as much."""
-
-log = logs.get("intake")
 
 _A = TypeVar("_A", bound=Receipt | Exception)
 """What came of a message."""
@@ -126,7 +124,7 @@ class Intake:
         held = await self._quotas.hold(built)
         parcels = [parcel for parcel in held if isinstance(parcel, Parcel)]
         stored = await self._store(parcels, self._outbox.add) if parcels else []
-        return _merged(held, stored)
+        return merged(held, stored)
 
     async def accept_all(self, items: Sequence[Item]) -> list[Receipt]:
         """Store the messages in one commit, or none of them; their receipts, in order.
@@ -143,7 +141,7 @@ class Intake:
             raise BatchRefused(refused)
         known = await self._quotas.hold_all([one for one in built if not isinstance(one, Exception)])
         fresh = [one for one in known if isinstance(one, Parcel)]
-        return _merged(known, await self._store(fresh, self._outbox.add_all) if fresh else [])
+        return merged(known, await self._store(fresh, self._outbox.add_all) if fresh else [])
 
     def _check_room(self) -> None:
         try:
@@ -326,7 +324,7 @@ class Intake:
         fresh = []
         for parcel, answer in stored:
             if isinstance(answer, Receipt):
-                _tell("replayed" if answer.replayed else "accepted", parcel, answer)
+                tell("replayed" if answer.replayed else "accepted", parcel, answer)
                 fresh += [] if answer.replayed else [parcel]
                 self._withheld(parcel, answer)
         if not fresh:
@@ -347,23 +345,3 @@ class Intake:
         self._meter.suppressed(receipt.suppressed)
         if receipt.suppressed == sum(one.people for one in parcel.parts):
             self._room.waiting -= len(parcel.parts)
-
-
-def _merged(built: Sequence[Parcel | _A], stored: Sequence[_A]) -> list[_A]:
-    """The answers in order: those that were known before, and for each parcel what came of storing it."""
-    answers = iter(stored)
-    return [next(answers) if isinstance(one, Parcel) else one for one in built]
-
-
-def _tell(event: str, parcel: Parcel, receipt: Receipt) -> None:
-    log.info(
-        event,
-        message_id=receipt.id,
-        correlation_id=parcel.origin.correlation_id,
-        request_id=parcel.request_id,
-        face=parcel.origin.face,
-        recipients=parcel.people,
-        size=len(parcel.content),
-        **({"suppressed": receipt.suppressed} if receipt.suppressed else {}),
-        **({"diverted": len(parcel.diverted) or "captured"} if parcel.note else {}),
-    )

@@ -87,6 +87,7 @@ async def test_a_key_ends_when_it_expires_and_when_it_is_revoked(database: Datab
     assert ring.find(one.secret, clock()) is None
     assert one.key.state(clock()) is KeyState.EXPIRED
     await ring.revoke(other.key.id, ANN, "leaked")
+    await ring.revoke(other.key.id, Actor("bob"), "leaked too")
     assert ring.find(other.secret, clock()) is None
     again = await ring_of(database, clock)
     assert again.find(other.secret, clock()) is None
