@@ -55,7 +55,8 @@ def count(connection: sqlite3.Connection, since: int, until: int) -> Counts:
     found = connection.execute(
         f"SELECT minute, CASE {_LADDER} ELSE {len(BOUNDS)} END AS bucket, count(*) FROM ("  # noqa: S608 - our numbers
         f"SELECT CAST(final_at AS INTEGER) / 60 * 60 AS minute, {_TOOK} AS took "
-        "FROM message WHERE final_at >= ? AND final_at < ? AND state = 'sent') GROUP BY minute, bucket",
+        "FROM message INDEXED BY message_final WHERE final_at >= ? AND final_at < ? AND state = 'sent') "
+        "GROUP BY minute, bucket",
         (since, until),
     )
     return {(row[0], row[1]): row[2] for row in found}
@@ -94,7 +95,8 @@ def timings(connection: sqlite3.Connection, since: float, until: float, step: fl
 def _tail(connection: sqlite3.Connection, first: int, until: float) -> list[tuple[float, float]]:
     counted = _counted_until(connection)
     return connection.execute(
-        f"SELECT final_at, {_TOOK} FROM message "  # noqa: S608 - our own expression
+        # Left to itself SQLite sorts everything that was ever sent.
+        f"SELECT final_at, {_TOOK} FROM message INDEXED BY message_final "  # noqa: S608 - our own expression
         "WHERE final_at >= ? AND final_at < ? AND state = 'sent' ORDER BY final_at DESC LIMIT ?",
         (max(first, first if counted is None else counted), until, TAIL),
     ).fetchall()

@@ -50,6 +50,7 @@ async def overview(request: AnyRequest, faces: GivenFaces, paper: GivenPaper) ->
     span = SPANS.get(request.query_params.get("span", ""), SPANS["1h"])
     events = {relay.name: await relay_events(faces, relay.name) for relay in relays}
     hour, until = await _hour(faces), _after(now, span.step)
+    causes = await _causes(faces, span.seconds)
     minutes = await history.minutes(until - span.seconds, until, span.step)
     totals = await history.totals()
     latest = await history.page(Filter(), before=None, after=None, limit=_ROWS)
@@ -64,8 +65,8 @@ async def overview(request: AnyRequest, faces: GivenFaces, paper: GivenPaper) ->
         deferred=totals.by_state.get(State.DEFERRED, 0),
         waiting_in=_waiting(totals.by_state),
         latency=await history.latency(now - _HOUR),
-        causes=await _causes(faces, span.seconds),
-        hour_causes=(await _causes(faces, _HOUR))[:1] if hour.failed else (),
+        causes=causes,
+        hour_causes=(causes if span.seconds == _HOUR else await _causes(faces, _HOUR))[:1],
         throughput=charts.throughput(span, minutes, marks(events, until - span.seconds)),
         failures=charts.failures(span, minutes),
         times=charts.times(span, await history.timings(until - span.seconds, until, span.step)),
