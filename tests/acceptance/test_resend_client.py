@@ -334,7 +334,7 @@ async def test_every_refusal_is_the_error_the_client_has_for_it(story: Story, mo
     ):
         error = await refused(verb, given)
         assert (str(error.code), error.error_type) == ("409", "invalid_state")
-    for elsewhere in (resend.Domains.list, resend.Webhooks.list, resend.ApiKeys.list, resend.Broadcasts.list):
+    for elsewhere in (resend.Domains.list, resend.Webhooks.list, resend.Broadcasts.list):
         error = await refused(elsewhere)
         assert (str(error.code), error.error_type) == ("404", "not_found")
         assert "emailhub" in error.message
