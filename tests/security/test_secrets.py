@@ -25,6 +25,7 @@ from tests.security.canaries import assert_clean, canary, environ_of, files_of, 
 from tests.support.demo_hub import DemoHub
 from tests.support.demo_outbox import NOW
 from tests.support.ports import free_port
+from tests.support.rabbit_node import RabbitNode
 from tests.support.smtp_relays import Authority
 from tests.support.smtp_server import SmtpServer
 from tests.support.token_endpoint import TokenEndpoint, denied, granted
@@ -242,6 +243,26 @@ async def test_nothing_secret_comes_out_of_a_hub_whose_every_neighbour_fails(
     }
     assert unread
     assert_clean(refused | running | log | unread, CONTENT.values())
+
+
+@pytest.mark.nightly
+async def test_nothing_secret_comes_out_when_rabbitmq_refuses_the_login(
+    make_hub: Callable[..., Hub], rabbit: RabbitNode, smtp: SmtpServer, tmp_path: Path
+) -> None:
+    password = canary("broker")
+    hub = make_hub(
+        smtp,
+        RABBITMQ_URL=rabbit.vhost_url("/", "guest", quote(password, safe="")),
+        EMAILHUB_LOG_LEVEL="debug",
+        EMAILHUB_API_KEYS=SECRETS["EMAILHUB_API_KEYS"],
+        EMAILHUB_ADMIN_PASSWORD=SECRETS["EMAILHUB_ADMIN_PASSWORD"],
+    )
+    await hub.start()
+    id = await send(hub)
+    await hub.until(_told(hub, "refused the login of user"), "the login is refused")
+    shown = await everything_shown(hub, id)
+    assert await hub.stop() == 0
+    assert_clean(shown | {"log": hub.output().encode()} | files_of(tmp_path), [password])
 
 
 @pytest.mark.nightly
