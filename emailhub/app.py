@@ -20,9 +20,7 @@ from emailhub.adapters.fetch import Fetcher
 from emailhub.adapters.http import Webhook
 from emailhub.adapters.rabbit import Delivery, Rabbit
 from emailhub.adapters.sqlite import Database, SqliteHistory, SqliteOutbox, open_database
-from emailhub.adapters.sqlite.audit import SqliteAudit
 from emailhub.adapters.sqlite.behaviour import SqliteBehaviour
-from emailhub.adapters.sqlite.keys import SqliteKeys
 from emailhub.adapters.sqlite.putting_forward import SqlitePutOff
 from emailhub.adapters.sqlite.relays import SqliteRelays
 from emailhub.adapters.sqlite.suppressions import SqliteSuppressions
@@ -30,7 +28,6 @@ from emailhub.adapters.sqlite.upkeep import SqliteUpkeep
 from emailhub.adapters.sqlite.verbs import SqliteVerbs
 from emailhub.core.errors import OutboxBusy, OutboxError, OutboxFull, OutboxUnusable
 from emailhub.core.records import Event
-from emailhub.engine.audit import AuditLog
 from emailhub.engine.board import Board
 from emailhub.engine.chaos import ChaosSwitch, Unruly
 from emailhub.engine.clock import Clock, ClockWatch, catch_up
@@ -39,7 +36,6 @@ from emailhub.engine.entropy import Entropy
 from emailhub.engine.fleet import Fleet, RelaySpec, Rig
 from emailhub.engine.intake import Intake
 from emailhub.engine.keeper import Keeper
-from emailhub.engine.keyring import Keyring
 from emailhub.engine.lag import LagWatch
 from emailhub.engine.live import Live
 from emailhub.engine.meter import Meter
@@ -51,7 +47,7 @@ from emailhub.engine.subscriber import Subscriber
 from emailhub.engine.suppression import SuppressionList
 from emailhub.engine.undertaker import Undertaker
 from emailhub.engine.watch import Watch
-from emailhub.parts import EXIT_FAILED, Kitchen, Parts, verdict
+from emailhub.parts import EXIT_FAILED, Doors, Kitchen, Parts, verdict
 from emailhub.reload import Read, Reloader, Requests
 from emailhub.settings import Loaded, Settings
 from emailhub.stopping import Stopping
@@ -155,8 +151,7 @@ class Hub:
         # Before anything is put off by the new clock.
         await catch_up(put_off, now())
         await self._tidy(outbox, verbs, meter)
-        keyring = Keyring(SqliteKeys(database), now=now, entropy=secrets.token_bytes)
-        await keyring.load()
+        doors = await Doors.of(database, wiring.admin(settings), wiring.sessions(settings), now)
         broker = await self._broker(upkeep)
         defaults = wiring.defaults(settings)
         rig = self._rig(outbox, upkeep, SqliteRelays(database), meter)
@@ -187,7 +182,7 @@ class Hub:
             seat=fleet.seat,
             covered=fleet.covered,
             templates=kitchen.templates,
-            counter=keyring,
+            counter=doors.keyring,
         )
         self._intake = intake
         self._subscriber = Subscriber(
@@ -226,12 +221,11 @@ class Hub:
             now=now,
             sure=self._clock.sure,
         )
-        gate = wiring.gate(settings, keyring)
+        gate = wiring.gate(settings, doors.keyring, doors.users)
         web = self._web_options(settings)
         listed = SuppressionList(SqliteSuppressions(database), meter=meter, now=now)
         shelf = Shelf(kitchen.stored, kitchen.templates, kitchen.folder, now=now, entropy=self._entropy)
-        audit = AuditLog(SqliteAudit(database), now=now)
-        self._reloads = Requests(self._reloader, audit)
+        self._reloads = Requests(self._reloader, doors.audit)
         live, take = self._live, self._reloads.take
         faces = Faces(
             intake,
@@ -246,8 +240,10 @@ class Hub:
             take,
             suppressions=listed,
             shelf=shelf,
-            audit=audit,
-            keyring=keyring,
+            audit=doors.audit,
+            keyring=doors.keyring,
+            users=doors.users,
+            logins=doors.logins,
         )
         server = Server(create_app(faces), header_timeout=settings.request_timeout)
         return Parts(
@@ -264,7 +260,7 @@ class Hub:
             hook=hook,
             fetcher=fetcher,
             kitchen=kitchen,
-            keyring=keyring,
+            doors=doors,
             server=server,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +12,18 @@ from typing import Any
 from emailhub import logs
 from emailhub.adapters.fetch import Fetcher
 from emailhub.adapters.http import Webhook
+from emailhub.adapters.passwords import Argon2
 from emailhub.adapters.rabbit import Rabbit
 from emailhub.adapters.renderer import ProcessRenderer
 from emailhub.adapters.sqlite import Database
+from emailhub.adapters.sqlite.audit import SqliteAudit
+from emailhub.adapters.sqlite.keys import SqliteKeys
 from emailhub.adapters.sqlite.templates import SqliteTemplates
+from emailhub.adapters.sqlite.users import SqliteUsers
 from emailhub.adapters.templates import TemplateFolder
 from emailhub.core.errors import EmailhubError, OutboxError
 from emailhub.core.template import Broken
+from emailhub.engine.audit import AuditLog
 from emailhub.engine.board import Board
 from emailhub.engine.clock import ClockWatch
 from emailhub.engine.fleet import Fleet
@@ -25,11 +31,14 @@ from emailhub.engine.keeper import Keeper
 from emailhub.engine.keyring import Keyring
 from emailhub.engine.lag import LagWatch
 from emailhub.engine.live import Live
+from emailhub.engine.logins import LogIns
 from emailhub.engine.room import Room
+from emailhub.engine.sessions import Sessions
 from emailhub.engine.shelf import StoredCatalog
 from emailhub.engine.solo import NoBroker
 from emailhub.engine.templates import Templates
 from emailhub.engine.undertaker import Undertaker
+from emailhub.engine.users import Users
 from emailhub.engine.watch import Watch
 from emailhub.web.server import Server
 
@@ -71,6 +80,37 @@ class Kitchen:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Doors:
+    """Who may come in, with key or password, and the log of what they do."""
+
+    keyring: Keyring
+    users: Users
+    logins: LogIns
+    audit: AuditLog
+    passwords: Argon2
+
+    @classmethod
+    async def of(cls, database: Database, admin: str | None, sessions: Sessions, now: Callable[[], float]) -> Doors:
+        """Those in `database`, and the operator with the password `admin`, when there is one."""
+        store, passwords, entries = SqliteUsers(database), Argon2(), SqliteAudit(database)
+        keyring = Keyring(SqliteKeys(database), now=now, entropy=secrets.token_bytes)
+        await keyring.load()
+        users = Users(store, passwords, sessions, admin=admin, now=now)
+        logins = LogIns(users, store, passwords, sessions, record=entries.record, now=now)
+        logins.know(await users.load())
+        audit = AuditLog(entries, now=now)
+        return cls(keyring=keyring, users=users, logins=logins, audit=audit, passwords=passwords)
+
+    async def note(self) -> None:
+        """Note how keys and log-ins were used since the last time."""
+        try:
+            await self.keyring.note()
+            await self.users.note()
+        except OutboxError as error:
+            log.warning("use of keys and log-ins not noted", error=str(error))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Parts:
     """Everything that runs."""
 
@@ -87,7 +127,7 @@ class Parts:
     hook: Webhook | None
     fetcher: Fetcher | None
     kitchen: Kitchen
-    keyring: Keyring
+    doors: Doors
     server: Server
 
     def running(self) -> list[tuple[str, Coroutine[Any, Any, None]]]:
@@ -95,7 +135,8 @@ class Parts:
         parts = [
             ("fleet", self.fleet.run()),
             ("keeper", self.keeper.run()),
-            ("keys", self.keyring.run()),
+            ("keys", self.doors.keyring.run()),
+            ("users", self.doors.users.run()),
             ("watch", self.watch.run()),
             ("alerts", self.watch.tell()),
             ("clock", self.clock.run()),
@@ -127,16 +168,11 @@ class Parts:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._note_use()
+        await self.doors.note()
+        self.doors.passwords.close()
         for client in (self.hook, self.fetcher):
             if client:
                 await client.close()
-
-    async def _note_use(self) -> None:
-        try:
-            await self.keyring.note()
-        except OutboxError as error:
-            log.warning("use of keys not noted", error=str(error))
 
 
 def verdict(tasks: Sequence[asyncio.Task[None]], database: Database) -> int:

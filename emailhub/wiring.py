@@ -30,6 +30,8 @@ from emailhub.engine.gate import Access, Gate
 from emailhub.engine.intake import Defaults
 from emailhub.engine.keeper import Keeping
 from emailhub.engine.keyring import Keyring
+from emailhub.engine.sessions import Sessions
+from emailhub.engine.users import Users
 from emailhub.settings import OAuth2Settings, RelaySettings, Settings
 from emailhub.web.faces import WebOptions
 
@@ -197,18 +199,26 @@ def keeping(settings: Settings) -> Keeping:
     return Keeping(*kept)
 
 
-def gate(settings: Settings, keyring: Keyring) -> Gate:
+def admin(settings: Settings) -> str | None:
+    return settings.admin_password.reveal() if settings.admin_password else None
+
+
+def sessions(settings: Settings) -> Sessions:
+    return Sessions(lambda: secrets.token_urlsafe(32), idle=settings.session_idle, absolute=settings.session_age)
+
+
+def gate(settings: Settings, keyring: Keyring, users: Users) -> Gate:
     access = Access(
         listen=settings.host,
         auth=settings.auth != "none",
-        admin_password=settings.admin_password.reveal() if settings.admin_password else None,
+        admin_password=admin(settings),
         api_keys=tuple(key.reveal() for key in settings.api_keys),
         open_send=settings.open_send,
         allowed_hosts=settings.allowed_hosts,
         public_url=settings.public_url,
         trusted_proxies=settings.trusted_proxies,
     )
-    return Gate(access, lambda: secrets.token_urlsafe(32), keyring=keyring)
+    return Gate(access, people=users, keyring=keyring)
 
 
 def web_options(settings: Settings) -> WebOptions:

@@ -13,6 +13,7 @@ EmailhubError
 ├── KeyEnded                             an API key was revoked or has expired
 ├── Refused                              not now: the hub is full, stopping, or its disk is
 │   └── Spent                            the quota of the day is used up
+├── LogInRefused                         name or password is not right, or was not looked at
 ├── BrokerDown                           RabbitMQ did not confirm what was published
 ├── HookFailed                           a web hook did not take what was posted
 ├── FetchFailed                          a file was not fetched from its URL
@@ -140,6 +141,17 @@ class KeyEnded(EmailhubError):
         super().__init__(f"the key {name} is {state} and cannot be changed: create another")
         self.name = name
         self.state = state
+
+
+class LogInRefused(EmailhubError):
+    """Nobody was logged in: `status` 401 when name or password is not right, 429 when it was not even looked at, for
+    `retry_after` seconds."""
+
+    def __init__(self, name: str, message: str, *, status: int = 429, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.name = name
+        self.status = status
+        self.retry_after = retry_after
 
 
 class OutboxError(EmailhubError):

@@ -22,12 +22,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import IPv6Address, IPv6Network
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
-from emailhub.core.access import ALL, NONE, Kind, Principal, Role, Scope
+from emailhub.core.access import ALL, NONE, Kind, Principal, Scope
 from emailhub.core.api_key import Use
 from emailhub.engine.keyring import Keyring, Pass, digest_of
 from emailhub.engine.origins import (
@@ -41,12 +40,9 @@ from emailhub.engine.origins import (
     site_of,
     within,
 )
-from emailhub.engine.sessions import Backoff, Sessions
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-_ACCOUNT = "admin"
 _REMEMBERED = 1024
-_ADMIN = Principal(kind=Kind.ACCOUNT, name=_ACCOUNT, scopes=Role.OPERATOR.scopes)
 _LOCAL = Principal(kind=Kind.OPEN, name="local", scopes=ALL)
 _ANYBODY = Principal(kind=Kind.OPEN, name="anybody", scopes=ALL)
 _NOBODY = Principal(kind=Kind.NOBODY, name="", scopes=NONE)
@@ -159,43 +155,40 @@ class Denial(Struct, frozen=True):
     scheme: str = "http"
 
 
-class LogIn(Struct, frozen=True):
-    """A log-in that worked: the token for the cookie."""
+class People(Protocol):
+    """Those who may log in; `guards` when there is anybody. `changed` is called when who they are has changed."""
 
-    token: str
+    changed: Callable[[], None]
+
+    @property
+    def guards(self) -> bool: ...
+    def use(self, token: str, now: float) -> Principal | None: ...
+    def alive(self, token: str, now: float) -> bool: ...
 
 
 class Gate:
-    """Decides by `access` and `keyring`, which has the keys made meanwhile.
+    """Decides by `access`, by `keyring`, which has the keys made meanwhile, and by `people`, who log in.
 
-    `token` makes unguessable session tokens (32 random bytes); no method reads a clock.
+    No method reads a clock.
     """
 
-    def __init__(
-        self,
-        access: Access,
-        token: Callable[[], str],
-        *,
-        sessions: Sessions | None = None,
-        keyring: Keyring | None = None,
-    ) -> None:
+    def __init__(self, access: Access, *, people: People | None = None, keyring: Keyring | None = None) -> None:
         self._access = access
         self._settings_keys = tuple(_settings_key(number, key) for number, key in enumerate(access.api_keys, 1))
         self._keyring = keyring
         if keyring is not None:
             keyring.changed = self.forget
-        self._password = digest_of(access.admin_password) if access.admin_password else None
+        self._people = people
+        if people is not None:
+            people.changed = self.forget
         self._public = site_of(access.public_url) if access.public_url else None
         self._names = _names(access, self._public)
-        self._sessions = sessions or Sessions(token)
         self._admitted: dict[Knock, _Admitted] = {}
-        self._accounts = Backoff()
-        self._peers = Backoff()
 
     @property
     def asks_for_password(self) -> bool:
         """Whether the dashboard has a log-in at all."""
-        return self._access.auth and self._password is not None
+        return self._access.auth and self._has_people
 
     def admit(self, knock: Knock, now: float) -> Caller | Denial:
         """Who this is, or why it may not come in."""
@@ -216,13 +209,17 @@ class Gate:
         return found
 
     def forget(self) -> None:
-        """Look at everybody anew: keys have changed."""
+        """Look at everybody anew: keys or people have changed."""
         self._admitted.clear()
 
     @property
     def settings_keys(self) -> tuple[tuple[Principal, Use], ...]:
         """The keys of the configuration, and how they were used since the hub was started."""
         return tuple((shown.principal, shown.use) for shown in self._settings_keys)
+
+    @property
+    def _has_people(self) -> bool:
+        return self._access.admin_password is not None or (self._people is not None and self._people.guards)
 
     @property
     def _has_keys(self) -> bool:
@@ -241,35 +238,10 @@ class Gate:
             return denial
         return self._identify(knock, host, client, scheme, shown, now)
 
-    def log_in(self, password: str, client: str, now: float, *, old: str | None = None) -> LogIn | Denial:
-        """Begin a session for the right password, ending the `old` one; otherwise say why not and count the failure."""
-        if not self.asks_for_password:
-            return Denial(403, "invalid_permission", "There is no log-in: EMAILHUB_ADMIN_PASSWORD is not set.")
-        peer = _neighbourhood(client)
-        wait = max(self._accounts.wait(_ACCOUNT, now), self._peers.wait(peer, now))
-        if wait > 0:
-            # Not even a right password is looked at: otherwise the wait would tell when it was right.
-            text = f"Too many wrong passwords. Try again in {math.ceil(wait)} s."
-            return Denial(429, "rate_limit_exceeded", text, log_in=True, retry_after=wait)
-        if not hmac.compare_digest(digest_of(password), self._password or b""):
-            self._accounts.failed(_ACCOUNT, now)
-            self._peers.failed(peer, now)
-            return Denial(401, "invalid_password", "The password is not right.", log_in=True)
-        self._accounts.succeeded(_ACCOUNT)
-        self._peers.succeeded(peer)
-        if old:
-            self._sessions.end(old)
-        return LogIn(self._sessions.begin(client, now))
-
-    def log_out(self, token: str | None) -> None:
-        """End the session."""
-        if token:
-            self._sessions.end(token)
-
     def still_in(self, caller: Caller, now: float) -> bool:
         """Whether a caller admitted earlier would still be: a long answer ends with the log-in or key that got it."""
         if caller.way is Way.SESSION:
-            return self._sessions.alive(caller.session or "", now)
+            return self._people is not None and self._people.alive(caller.session or "", now)
         return caller.way is not Way.KEY or self._works(caller.shown, now)
 
     def _works(self, digest: bytes, now: float) -> bool:
@@ -332,13 +304,14 @@ class Gate:
         if self._is_open(area, knock, host):
             return Caller(Way.OPEN, _LOCAL if self._access.auth else _ANYBODY, client, scheme)
         session = knock.secure_session if scheme == "https" else knock.plain_session
-        if area is not Area.SEND and self._password and session and self._sessions.use(session, now):
+        person = self._people.use(session, now) if self._people and session and area is not Area.SEND else None
+        if person is not None:
             # Browsers name the origin of every such request; a cookie without one was not sent by our pages.
             stray = knock.method not in SAFE_METHODS and _no_browser(knock)
-            return _CROSS_SITE if stray else Caller(Way.SESSION, _ADMIN, client, scheme, session)
+            return _CROSS_SITE if stray else Caller(Way.SESSION, person, client, scheme, session)
         if self._may_send(knock, client):
             return Caller(Way.NETWORK, _network(client), client, scheme)
-        if area is Area.OPEN or (area is Area.LOGIN and self._password):
+        if area is Area.OPEN or (area is Area.LOGIN and self._has_people):
             return Caller(Way.NOBODY, _NOBODY, client, scheme)
         return self._refusal(knock, scheme)
 
@@ -350,16 +323,16 @@ class Gate:
             return True
         # A proxy on this machine makes the whole world look local.
         local = self._access.loopback and not knock.forwarded and (host.is_loopback or not self._is_public(host))
-        api, dashboard = local and not self._has_keys, local and self._password is None
+        api, dashboard = local and not self._has_keys, local and not self._has_people
         opened = {Area.SEND: api, Area.API: api, Area.DASHBOARD: dashboard, Area.LOGIN: dashboard}
         return opened.get(area, api or dashboard)
 
     def _refusal(self, knock: Knock, scheme: str) -> Denial:
         if knock.area in {Area.DASHBOARD, Area.LOGIN}:
-            if self._password is None:
+            if not self._has_people:
                 return Denial(403, "invalid_permission", self._closed("dashboard", "EMAILHUB_ADMIN_PASSWORD"))
             return Denial(401, "not_logged_in", "Log in first.", log_in=True, scheme=scheme)
-        log_in = knock.area is Area.SHARED and self._password is not None
+        log_in = knock.area is Area.SHARED and self._has_people
         if not self._has_keys and not log_in:
             return Denial(403, "invalid_permission", self._closed("API", "EMAILHUB_API_KEYS"))
         scheme_given, _, key = (knock.authorization or "").partition(" ")
@@ -407,9 +380,3 @@ def _no_browser(knock: Knock) -> bool:
 def _names(access: Access, public: tuple[str, HostPort] | None) -> frozenset[str]:
     names = {access.listen, *access.allowed_hosts} | ({public[1].name} if public else set())
     return frozenset(name.lower().rstrip(".") for name in names)
-
-
-def _neighbourhood(client: str) -> str:
-    """The address, or for IPv6 its /64: whoever has one address there has all of them."""
-    found = address(client)
-    return str(IPv6Network((found, 64), strict=False)) if isinstance(found, IPv6Address) else client

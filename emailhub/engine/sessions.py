@@ -1,30 +1,25 @@
-"""Log-ins of the dashboard: sessions kept on the server, and the back-off after wrong passwords. Times are given."""
+"""Log-ins of the dashboard that go on, in memory; `users` keeps them in the outbox. Times are given."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-from msgspec import Struct
+from emailhub.core.user import Session
 
 IDLE = 30 * 60.0
 ABSOLUTE = 12 * 3600.0
-
-
-class Session(Struct):
-    """One log-in: when it began, when it was last used, and from which address it came."""
-
-    began: float
-    seen: float
-    client: str
+NOTE_AFTER = 60.0
+"""Seconds of use that may be lost by a crash; writing every use would be a write per page."""
+_AGENT = 160
 
 
 class Sessions:
     """The sessions alive now, found by the hash of their token: a memory dump holds no token that opens anything.
 
     A session ends `idle` seconds after its last use and `absolute` seconds after the log-in, whichever is first.
-    At most `capacity` are kept; the one used longest ago makes room.
+    At most `capacity` are kept; the one used longest ago makes room. `token()` makes an unguessable token.
     """
 
     def __init__(
@@ -35,90 +30,71 @@ class Sessions:
         self._absolute = absolute
         self._capacity = capacity
         self._alive: OrderedDict[bytes, Session] = OrderedDict()
+        self._noted: dict[bytes, float] = {}
 
     def __len__(self) -> int:
         return len(self._alive)
 
-    def begin(self, client: str, now: float) -> str:
-        """A new session; returns its token, which the server itself chose and never accepts from a client."""
-        self._prune(now)
+    def make(self, user: str, peer: str, agent: str, now: float) -> tuple[str, Session]:
+        """A new session and its token, which the server itself chose and never accepts from a client.
+
+        It counts once it is added.
+        """
         token = self._token()
-        self._alive[_digest(token)] = Session(now, now, client)
-        return token
+        found = Session(digest=digest(token), user=user, began=now, seen=now, peer=peer, agent=agent[:_AGENT])
+        return token, found
 
-    def use(self, token: str, now: float) -> bool:
-        """Whether the session is alive; if so it counts as used now."""
-        if not self.alive(token, now):
-            return False
-        digest = _digest(token)
-        self._alive[digest].seen = now
-        self._alive.move_to_end(digest)
-        return True
+    def add(self, sessions: Iterable[Session]) -> None:
+        """Let these count, the one used longest ago first."""
+        for session in sessions:
+            self._alive[session.digest] = session
+            self._noted[session.digest] = session.seen
 
-    def alive(self, token: str, now: float) -> bool:
-        """Whether the session is alive, without counting as use."""
-        session = self._alive.get(_digest(token))
-        return session is not None and not self._over(session, now)
+    def crowd(self) -> list[bytes]:
+        """Those that must go to make room for one more."""
+        return list(self._alive)[: max(len(self._alive) - self._capacity + 1, 0)]
 
-    def end(self, token: str) -> None:
-        """Forget the session; nothing happens when there is none."""
-        self._alive.pop(_digest(token), None)
+    def use(self, token: str, now: float) -> Session | None:
+        """The session if it is alive; it counts as used now."""
+        session = self.find(token, now)
+        if session is not None:
+            session.seen = max(session.seen, now)
+            self._alive.move_to_end(session.digest)
+        return session
+
+    def find(self, token: str, now: float) -> Session | None:
+        """The session if it is alive, without counting as use."""
+        session = self._alive.get(digest(token))
+        return session if session is not None and not self._over(session, now) else None
+
+    def of(self, user: str, now: float) -> list[Session]:
+        """All of a user that are alive, the one used last first."""
+        return [one for one in reversed(self._alive.values()) if one.user == user and not self._over(one, now)]
+
+    def drop(self, digests: Iterable[bytes]) -> None:
+        """Forget them; nothing happens where there is none."""
+        for one in digests:
+            self._alive.pop(one, None)
+            self._noted.pop(one, None)
+
+    def drop_all(self, user: str) -> None:
+        """Forget all of a user."""
+        self.drop([one.digest for one in self._alive.values() if one.user == user])
+
+    def over(self, now: float) -> list[bytes]:
+        """Those that have ended by themselves."""
+        return [one.digest for one in self._alive.values() if self._over(one, now)]
+
+    def used(self) -> list[Session]:
+        """Those used longer ago than was noted, which are noted now."""
+        found = [one for one in self._alive.values() if one.seen - self._noted[one.digest] >= NOTE_AFTER]
+        self._noted |= {one.digest: one.seen for one in found}
+        return found
 
     def _over(self, session: Session, now: float) -> bool:
         return now - session.seen >= self._idle or now - session.began >= self._absolute
 
-    def _prune(self, now: float) -> None:
-        for digest in [digest for digest, session in self._alive.items() if self._over(session, now)]:
-            del self._alive[digest]
-        while len(self._alive) >= self._capacity:
-            self._alive.popitem(last=False)
 
-
-class _Record(Struct):
-    failures: int
-    last: float
-    until: float
-
-
-class Backoff:
-    """Who has to wait after wrong passwords: `free` tries, then 1, 2, 4 … minutes up to `cap` seconds.
-
-    Failures are forgotten `forget` seconds after the last one. At most `capacity` names are kept; the one that failed
-    longest ago makes room, so that an attacker with many addresses cannot fill the memory.
-    """
-
-    def __init__(
-        self, *, free: int = 5, first: float = 60.0, cap: float = 960.0, forget: float = 86400.0, capacity: int = 4096
-    ) -> None:
-        self._free = free
-        self._first = first
-        self._cap = cap
-        self._forget = forget
-        self._capacity = capacity
-        self._records: OrderedDict[str, _Record] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._records)
-
-    def wait(self, who: str, now: float) -> float:
-        """Seconds until `who` may try again; 0 when at once."""
-        record = self._records.get(who)
-        return max(record.until - now, 0.0) if record else 0.0
-
-    def failed(self, who: str, now: float) -> None:
-        """`who` gave a wrong password."""
-        record = self._records.pop(who, None)
-        failures = 1 if record is None or now - record.last >= self._forget else record.failures + 1
-        beyond = failures - self._free
-        wait = min(self._first * 2.0 ** min(beyond, 16), self._cap) if beyond >= 0 else 0.0
-        self._records[who] = _Record(failures, now, now + wait)
-        while len(self._records) > self._capacity:
-            self._records.popitem(last=False)
-
-    def succeeded(self, who: str) -> None:
-        """`who` gave the right password: the count starts again."""
-        self._records.pop(who, None)
-
-
-def _digest(token: str) -> bytes:
+def digest(token: str) -> bytes:
+    """What is kept of a token: 256 random bits need no slow hash."""
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()

@@ -110,8 +110,18 @@ class Settings(MailSettings, frozen=True, kw_only=True):
     ] = ()
     admin_password: Annotated[
         Secret | None,
-        _access(kinds.SECRET, "Password of the dashboard.", "dashboard open on loopback, closed elsewhere"),
+        _access(
+            kinds.SECRET,
+            "Password of the user `admin` of the dashboard, or an argon2id hash of it.",
+            "dashboard open on loopback, closed elsewhere",
+        ),
     ] = None
+    session_idle: Annotated[
+        float, _access(kinds.duration(60, "30m"), "How long a log-in to the dashboard lasts without being used.")
+    ] = 1800.0
+    session_age: Annotated[
+        float, _access(kinds.duration(60, "12h"), "How long a log-in to the dashboard lasts at most.")
+    ] = 43200.0
     auth: Annotated[
         Literal["keys", "none"],
         _access(kinds.choice("keys", "none"), "`none` opens everything to everybody who can connect."),

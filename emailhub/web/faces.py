@@ -20,10 +20,12 @@ from emailhub.engine.gate import Gate
 from emailhub.engine.intake import Intake
 from emailhub.engine.keyring import Keyring
 from emailhub.engine.live import Live
+from emailhub.engine.logins import LogIns
 from emailhub.engine.meter import Meter
 from emailhub.engine.ports import History
 from emailhub.engine.shelf import Shelf
 from emailhub.engine.suppression import SuppressionList
+from emailhub.engine.users import Users
 from emailhub.web.bodies import BODY_BUDGET
 from emailhub.web.visit import AnyRequest, visit
 
@@ -84,6 +86,8 @@ class Faces:
     suppressions: SuppressionList = field(kw_only=True)
     shelf: Shelf = field(kw_only=True)
     audit: AuditLog = field(kw_only=True)
+    users: Users = field(kw_only=True)
+    logins: LogIns = field(kw_only=True)
     keyring: Keyring = field(kw_only=True)
 
 

@@ -8,16 +8,16 @@ from urllib.parse import parse_qs
 from litestar import Response, Router, get, post
 from litestar.types import ControllerRouterHandler
 
-from emailhub import logs
-from emailhub.engine.gate import Denial
+from emailhub.core.errors import LogInRefused
+from emailhub.core.user import ADMIN
+from emailhub.engine.gate import Way
+from emailhub.engine.logins import Attempt
 from emailhub.web.body import read_bytes, require_media
-from emailhub.web.errors import WebError, denied
+from emailhub.web.errors import WebError, answer
 from emailhub.web.faces import GivenFaces
 from emailhub.web.guard import COOKIE, SECURE_COOKIE, session_cookie
 from emailhub.web.pages import Pages
 from emailhub.web.visit import AnyRequest, visit
-
-log = logs.get("login")
 
 _FORM = "application/x-www-form-urlencoded"
 _LONGEST = 16 * 1024
@@ -28,16 +28,24 @@ _PATH = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]{0,2000}")
 
 def router(pages: Pages) -> Router:
     """The routes of this module; `pages` draws the form."""
-    return Router("/", route_handlers=[_log_in(pages), _form(pages), log_out])
+    return Router("/", route_handlers=[_log_in(pages), _form(pages), log_out, log_out_everywhere])
 
 
 @post("/logout", status_code=303)
 async def log_out(request: AnyRequest, faces: GivenFaces) -> Response[str]:
     """End the session on the server, not only in the browser."""
-    seen = visit(request)
-    faces.gate.log_out(session_cookie(request.headers.get("cookie"), seen.caller.scheme))
-    headers = {"Location": f"{seen.prefix}/login", "Set-Cookie": _cookie("", seen.caller.scheme, ends=True)}
-    return Response("", status_code=303, headers=headers)
+    if token := _token(request):
+        await faces.logins.log_out(token)
+    return _left(request)
+
+
+@post("/logout-everywhere", status_code=303)
+async def log_out_everywhere(request: AnyRequest, faces: GivenFaces) -> Response[str]:
+    """End every session of whoever asks, in all their browsers."""
+    caller = visit(request).caller
+    if caller.way is Way.SESSION:
+        await faces.logins.log_out_everywhere(caller.name, actor=caller.name, peer=caller.client)
+    return _left(request)
 
 
 def next_page(value: str) -> str:
@@ -60,19 +68,24 @@ def _form(pages: Pages) -> ControllerRouterHandler:
 def _log_in(pages: Pages) -> ControllerRouterHandler:
     @post("/login", status_code=303, request_max_body_size=_LONGEST)
     async def log_in(request: AnyRequest, faces: GivenFaces) -> Response[str]:
-        """Begin a session. Wrong passwords make everybody at that address wait longer and longer."""
+        """Begin a session. Wrong passwords make that name and everybody at that address wait longer and longer."""
         fields = await _fields(request)
         wanted = next_page(fields.get("next", "/"))
         seen = visit(request)
         if not faces.gate.asks_for_password:
             return _onward(request, wanted)
-        old = session_cookie(request.headers.get("cookie"), seen.caller.scheme)
-        result = faces.gate.log_in(fields.get("password", ""), seen.caller.client, faces.now(), old=old)
-        if isinstance(result, Denial):
-            log.warning("log-in refused", client=seen.caller.client, name=result.name)
-            return _refused(pages, request, wanted, result)
-        log.info("logged in", client=seen.caller.client)
-        return _onward(request, wanted, _cookie(result.token, seen.caller.scheme))
+        attempt = Attempt(
+            name=fields.get("username") or ADMIN,
+            password=fields.get("password", ""),
+            client=seen.caller.client,
+            agent=request.headers.get("user-agent", ""),
+            old=_token(request),
+        )
+        try:
+            token = await faces.logins.log_in(attempt)
+        except LogInRefused as refused:
+            return _refused(pages, request, wanted, refused, attempt.name)
+        return _onward(request, wanted, _cookie(token, seen.caller.scheme))
 
     return log_in
 
@@ -82,15 +95,24 @@ def _onward(request: AnyRequest, path: str, cookie: str | None = None) -> Respon
     return Response("", status_code=303, headers=headers)
 
 
-def _refused(pages: Pages, request: AnyRequest, wanted: str, denial: Denial) -> Response[str]:
-    reply = denied(denial)
-    headers = {name: value for name, value in reply.headers if name != "www-authenticate"}
+def _left(request: AnyRequest) -> Response[str]:
+    seen = visit(request)
+    headers = {"Location": f"{seen.prefix}/login", "Set-Cookie": _cookie("", seen.caller.scheme, ends=True)}
+    return Response("", status_code=303, headers=headers)
+
+
+def _refused(pages: Pages, request: AnyRequest, wanted: str, refused: LogInRefused, name: str) -> Response[str]:
+    reply = answer(refused.status, refused.name, str(refused), retry_after=refused.retry_after)
     if visit(request).html:
-        response = pages.login(request, wanted, denial.message, denial.status)
+        response = pages.login(request, wanted, name, str(refused), refused.status)
     else:
-        response = Response(reply.json().decode(), status_code=denial.status, media_type="application/json")
-    response.headers.update(headers)
+        response = Response(reply.json().decode(), status_code=refused.status, media_type="application/json")
+    response.headers.update(dict(reply.headers))
     return response
+
+
+def _token(request: AnyRequest) -> str | None:
+    return session_cookie(request.headers.get("cookie"), visit(request).caller.scheme)
 
 
 async def _fields(request: AnyRequest) -> dict[str, str]:

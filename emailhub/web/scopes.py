@@ -102,6 +102,7 @@ NEEDS: Final[Mapping[str, Mapping[str, Need]]] = {
     "/static/{name}": {"GET": PUBLIC},
     "/login": {"GET": PUBLIC, "POST": PUBLIC},
     "/logout": {"POST": PUBLIC},
+    "/logout-everywhere": {"POST": READ},
     # what there is not, and what to use instead
     **{
         path: dict.fromkeys(("GET", "POST", "PUT", "PATCH", "DELETE"), ANY)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
 from ipaddress import ip_network
 
 import pytest
+import pytest_asyncio
 from msgspec.structs import replace
 
-from emailhub.engine.gate import Access, Area, Caller, Denial, Gate, Knock, LogIn, Way
+from emailhub.core.access import Role, Scope
+from emailhub.engine.desk import Actor
+from emailhub.engine.gate import Access, Area, Caller, Denial, Gate, Knock, Way
+from emailhub.engine.logins import Attempt
 from emailhub.engine.origins import client_of, host_port, same_site, scheme_of
-from emailhub.engine.sessions import Backoff, Sessions
+from tests.support.staff import People
 
 NOW = 1_800_000_000.0
 KEYS = ("eh_first", "eh_second")
@@ -33,9 +36,8 @@ LOGIN_TABLE = {
 }
 
 
-def gate(**access: object) -> Gate:
-    tokens = itertools.count()
-    return Gate(Access(**access), lambda: f"token-{next(tokens)}")  # type: ignore[arg-type]
+def gate(people: People | None = None, **access: object) -> Gate:
+    return Gate(Access(**access), people=people.users if people else None)  # type: ignore[arg-type]
 
 
 def way(decision: Caller | Denial) -> Way | int:
@@ -87,91 +89,64 @@ def test_secrets_do_not_show_in_the_configuration() -> None:
     assert "secret" not in shown
 
 
-def test_a_session_opens_the_dashboard_until_it_ends() -> None:
-    it = gate(listen="0.0.0.0", admin_password="secret")
-    result = it.log_in("secret", "10.9.9.9", NOW)
-    assert isinstance(result, LogIn)
-    knock = replace(AWAY, area=Area.DASHBOARD, plain_session=result.token)
+async def logged_in(people: People) -> str:
+    return await people.logins.log_in(Attempt(name="admin", password="secret", client="10.9.9.9"))
+
+
+@pytest_asyncio.fixture
+async def people() -> People:
+    return await People(admin="secret", at=NOW).load()
+
+
+async def test_a_session_opens_the_dashboard_until_it_ends(people: People) -> None:
+    it = gate(people, listen="0.0.0.0", admin_password="secret")
+    token = await logged_in(people)
+    knock = replace(AWAY, area=Area.DASHBOARD, plain_session=token)
     caller = it.admit(knock, NOW)
     assert isinstance(caller, Caller)
     assert (caller.way, caller.name, caller.trusted) == (Way.SESSION, "admin", True)
     assert it.still_in(caller, NOW + 1799)
     assert not it.still_in(caller, NOW + 1800)
-    it.log_out(result.token)
+    await people.logins.log_out(token)
     assert not it.still_in(caller, NOW)
     assert way(it.admit(knock, NOW)) == 401
 
 
-def test_under_https_only_the_secure_cookie_counts() -> None:
-    it = gate(listen="0.0.0.0", admin_password="secret")
-    result = it.log_in("secret", "10.9.9.9", NOW)
-    assert isinstance(result, LogIn)
+async def test_a_person_may_do_what_their_role_lets_them(people: People) -> None:
+    it = gate(people, listen="0.0.0.0", admin_password="secret")
+    await people.users.add("vera", Role.VIEWER, "a long password", Actor("admin"))
+    token = await people.logins.log_in(Attempt(name="vera", password="a long password"))
+    caller = it.admit(replace(AWAY, area=Area.DASHBOARD, plain_session=token), NOW)
+    assert isinstance(caller, Caller)
+    assert (caller.name, caller.principal.scopes) == ("vera", {Scope.READ})
+
+
+async def test_the_first_user_closes_the_dashboard_of_an_open_hub_at_once() -> None:
+    people = await People(admin=None, at=NOW).load()
+    it = gate(people)
+    knock = replace(LOCAL, area=Area.DASHBOARD)
+    assert way(it.admit(knock, NOW)) is Way.OPEN
+    await people.users.add("olga", Role.OPERATOR, "a long password", Actor("local"))
+    assert it.asks_for_password
+    assert way(it.admit(knock, NOW)) == 401
+    assert way(it.admit(replace(LOCAL, area=Area.API), NOW)) is Way.OPEN
+    await people.users.remove("olga", Actor("local"))
+    assert way(it.admit(knock, NOW)) is Way.OPEN
+
+
+async def test_under_https_only_the_secure_cookie_counts(people: People) -> None:
+    it = gate(people, listen="0.0.0.0", admin_password="secret")
+    token = await logged_in(people)
     knock = replace(AWAY, area=Area.DASHBOARD, scheme="https")
-    assert way(it.admit(replace(knock, plain_session=result.token), NOW)) == 401
-    assert way(it.admit(replace(knock, secure_session=result.token), NOW)) is Way.SESSION
+    assert way(it.admit(replace(knock, plain_session=token), NOW)) == 401
+    assert way(it.admit(replace(knock, secure_session=token), NOW)) is Way.SESSION
 
 
-def test_a_cookie_that_no_page_of_ours_sent_changes_nothing() -> None:
-    it = gate(listen="0.0.0.0", admin_password="secret")
-    result = it.log_in("secret", "10.9.9.9", NOW)
-    assert isinstance(result, LogIn)
-    knock = replace(AWAY, area=Area.DASHBOARD, method="POST", plain_session=result.token)
+async def test_a_cookie_that_no_page_of_ours_sent_changes_nothing(people: People) -> None:
+    it = gate(people, listen="0.0.0.0", admin_password="secret")
+    knock = replace(AWAY, area=Area.DASHBOARD, method="POST", plain_session=await logged_in(people))
     assert way(it.admit(knock, NOW)) == 403
     assert way(it.admit(replace(knock, origin="http://10.0.0.5:8000"), NOW)) is Way.SESSION
-
-
-def test_guesses_lock_the_account_for_other_addresses_too() -> None:
-    it = gate(listen="0.0.0.0", admin_password="secret")
-    for number in range(5):
-        assert isinstance(it.log_in("guess", f"10.0.0.{number}", NOW), Denial)
-    denial = it.log_in("secret", "10.0.1.1", NOW)
-    assert isinstance(denial, Denial)
-    assert (denial.status, denial.retry_after) == (429, 60.0)
-    assert isinstance(it.log_in("secret", "10.0.1.1", NOW + 60), LogIn)
-
-
-def test_neighbours_in_an_ipv6_network_wait_together() -> None:
-    it = gate(listen="::", admin_password="secret")
-    for number in range(5):
-        it.log_in("guess", f"2001:db8::{number + 1}", NOW)
-    it._accounts.succeeded("admin")
-    assert isinstance(it.log_in("secret", "2001:db8::99", NOW), Denial)
-    assert isinstance(it.log_in("secret", "2001:db8:1::99", NOW), LogIn)
-
-
-def test_waits_double_and_end_at_sixteen_minutes() -> None:
-    backoff = Backoff()
-    at, waits = NOW, []
-    for _ in range(12):
-        backoff.failed("somebody", at)
-        waits.append(backoff.wait("somebody", at))
-        at += waits[-1]
-    assert waits == [0, 0, 0, 0, 60, 120, 240, 480, 960, 960, 960, 960]
-
-
-def test_failures_are_forgotten_after_a_day() -> None:
-    backoff = Backoff()
-    for _ in range(4):
-        backoff.failed("somebody", NOW)
-    backoff.failed("somebody", NOW + 86400)
-    assert backoff.wait("somebody", NOW + 86400) == 0
-
-
-def test_a_million_addresses_do_not_fill_the_memory() -> None:
-    backoff = Backoff(capacity=100)
-    for number in range(10_000):
-        backoff.failed(str(number), NOW)
-    assert len(backoff) == 100
-
-
-def test_sessions_are_bounded_and_make_room_by_last_use() -> None:
-    tokens = itertools.count()
-    sessions = Sessions(lambda: f"t{next(tokens)}", capacity=3)
-    held = [sessions.begin("a", NOW) for _ in range(3)]
-    assert sessions.use(held[0], NOW + 1)
-    sessions.begin("a", NOW + 2)
-    assert [sessions.alive(token, NOW + 2) for token in held] == [True, False, True]
-    assert len(sessions) == 3
 
 
 PROXIES = (ip_network("10.0.0.0/24"), ip_network("fd00::/8"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import sys
 import time
 from collections.abc import Callable
@@ -44,6 +43,7 @@ from tests.support.demo_audit import DemoAudit
 from tests.support.demo_keys import demo_keyring
 from tests.support.demo_outbox import Canned, DemoOutbox, _detail, message_id
 from tests.support.demo_suppressions import DemoSuppressions
+from tests.support.staff import People
 from tests.support.templates import empty_shelf
 
 _CAUSE = "535 5.7.8 Username and Password not accepted"
@@ -268,7 +268,8 @@ class DemoHub:
         self.desk = DemoDesk(self.outbox, self.board, self.live)
         self.intake = DemoIntake(self.outbox, self.desk)
         self.keyring = demo_keyring(now, empty=scene == "empty")
-        self.gate = Gate(access or Access(), lambda: secrets.token_hex(32))
+        people = People(admin=None, at=now())
+        self.gate = Gate(access or Access(), people=people.users)
         self.faces = Faces(
             self.intake,
             self.desk,
@@ -281,6 +282,8 @@ class DemoHub:
             now,
             suppressions=SuppressionList(DemoSuppressions(now, empty=scene == "empty"), meter=Meter(), now=now),
             shelf=empty_shelf(now),
+            users=people.users,
+            logins=people.logins,
             audit=AuditLog(DemoAudit(now, empty=scene == "empty"), now=now),
             keyring=self.keyring,
         )

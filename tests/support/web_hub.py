@@ -20,6 +20,7 @@ from emailhub.adapters.sqlite.keys import SqliteKeys
 from emailhub.adapters.sqlite.suppressions import SqliteSuppressions
 from emailhub.adapters.sqlite.templates import SqliteTemplates
 from emailhub.adapters.sqlite.upkeep import SqliteUpkeep
+from emailhub.adapters.sqlite.users import SqliteUsers
 from emailhub.adapters.sqlite.verbs import SqliteVerbs
 from emailhub.core.breaker import Rules, Snapshot
 from emailhub.core.delivery import Policy
@@ -34,14 +35,18 @@ from emailhub.engine.gate import Access, Gate
 from emailhub.engine.intake import Defaults, Intake
 from emailhub.engine.keyring import Keyring
 from emailhub.engine.live import Live
+from emailhub.engine.logins import LogIns
 from emailhub.engine.meter import Meter
 from emailhub.engine.room import Room
+from emailhub.engine.sessions import Sessions
 from emailhub.engine.shelf import Shelf, StoredCatalog
 from emailhub.engine.solo import NoBroker
 from emailhub.engine.suppression import SuppressionList
 from emailhub.engine.templates import Templates
+from emailhub.engine.users import Users
 from emailhub.web.faces import Faces, WebOptions
 from emailhub.web.site import create_app
+from tests.support.staff import PlainHasher
 from tests.support.templates import Files, PlainRenderer
 
 START = 1_800_000_000.0
@@ -168,7 +173,14 @@ async def web_hub(
         lines = {relay.name: Line(relay, courier, fuse, "")}
         board = Board(lines, NoBroker(), history, room, capturing=True, now=clock)
         tokens = itertools.count()
-        gate = Gate(access or Access(), lambda: f"token-{next(tokens)}-{secrets.token_hex(16)}", keyring=keyring)
+        access = access or Access()
+        audit = SqliteAudit(database)
+        sessions = Sessions(lambda: f"token-{next(tokens)}-{secrets.token_hex(16)}")
+        staff, hasher = SqliteUsers(database), PlainHasher()
+        users = Users(staff, hasher, sessions, admin=access.admin_password, now=clock)
+        logins = LogIns(users, staff, hasher, sessions, record=audit.record, now=clock)
+        logins.know(await users.load())
+        gate = Gate(access, people=users, keyring=keyring)
         listed = SuppressionList(SqliteSuppressions(database), meter=meter, now=clock)
         files, store = Files(), SqliteTemplates(database)
         templates = Templates(PlainRenderer(), [files, StoredCatalog(store)])
@@ -185,7 +197,9 @@ async def web_hub(
             clock,
             suppressions=listed,
             shelf=shelf,
-            audit=AuditLog(SqliteAudit(database), now=clock),
+            audit=AuditLog(audit, now=clock),
+            users=users,
+            logins=logins,
             keyring=keyring,
         )
         yield WebHub(create_app(faces), faces, clock, room, courier, database, files)

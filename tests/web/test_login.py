@@ -137,7 +137,7 @@ async def test_the_form_says_what_was_wrong(tmp_path: Path) -> None:
         client = hub.client_from("10.9.9.9", HOST)
         response = await client.post("/login", data={"password": "guess"}, headers=SAME | HTML)
         assert response.status_code == 401
-        assert "The password is not right." in response.text
+        assert "Name or password is not right." in response.text
 
 
 async def test_a_log_in_leads_to_no_other_site(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from litestar import Response, Router, get
 from litestar.di import Provide
 from litestar.params import FromPath
 
+from emailhub.core.user import ADMIN
 from emailhub.web.errors import ErrorPage
 from emailhub.web.faces import Faces
 from emailhub.web.pages import (
@@ -56,9 +57,11 @@ class Pages:
             dependencies={"paper": Provide(lambda: self._paper, sync_to_thread=False)},
         )
 
-    def login(self, request: AnyRequest, next: str, problem: str = "", status: int = 200) -> Response[str]:
-        """The form to sign in, leading to the path `next`; `problem` says what was wrong with the last try."""
-        return self._paper.stranger(request, "login.html", status=status, next=next, problem=problem)
+    def login(
+        self, request: AnyRequest, next: str, name: str = ADMIN, problem: str = "", status: int = 200
+    ) -> Response[str]:
+        """The form to sign in, leading to the path `next`; `problem` says what was wrong when `name` tried last."""
+        return self._paper.stranger(request, "login.html", status=status, next=next, name=name, problem=problem)
 
 
 @get("/static/{name:str}", name="static", include_in_schema=False)

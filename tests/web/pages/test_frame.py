@@ -70,7 +70,7 @@ async def test_a_wrong_password_is_said_at_the_field_and_the_page_is_remembered(
     async with web_hub(tmp_path, CLOSED) as hub:
         answer = await press(hub, "/login", password="wrong", next="/messages?state=held")
         assert answer.status_code == 401
-        assert "The password is not right." in answer.text
+        assert "Name or password is not right." in answer.text
         assert 'aria-invalid="true"' in answer.text
         assert 'value="/messages?state=held"' in answer.text
 
