@@ -1,7 +1,7 @@
 """Virtual time: an event loop whose clock jumps to the next timer as soon as nothing else is left to do.
 
 A test of hours of retries takes milliseconds, and every wait can be asserted to the second. The loop waits, in real
-time, only for the database's threads: virtual time stands still while one of them works.
+time, only for threads, the database's and those of the executor: virtual time stands still while one of them works.
 """
 
 from __future__ import annotations
@@ -39,6 +39,22 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def wall(self) -> float:
         return START + self.elapsed
+
+    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+        self.busy += 1
+        work = super().run_in_executor(executor, func, *args)
+        work.add_done_callback(self._worked)
+        return work
+
+    def _worked(self, _: object) -> None:
+        self.busy -= 1
+
+    async def shutdown_default_executor(self, *timeout: Any) -> None:  # Python 3.11 knows no timeout
+        self.busy += 1
+        try:
+            await super().shutdown_default_executor(*timeout)
+        finally:
+            self.busy -= 1
 
 
 class Selector(selectors.DefaultSelector):

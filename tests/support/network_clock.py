@@ -38,13 +38,6 @@ class NetworkLoop(VirtualLoop):
         finally:
             self.busy -= 1
 
-    async def shutdown_default_executor(self, *timeout: Any) -> None:  # Python 3.11 knows no timeout
-        self.busy += 1
-        try:
-            await super().shutdown_default_executor(*timeout)
-        finally:
-            self.busy -= 1
-
 
 class _Selector(Selector):
     def last_look(self) -> list[tuple[selectors.SelectorKey, int]]:
