@@ -42,7 +42,7 @@ FOREIGN: tuple[dict[str, str], ...] = (
 """What the browser of a person who is logged in says of a request that no page of ours made; the least is nothing."""
 TYPES = ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", None)
 """What a form of another site can send without the browser asking first."""
-NO_BODY = {"/logout", "/messages/{id:str}/{verb:str}"}
+NO_BODY = {"/logout", "/logout-everywhere", "/messages/{id:str}/{verb:str}"}
 """They read no body, so no type of it is wrong; where they come from is looked at as everywhere."""
 
 
