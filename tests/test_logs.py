@@ -103,8 +103,9 @@ def test_a_field_cannot_replace_what_every_line_has() -> None:
 
 @pytest.mark.parametrize("format", ("json", "console"))
 def test_no_value_can_forge_a_line_or_move_a_cursor(format: str) -> None:
-    evil = "a\nb\r\x1b[2J\u2028\u202e\x00\x85"
+    evil = "a\nb\r\x1b[2J\x7f\u2028\u202e\x00\x85"
     text = written(lambda: logs.get("x").info("event " + evil, subject=evil, nested=[evil]), format=format)
+    assert written(lambda: logs.get("x").info("a\x7fb"), format=format).rstrip("\n").isprintable()
     assert text.count("\n") == 1
     assert text.endswith("\n")
     assert text.rstrip("\n").isprintable()

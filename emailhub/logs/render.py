@@ -57,8 +57,9 @@ def as_json(entry: Entry) -> str:
     line = _encode(document).decode()
     if len(line) > _LONGEST_LINE + _LONGEST_TRACE:
         return as_json(entry._replace(fields=_cut(line)))
-    # JSON lets U+0085, U+2028 and marks of direction stand as they are; to some readers of logs they end a line.
-    return line if line.isprintable() else "".join(map(_in_json, line))
+    # JSON lets DEL, U+0085, U+2028 and marks of direction stand as they are; to some readers of logs they end a line.
+    plain = line.isascii() and "\x7f" not in line  # looking at each character takes a hundred times as long
+    return line if plain or line.isprintable() else "".join(map(_in_json, line))
 
 
 def as_console(entry: Entry, *, colour: bool = False) -> str:
