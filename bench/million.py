@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.million_words import DOMAINS, FIRST, LAST, MAIL, REPLIES, TAGS
-from emailhub.adapters.sqlite import open_database
+from emailhub.adapters.sqlite import open_database, searching
 from emailhub.adapters.sqlite.upkeep import SqliteUpkeep
 from emailhub.core import mime
 
@@ -91,6 +91,9 @@ async def _finish(outbox: Path) -> None:
     upkeep = SqliteUpkeep(database)
     while await upkeep.count_times(time.time()):
         pass
+    searching.BATCH = _BATCH
+    while await upkeep.index():
+        pass
     await database.close()
 
 
@@ -153,7 +156,8 @@ def _message(draw: random.Random, seq: int, at: float, state: str, now: float) -
         "correlation_id": f"{seq:012x}{draw.getrandbits(80):020x}", "request_id": f"{mail.name}-{number}-{seq}",
         "sender": f"{mail.name}@{mail.domain}", "from_header": f"{mail.name.capitalize()} <{mail.name}@{mail.domain}>",
         "to_header": f"{people[0][0]} <{people[0][1]}>", "recipients": len(people),
-        "subject": mail.subject.format(n=number), "size": len(content) or 2300, "smtputf8": 0, "domain": mail.domain,
+        "subject": mail.subject.format(n=number), "size": len(content) or 2300, "smtputf8": 0,
+        "domain": mail.domain, "files": int(mail.files),
     }  # fmt: skip
     each = {"state": state, "reason": reason, "due_at": due, "changed_at": at + took, "last": last, "attempts": tries}
     recipients: list[Row] = [{"seq": seq, "address": address, "kind": "to", **each} for _, address in people]

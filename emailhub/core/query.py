@@ -96,7 +96,9 @@ def parse(text: str, now: float) -> Query:
     terms, mistakes = list[Term](), list[Mistake]()
     if len(text) > LONGEST:
         return Query((), (Mistake(_short(text), f"the search has {len(text)} characters; at most {LONGEST} are read"),))
-    for found in _pieces(text):
+    pieces = _pieces(text)
+    # A sign alone, as in `Tom & Jerry`, says nothing beside words.
+    for found in [piece for piece in pieces if not _is_sign(piece)] or pieces:
         try:
             terms.append(_term(found, now))
         except _Wrong as wrong:
@@ -134,6 +136,10 @@ def _pieces(text: str) -> list[re.Match[str]]:
     return found
 
 
+def _is_sign(piece: re.Match[str]) -> bool:
+    return piece["field"] is None and bool(piece["bare"]) and not piece["minus"] and not has_words(piece["bare"])
+
+
 def _end(text: str, at: int) -> int:
     gap = _GAP.match(text, at)
     return gap.end() if gap else at
@@ -144,8 +150,8 @@ def _term(found: re.Match[str], now: float) -> Term:
     value = (found["quoted"] if quoted else found["bare"]).strip()
     if quoted and not found["end"]:
         raise _Wrong('the quote `"` has no end; put another one where the words end')
-    if "\x00" in value:
-        raise _Wrong("a zero character is in no message")
+    if any(category(letter) in {"Cc", "Cs"} for letter in value):
+        raise _Wrong("there is a control character in it, and such are in no message")
     field = _field(found["field"])
     if not value:
         raise _Wrong(f"{field}: needs a value" if field is not Field.TEXT else "there are no words in it")

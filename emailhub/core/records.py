@@ -9,6 +9,7 @@ from msgspec import Struct
 from emailhub.core.access import ANYBODY, Principal
 from emailhub.core.delivery import OnUnknown, Outcome, Reason, Standing, State, Wish
 from emailhub.core.message import Made, Priority
+from emailhub.core.query import Term
 from emailhub.core.reply import Reply
 from emailhub.core.verdict import Line, Session, Stage
 
@@ -39,8 +40,8 @@ class Parcel(Struct, frozen=True, kw_only=True):
 
     Without `store_body` its content is shown to nobody, and erased as soon as it is final.
 
-    `diverted` are the recipients its sender named and it does not go to, `note` says why in one line; `companion` is
-    the part of it that is kept back, stored in the same commit under an id of its own.
+    `files` counts its attachments. `diverted` are the recipients its sender named and it does not go to, `note` says
+    why in one line; `companion` is the part of it that is kept back, stored in the same commit under an id of its own.
     """
 
     id: str
@@ -77,6 +78,7 @@ class Parcel(Struct, frozen=True, kw_only=True):
     reply_to: tuple[str, ...] = ()
     made: Made | None = None
     store_body: bool = True
+    files: int = 0
     note: str = ""
     companion: Parcel | None = None
 
@@ -303,10 +305,10 @@ class Latency(Struct, frozen=True):
 
 
 class Filter(Struct, frozen=True):
-    """Which messages a list shows: `state`, `search` over address, subject and ids, and exact ids."""
+    """Which messages a list shows: `state`, exact ids, and the `terms` of a search; all of it must be so."""
 
     state: State | None = None
-    search: str = ""
+    terms: tuple[Term, ...] = ()
     request_id: str | None = None
     correlation_id: str | None = None
     relay: str | None = None

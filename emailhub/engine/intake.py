@@ -255,6 +255,7 @@ class Intake:
             fingerprint=fingerprint(submission),
             queue_body=queue.body if queue and submission.store_body else None,
             store_body=submission.store_body,
+            files=len(submission.attachments),
             tags=submission.tags,
             metadata=submission.metadata,
             on_unknown=submission.on_unknown or self.defaults.on_unknown,

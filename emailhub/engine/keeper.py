@@ -21,6 +21,8 @@ ERASE_EVERY = 60.0
 PAUSE_AT = 0.8
 """Share of EMAILHUB_MAX_WAITING at which the queue is left alone: RabbitMQ keeps mail better than a full outbox."""
 RESUME_AT = 0.7
+INDEX_BATCHES = 20
+"""Batches of messages a round makes searchable: more than are ever accepted meanwhile, and no end to a round."""
 
 log = logs.get("keeper")
 
@@ -48,6 +50,7 @@ class Upkeep(Protocol):
     async def give_back(self) -> int: ...
     async def empty_log(self) -> bool: ...
     async def count_times(self, now: float) -> bool: ...
+    async def index(self) -> bool: ...
 
 
 class Keeper:
@@ -101,8 +104,14 @@ class Keeper:
             # On a full disk nothing can be expired, and then it matters most that the queue is left alone.
             await self._look()
         await self._upkeep.count_times(now)
+        await self._index()
         if (now - self._erased_at >= ERASE_EVERY or now < self._erased_at) and not await self.erase(now):
             self._erased_at = now
+
+    async def _index(self) -> None:
+        for _ in range(INDEX_BATCHES):
+            if not await self._upkeep.index():
+                return
 
     async def _expire(self) -> None:
         # All of them at once: after a long stop the courier must not find what expired meanwhile in its way.

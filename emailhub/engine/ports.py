@@ -151,6 +151,14 @@ class History(Protocol):
         """Messages newest first; `before`/`after` are message ids. Raises NotFound for an unknown one."""
         ...
 
+    async def count(self, filter: Filter, most: int) -> int:
+        """How many messages `filter` wants, counted up to `most`."""
+        ...
+
+    async def not_searchable(self) -> int:
+        """How many old messages no search finds by their words yet."""
+        ...
+
     async def find(self, id: str) -> Detail: ...
     async def addressed(self, seqs: Sequence[int]) -> dict[int, Addressed]:
         """Whom each of the messages with these `seq` goes to."""

@@ -84,6 +84,8 @@ def test_all_pieces_count_in_any_order_and_each_once() -> None:
         ("form:ada", "there is no field `form`; did you mean from:?"),
         ("https://example.org", "Put words with a colon in quotes"),
         ("%%%", "`%%%` has no letter or digit, and only those are searched"),
+        ("to:a\x00b", "there is a control character in it"),
+        ("\ud800", "there is a control character in it"),
         ("code:abc", "code: takes a reply code such as 550, 5.1.1 or 5xx; not `abc`"),
         ("code:355", "code: takes a reply code"),
         ("has:time", "has: knows only attachment; not `time`"),
@@ -101,6 +103,10 @@ def test_a_mistake_names_the_piece_and_the_rest_is_still_read() -> None:
     query = parse("to:ada state:sendt", NOW)
     assert [one.piece for one in query.mistakes] == ["state:sendt"]
     assert [term.field for term in query.terms] == [Field.TO]
+
+
+def test_a_sign_beside_words_says_nothing() -> None:
+    assert [term.value for term in parse("Tom & Jerry's", NOW).terms] == ["Tom", "Jerry's"]
 
 
 def test_nothing_asks_for_everything() -> None:

@@ -255,6 +255,12 @@ class DemoOutbox:
         older = items[-1].id if items and start + limit < len(rows) else None
         return Page(tuple(items), older, items[0].id if items and start > 0 else None)
 
+    async def count(self, filter: Filter, most: int) -> int:
+        return min(sum(_matches(one, filter) for one in self._details), most)
+
+    async def not_searchable(self) -> int:
+        return 0
+
     async def find(self, id: str) -> Detail:
         found = next((one for one in self._details if one.summary.id == id), None)
         if found is None:
@@ -414,7 +420,7 @@ def _matches(detail: Detail, filter: Filter) -> bool:
     )
     return (
         (filter.state is None or row.state is filter.state)
-        and filter.search.lower() in seen.lower()
+        and all((term.value.lower() in seen.lower()) is not term.negated for term in filter.terms)
         and filter.request_id in {None, row.request_id}
         and filter.correlation_id in {None, row.correlation_id}
         and filter.relay in {None, row.relay}

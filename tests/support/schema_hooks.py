@@ -14,6 +14,8 @@ from typing import Any
 import schemathesis
 from hypothesis import strategies as st
 
+from emailhub.core.query import parse
+
 RESERVED = {
     *("from", "to", "cc", "bcc", "reply-to", "subject", "date", "message-id", "sender", "received", "return-path"),
     *("x-request-id", "auto-submitted", "mime-version", "delivered-to", "authentication-results", "dkim-signature"),
@@ -77,6 +79,8 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
             if case.path == "/status/":
                 case.body = {"request_id": one["request_id"]} if "request_id" in one else {}
     _settle_query(case.query)
+    if case.path == "/emails" and isinstance(case.query.get("q"), str) and parse(case.query["q"], 0.0).mistakes:
+        case.query["q"] = "x"  # a language of its own
     _settle_headers(case.headers)
 
 

@@ -1,4 +1,7 @@
-"""Reading the outbox for people and programs. Every method is one hop and never delays a write."""
+"""Reading the outbox for people and programs. Every method is one hop and never delays a write.
+
+But for a search of words: what is not in their index yet is put there first, by the commit the keeper would make soon.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from emailhub.adapters.sqlite import blobs, counts, many, timings
+from emailhub.adapters.sqlite import blobs, counts, many, narrowing, searching, timings
 from emailhub.adapters.sqlite.database import Database
 from emailhub.core.delivery import OnUnknown, Reason, State, Wish
 from emailhub.core.diversion import Addressed
@@ -34,10 +37,17 @@ from emailhub.core.verdict import Line, Session
 T = TypeVar("T")
 Row = tuple[Any, ...]
 
-_SUMMARY = (
-    "seq, id, state, reason, relay, face, from_header, to_header, recipients, subject, request_id, correlation_id, "
-    "priority, accepted_at, scheduled_at, expires_at, due_at, final_at, changed_at, attempts, last, size, "
-    "diverted <> '', message_id, reply_to, template, template_version, template_language"
+_COLUMNS = (
+    "seq id state reason relay face from_header to_header recipients subject request_id correlation_id priority "
+    "accepted_at scheduled_at expires_at due_at final_at changed_at attempts last size"
+)
+_MORE = ("message_id", "reply_to", "template", "template_version", "template_language")
+_SUMMARY = ", ".join(
+    [
+        *(f"message.{column}" for column in _COLUMNS.split()),
+        "message.diverted <> ''",
+        *(f"message.{column}" for column in _MORE),
+    ]
 )
 
 
@@ -52,7 +62,17 @@ class SqliteHistory:
 
     async def page(self, filter: Filter, *, before: str | None, after: str | None, limit: int) -> Page:
         """Newest first: those older than message `before`, or the ones just newer than `after`. Raises NotFound."""
+        await self._prepare(filter)
         return await self._ask(_page, filter, before, after, limit)
+
+    async def count(self, filter: Filter, most: int) -> int:
+        """How many messages `filter` wants, counted up to `most`."""
+        await self._prepare(filter)
+        return await self._ask(_count, filter, most)
+
+    async def not_searchable(self) -> int:
+        """How many old messages no search finds by their words yet."""
+        return await searching.left(self._database)
 
     async def find(self, id: str) -> Detail:
         """The message with its recipients. Raises NotFound."""
@@ -112,6 +132,10 @@ class SqliteHistory:
         """The texts of failures after `since` with their counts, most frequent first, among the latest failures."""
         return await self._ask(counts.causes, since, limit)
 
+    async def _prepare(self, filter: Filter) -> None:
+        if narrowing.searches_words(filter):
+            await searching.catch_up(self._database)
+
     async def _ask(self, work: Callable[..., T], *args: object) -> T:
         def run(connection: sqlite3.Connection) -> T:
             return work(connection, *args)
@@ -157,45 +181,17 @@ def _seq(connection: sqlite3.Connection, id: str) -> int:
     return int(row[0])
 
 
-def _conditions(filter: Filter) -> tuple[list[str], list[object]]:
-    wheres: list[str] = []
-    values: list[object] = []
-    for column, value in (
-        ("state", filter.state.value if filter.state else None),
-        ("request_id", filter.request_id),
-        ("correlation_id", filter.correlation_id),
-        ("relay", filter.relay),
-        ("template", filter.template),
-    ):
-        if value is not None:
-            wheres.append(f"{column} = ?")
-            values.append(value)
-    if filter.template:
-        # Without these words SQLite does not see that the index of messages made from templates is enough.
-        wheres.append("template <> ''")
-    if filter.search:
-        pattern = "%" + filter.search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-        wheres.append(
-            "(subject LIKE ? ESCAPE '\\' OR request_id = ? OR id = ? OR correlation_id = ? "
-            "OR EXISTS (SELECT 1 FROM recipient r WHERE r.seq = message.seq AND r.address LIKE ? ESCAPE '\\'))"
-        )
-        values += [pattern, filter.search, filter.search.upper(), filter.search, pattern]
-    return wheres, values
-
-
 def _page(connection: sqlite3.Connection, filter: Filter, before: str | None, after: str | None, limit: int) -> Page:
-    wheres, values = _conditions(filter)
+    narrow = narrowing.narrowed(connection, filter)
     if before is not None:
-        wheres.append("seq < ?")
-        values.append(_seq(connection, before))
+        narrow.and_also(f"{narrow.seq} < ?", _seq(connection, before))
     elif after is not None:
-        wheres.append("seq > ?")
-        values.append(_seq(connection, after))
+        narrow.and_also(f"{narrow.seq} > ?", _seq(connection, after))
     order = "ASC" if after is not None and before is None else "DESC"
-    where = f"WHERE {' AND '.join(wheres)}" if wheres else ""
     found = connection.execute(
-        f"SELECT {_SUMMARY} FROM message {where} ORDER BY seq {order} LIMIT ?",  # noqa: S608 - fixed parts only
-        (*values, limit + 1),
+        f"SELECT {_SUMMARY} FROM {narrow.source} {narrow.where} "  # noqa: S608 - fixed parts only
+        f"ORDER BY {narrow.seq} {order} LIMIT ?",
+        (*narrow.values, limit + 1),
     ).fetchall()
     more = len(found) > limit
     items = [_summary(row) for row in found[:limit]]
@@ -208,6 +204,15 @@ def _page(connection: sqlite3.Connection, filter: Filter, before: str | None, af
         older=items[-1].id if more else None,
         newer=items[0].id if paged and items else None,
     )
+
+
+def _count(connection: sqlite3.Connection, filter: Filter, most: int) -> int:
+    narrow = narrowing.narrowed(connection, filter)
+    found = connection.execute(
+        f"SELECT count(*) FROM (SELECT 1 FROM {narrow.source} {narrow.where} LIMIT ?)",  # noqa: S608 - fixed parts only
+        (*narrow.values, most),
+    )
+    return int(found.fetchone()[0])
 
 
 def _find(connection: sqlite3.Connection, id: str) -> Detail:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from emailhub.adapters.sqlite import rows, timings
+from emailhub.adapters.sqlite import rows, searching, timings
 from emailhub.adapters.sqlite.database import Database
 from emailhub.adapters.sqlite.writer import Transaction
 from emailhub.core.breaker import Snapshot
@@ -88,6 +88,10 @@ class SqliteUpkeep:
         counts = await self._database.read(partial(timings.count, since=since, until=until))
         await self._database.write(partial(timings.store, counts=counts, until=until))
         return True
+
+    async def index(self) -> bool:
+        """Make a batch of messages findable by their words, new ones first; False: all are."""
+        return await searching.index(self._database) or await searching.index_older(self._database)
 
     async def _free_pages(self) -> int:
         return await self._database.read(lambda c: int(c.execute("PRAGMA freelist_count").fetchone()[0]))
@@ -171,6 +175,7 @@ def _erase_messages(tx: Transaction, before: float) -> int:
     ).rowcount
     if count:
         rows.note_erased(tx)
+    searching.forget(tx)
     tx.execute(
         "DELETE FROM event WHERE id IN (SELECT id FROM event WHERE seq IS NULL AND at < ? ORDER BY id LIMIT ?)",
         (before, PRUNE_BATCH),

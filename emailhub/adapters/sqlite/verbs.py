@@ -209,10 +209,10 @@ def _hold_restored(tx: Transaction, now: float) -> int:
 _COPY_MESSAGE = """
 INSERT INTO message (id, message_id, relay, state, reason, due_at, priority, on_unknown, accepted_at, expires_at,
     changed_at, waiting_since, face, origin, correlation_id, request_id, sender, from_header, to_header, recipients,
-    subject, size, smtputf8, diverted, domain, reply_to, template, template_version, template_language)
+    subject, size, smtputf8, diverted, domain, files, reply_to, template, template_version, template_language)
 SELECT ?1, message_id, ?2, 'queued', 'accepted', ?3, priority, on_unknown, ?3, ?4, ?3, ?3, 'dashboard',
     'copy of ' || id, correlation_id, request_id, sender, from_header, to_header, recipients, subject, size, smtputf8,
-    diverted, domain, reply_to, template, template_version, template_language
+    diverted, domain, files, reply_to, template, template_version, template_language
 FROM message WHERE seq = ?5
 """
 

@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 from emailhub.core.delivery import State
 from emailhub.core.errors import Problem
 from emailhub.core.fields import shown
+from emailhub.core.query import Term, parse
 from emailhub.web.errors import BadParameters
 from emailhub.web.visit import AnyRequest
 
@@ -75,6 +76,12 @@ class Query:
             return int(value)
         self.problems.append(Problem(name, "must be the id of an entry, a whole number"))
         return None
+
+    def terms(self, now: float) -> tuple[Term, ...]:
+        """The conditions of the search in `q`."""
+        found = parse(self._given.get("q", ""), now)
+        self.problems += [Problem("q", f"{mistake.piece}: {mistake.text}") for mistake in found.mistakes]
+        return found.terms
 
     def at_most_one(self, name: str, other: str) -> None:
         """Find fault with two that exclude each other."""

@@ -29,7 +29,7 @@ async def list_emails(request: AnyRequest, faces: GivenFaces) -> EmailList:
     query.at_most_one("before", "after")
     wanted = Filter(
         state=status,
-        search=query.text("q") or "",
+        terms=query.terms(faces.now()),
         request_id=query.text("request_id"),
         template=query.text("template"),
     )

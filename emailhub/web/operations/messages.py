@@ -13,6 +13,10 @@ _VALIDATION = Input(
     {"enum": ["strict", "permissive"], "default": "strict"},
 )
 _WORDS: dict[str, object] = {"type": "string", "maxLength": 320}
+SEARCH = (
+    "search: words in subjects and addresses of recipients, or `field:value` with to, from, subject, id, request, tag, "
+    "relay, state, code, before, after or has; `-` before a piece turns it round, quotes keep words together"
+)
 _LIST = (
     Input("limit", "query", "messages on a page", {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}),
     Input("after", "query", "go on after this message id, to older ones", STRING),
@@ -20,7 +24,7 @@ _LIST = (
     Input("status", "query", "only messages in this state", {"$ref": "#/components/schemas/State"}),
     Input("request_id", "query", "only messages with this request id", _WORDS),
     Input("template", "query", "only messages made from the template with this id, or this name of files", _WORDS),
-    Input("q", "query", "search in addresses, subjects and ids", _WORDS),
+    Input("q", "query", SEARCH, _WORDS),
 )
 
 MESSAGES: tuple[Operation, ...] = (

@@ -12,14 +12,14 @@ from msgspec import Struct
 
 from emailhub.core.delivery import State
 from emailhub.core.errors import NotFound
-from emailhub.core.records import Filter, Summary, Totals
+from emailhub.core.query import LONGEST, Mistake, Term, parse
+from emailhub.core.records import Filter, Page, Summary, Totals
 from emailhub.web.faces import Faces, GivenFaces
 from emailhub.web.pages.paper import GivenPaper, is_part
 from emailhub.web.visit import AnyRequest
 
 _ROWS = 50
 _FRESH = 99
-_LONGEST = 200
 _EMPTY = {
     State.QUEUED: "Nothing is queued: whatever comes in is on its way at once.",
     State.SCHEDULED: "Nothing is scheduled. Messages whose sender asked for a later time wait here.",
@@ -59,16 +59,16 @@ class Query(Struct, frozen=True):
     @classmethod
     def of(cls, given: Mapping[str, str]) -> Query:
         """From query parameters; an unknown state means all of them."""
-        asked = {name: given.get(name, "").strip()[:_LONGEST] for name in cls.__struct_fields__}
+        asked = {name: given.get(name, "").strip()[: LONGEST + 1] for name in cls.__struct_fields__}
         if asked["state"] not in _ORDER:
             asked["state"] = ""
         return cls(**asked)
 
-    def filter(self) -> Filter:
-        """As the outbox reads it."""
+    def filter(self, terms: tuple[Term, ...]) -> Filter:
+        """As the outbox reads it; `terms` are what `q` means."""
         return Filter(
             State(self.state) if self.state else None,
-            self.q,
+            terms,
             self.request or None,
             self.correlation or None,
             self.relay or None,
@@ -113,30 +113,43 @@ class Tab(Struct, frozen=True):
 async def messages(request: AnyRequest, faces: GivenFaces, paper: GivenPaper) -> Response[str]:
     """A page of the list; for the script, what changed in the page it shows."""
     query = Query.of(request.query_params)
+    asked = parse(query.q, faces.now())
+    wanted = query.filter(asked.terms)
     path = f"{faces.options.prefix}/messages"
     tabs = _tabs(query, await faces.history.totals(), path)
     frame: dict[str, Any] = {"heading": _heading(query), "tabs": tabs, "newest": query.url(path)}
     if is_part(request):
         first, shown = request.query_params.get("first", ""), request.query_params.getall("row", [])
-        frame |= {"fresh": await _fresh(faces, query, first), "rows": await _rows(faces, shown)}
+        fresh = "" if query.paged or asked.mistakes else await _fresh(faces, wanted, first)
+        frame |= {"fresh": fresh, "rows": await _rows(faces, shown)}
         return await paper.page(request, "messages/live.html", **frame)
-    page = await faces.history.page(query.filter(), before=query.before or None, after=query.after or None, limit=_ROWS)
+    page = await _page(faces, query, wanted, asked.mistakes)
     return await paper.page(
         request,
         "messages/list.html",
         section="/messages",
         watch="rows",
         query=query,
+        longest=LONGEST,
+        mistakes=asked.mistakes,
         chips=[(word, value, query.url(path, **{name: ""})) for name, word, value in query.chips],
         page=page,
         filtered=query.narrowed or query.paged,
         nothing=_nothing(query),
+        unindexed=await faces.history.not_searchable() if asked.terms else 0,
         fresh="",
         first=query.url(path) if query.paged and page.newer else "",
         newer=query.url(path, after=page.newer) if page.newer else "",
         older=query.url(path, before=page.older) if page.older else "",
         **frame,
     )
+
+
+async def _page(faces: Faces, query: Query, wanted: Filter, mistakes: tuple[Mistake, ...]) -> Page:
+    """What the URL asks for; nothing where that has mistakes, which would find more than was meant."""
+    if mistakes:
+        return Page((), None, None)
+    return await faces.history.page(wanted, before=query.before or None, after=query.after or None, limit=_ROWS)
 
 
 def _tabs(query: Query, totals: Totals, path: str) -> list[Tab]:
@@ -148,12 +161,12 @@ def _tabs(query: Query, totals: Totals, path: str) -> list[Tab]:
     return [every, *states]
 
 
-async def _fresh(faces: Faces, query: Query, first: str) -> str:
-    """How many messages match that are newer than the first one on screen: `12`, `99+`, or nothing."""
-    if not first or query.paged:
+async def _fresh(faces: Faces, wanted: Filter, first: str) -> str:
+    """How many messages are wanted that are newer than the first one on screen: `12`, `99+`, or nothing."""
+    if not first:
         return ""
     try:
-        newer = await faces.history.page(query.filter(), before=None, after=first, limit=_FRESH)
+        newer = await faces.history.page(wanted, before=None, after=first, limit=_FRESH)
     except NotFound:
         return ""
     return "" if not newer.items else f"{_FRESH}+" if newer.newer else str(len(newer.items))
@@ -178,7 +191,9 @@ def _nothing(query: Query) -> str:
     if query.q or query.chips or not query.state:
         where = f" among the {query.state} ones" if query.state else ""
         what = f" “{query.q}”" if query.q else " this"
-        return f"No message matches{what}{where}. Searched are addresses, subjects, request ids and message ids."
+        return (
+            f"No message matches{what}{where}. Words are searched in subjects and addresses of recipients, and as ids."
+        )
     return _EMPTY[State(query.state)]
 
 

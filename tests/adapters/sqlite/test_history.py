@@ -52,32 +52,6 @@ async def test_lists_can_be_narrowed_by_state_relay_and_ids(tmp_path: Path) -> N
         assert await ids(store, Filter(state=State.QUEUED, request_id="r1")) == ["A"]
 
 
-@pytest.mark.parametrize(
-    ("search", "found"),
-    (
-        ("ada@", ["A"]),
-        ("EXAMPLE.NET", ["A"]),
-        ("invoice", ["B"]),
-        ("100%", ["B"]),
-        ("0%", ["B"]),
-        ("_", []),
-        ("order-7", ["C"]),
-        ("order", []),
-        ("'; DROP TABLE message; --", []),
-    ),
-)
-async def test_search_finds_addresses_subjects_and_whole_ids(tmp_path: Path, search: str, found: list[str]) -> None:
-    async with opened(tmp_path / "hub.db") as store:
-        await store.outbox.add(
-            [
-                parcel("A", to=("bob@x.test",), bcc=("ada@example.net",), subject="Hi"),
-                parcel("B", to=("bob@x.test",), subject="Invoice 100%"),
-                parcel("C", to=("bob@x.test",), subject="Hi", request_id="order-7"),
-            ]
-        )
-        assert await ids(store, Filter(search=search)) == found
-
-
 async def test_the_timeline_of_a_message_tells_every_attempt_with_its_replies(tmp_path: Path) -> None:
     async with opened(tmp_path / "hub.db") as store:
         await store.outbox.add([parcel("A", to=("a@x.test", "b@x.test"))])

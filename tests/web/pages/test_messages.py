@@ -36,7 +36,28 @@ async def test_search_finds_by_address_subject_and_request_id(hub: WebHub, q: st
 async def test_a_search_that_finds_nothing_says_what_was_searched(hub: WebHub) -> None:
     await hub.send()
     text = words_of(await page(hub, "/messages?q=%3Cnothing%3E"))
-    assert "No message matches “<nothing>”. Searched are addresses, subjects, request ids and message ids." in text
+    assert (
+        "No message matches “<nothing>”. Words are searched in subjects and addresses of recipients, and as ids."
+        in text
+    )
+
+
+async def test_a_mistake_is_explained_in_its_place_and_nothing_is_listed(hub: WebHub) -> None:
+    await hub.send()
+    html = await page(hub, "/messages?q=to%3Aada+state%3Asendt")
+    assert _ids(html) == []
+    said = words_of(part(html, "mistakes"))
+    assert said.startswith("state:sendt — state: knows queued, scheduled,")
+    assert said.endswith("not sendt ; did you mean sent?.") or "did you mean sent?" in said
+    assert "Nothing is shown, because not all of the search was understood." in words_of(html)
+
+
+async def test_the_search_speaks_its_language_and_keeps_it_in_the_url(hub: WebHub) -> None:
+    wanted = await hub.send(subject="Your order", to="ada@example.org")
+    await hub.send(subject="Your order", to="bob@example.org")
+    html = await page(hub, "/messages?q=to%3Aada%40example.org+subject%3Aorder+-state%3Asent")
+    assert _ids(html) == [wanted]
+    assert 'href="/messages?state=held&amp;q=to%3Aada%40example.org+subject%3Aorder+-state%3Asent"' in html
 
 
 async def test_states_are_tabs_with_counts_that_keep_the_search(hub: WebHub) -> None:
