@@ -3,7 +3,8 @@
     python -m bench.pages FOLDER [--rounds 40] [--only messages]
 
 FOLDER holds the `emailhub.db` that `bench.million` made. A hub is started on it whose relay is paused, so that it stays
-as it is, and asked for one page after the other, each in turn, on one kept connection.
+as it is, and asked for each page so many times on one kept connection. CPU is that of the hub for one answer, and what
+to compare on a machine that does other things too.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import NamedTuple
 
 from bench.goals import percentile
 from bench.hub import Hub, hub
+from bench.processes import cpu
 
 GOAL = 150.0
 """Milliseconds in which 95 of 100 answers are there."""
@@ -54,27 +56,29 @@ PATHS = (
 
 
 class Told(NamedTuple):
-    """Milliseconds of each answer, and bytes of the last."""
+    """Milliseconds of each answer, and of CPU for one; bytes of the last."""
 
     label: str
     path: str
     took: list[float]
+    cpu: float
     size: int
 
 
 def measure(one: Hub, rounds: int, only: str) -> list[Told]:
-    """Every page in turn, so many times after once to warm up. Raises RuntimeError when one is no answer."""
+    """Every page so many times, after once to warm up. Raises RuntimeError when one is no answer."""
     page = json.loads(one.ask("/emails?limit=100"))["data"]
     facts = {"id": page[50]["id"], "old": page[99]["id"], "address": page[70]["to"][0].rpartition("<")[2].strip(">")}
-    rows = [Told(label, path.format(**facts), [], 0) for label, path in PATHS if only in label]
+    paths = [(label, path.format(**facts)) for label, path in PATHS if only in label]
     with closing(http.client.HTTPConnection("127.0.0.1", one.port, timeout=120)) as connection:
-        for number in range(rounds + 1):
-            for at, row in enumerate(rows):
-                took, size = _ask(connection, row.path)
-                rows[at] = row._replace(size=size)
-                if number:
-                    row.took.append(took)
-    return rows
+        return [_row(connection, one.pid, label, path, rounds) for label, path in paths]
+
+
+def _row(connection: http.client.HTTPConnection, pid: int, label: str, path: str, rounds: int) -> Told:
+    _, size = _ask(connection, path)
+    before = cpu([pid])
+    took = [_ask(connection, path)[0] for _ in range(rounds)]
+    return Told(label, path, took, (cpu([pid]) - before) / rounds * 1000, size)
 
 
 def _ask(connection: http.client.HTTPConnection, path: str) -> tuple[float, int]:
@@ -88,11 +92,11 @@ def _ask(connection: http.client.HTTPConnection, path: str) -> tuple[float, int]
 
 
 def table(rows: list[Told]) -> str:
-    lines = ["| page | p50 ms | p95 ms | kB | within 150 ms |", "|---|---|---|---|---|"]
+    lines = ["| page | p50 ms | p95 ms | CPU ms | kB | within 150 ms |", "|---|---|---|---|---|---|"]
     for row in rows:
         p50, p95 = percentile(row.took, 50), percentile(row.took, 95)
         within = "yes" if p95 <= GOAL else "no"
-        lines.append(f"| {row.label} | {p50:.1f} | {p95:.1f} | {row.size / 1000:.0f} | {within} |")
+        lines.append(f"| {row.label} | {p50:.1f} | {p95:.1f} | {row.cpu:.1f} | {row.size / 1000:.0f} | {within} |")
     return "\n".join(lines)
 
 
