@@ -6,7 +6,7 @@
 
 SHELL = /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help serve demo pictures test check nightly crash bench lock wheel sbom binary clean venv dev services format lint types imports
+.PHONY: help serve demo pictures test check nightly crash soak bench lock wheel sbom binary clean venv dev services format lint types imports
 
 BIN = .venv/bin
 ARGS =
@@ -35,6 +35,9 @@ nightly: dev services ## Run the long tests too: every fault, real mail servers,
 
 crash: dev services ## Kill the hub 300 times under load, and break its disk at every write
 	@$(BIN)/python -m pytest tests/crash -m nightly --timeout 1800 $(ARGS)
+
+soak: dev services ## Load the hub for EMAILHUB_SOAK_SECONDS (600), attack it, and see that it takes no more and is no slower
+	@EMAILHUB_SOAK_SECONDS=$${EMAILHUB_SOAK_SECONDS:-600} $(BIN)/python -m pytest tests/soak -m nightly --timeout 1800 $(ARGS)
 
 bench: dev services ## Measure messages per second, latency and memory
 	@$(BIN)/python -m bench $(ARGS)
