@@ -251,18 +251,18 @@ class Gate:
             return Denial(401, "not_logged_in", "Log in first.", log_in=True, scheme=scheme)
         log_in = knock.area is Area.SHARED and self._has_people
         if not self._has_keys and not log_in:
-            return Denial(403, "invalid_permission", self._closed("API", "EMAILHUB_API_KEYS"))
+            return Denial(403, "invalid_permission", self._closed("API", "EMAILHUB_API_KEYS", _NO_KEY))
         scheme_given, _, key = (knock.authorization or "").partition(" ")
         if scheme_given.lower() != "bearer" or not key.strip():
             text = "This needs an API key: send the header `Authorization: Bearer <key>`."
             return Denial(401, "missing_api_key", text, log_in=log_in, scheme=scheme)
         return Denial(403, "invalid_api_key", _NOT_A_KEY)
 
-    def _closed(self, face: str, variable: str) -> str:
+    def _closed(self, face: str, variable: str, more: str = "") -> str:
         why = f"the hub listens on {self._access.listen}"
         if self._access.loopback:
             why = "the request came through a proxy, so it does not count as local"
-        return f"The {face} is closed: {why} and {variable} is not set. Set it and start the hub again."
+        return f"The {face} is closed: {why} and {variable} is not set. Set it and start the hub again{more}."
 
 
 class _Admitted(NamedTuple):
@@ -273,6 +273,7 @@ class _Admitted(NamedTuple):
     shown: Pass | None
 
 
+_NO_KEY = ", or make a key on the dashboard or with `emailhub keys create`"
 _NOT_A_KEY = "The API key is not one of this hub's keys, or it was revoked or has expired."
 _CROSS_SITE = Denial(
     403,

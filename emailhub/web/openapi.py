@@ -9,7 +9,7 @@ import msgspec
 from emailhub import __version__
 from emailhub.core.delivery import State
 from emailhub.engine.gate import Area
-from emailhub.web import key_requests, template_requests
+from emailhub.web import key_requests, scopes, template_requests
 from emailhub.web.errors import NAMES, ErrorBody
 from emailhub.web.links import links, name
 from emailhub.web.operations import OPERATIONS, Input, Operation
@@ -24,14 +24,15 @@ _INTRODUCTION = (
 _MEANINGS = {
     400: "The request cannot be read.",
     401: "A credential is missing.",
-    403: "The credential is not accepted, or the face is closed.",
+    403: "The credential is not accepted, lacks the scope, or the face is closed.",
     404: "There is no such thing.",
     409: "The key was used with other content, or the state does not allow it.",
     413: "The body is too large.",
     415: "The body is not plain JSON.",
     421: "The Host is not one of this hub.",
     422: "Fields or parameters break rules; each is named.",
-    429: "Too many requests with this key (EMAILHUB_API_RATE); come back after `Retry-After`.",
+    429: "Too many requests or messages with this key (its rate, its day quota or EMAILHUB_API_RATE); come back after "
+    "`Retry-After`.",
     500: "A fault in emailhub.",
     503: "Not now: too much waits, the disk is nearly full, or the hub is stopping; come back after `Retry-After`.",
 }
@@ -75,7 +76,7 @@ def document(public_url: str | None) -> dict[str, Any]:
             "schemas": components,
             "responses": {str(status): _error(status, text) for status, text in _MEANINGS.items()},
             "securitySchemes": {
-                "key": {"type": "http", "scheme": "bearer", "description": "One of EMAILHUB_API_KEYS."},
+                "key": {"type": "http", "scheme": "bearer", "description": "A key of the hub."},
             },
         },
         "security": [{"key": []}, {}],
@@ -96,8 +97,8 @@ def _operation(operation: Operation, components: dict[str, Any]) -> dict[str, An
         "summary": operation.summary,
         "responses": _responses(operation, components),
     }
-    if operation.meaning:
-        found["description"] = operation.meaning
+    if meaning := " ".join(filter(None, (operation.meaning, _scope(operation)))):
+        found["description"] = meaning
     if operation.inputs:
         found["parameters"] = [_parameter(given) for given in operation.inputs]
     if operation.body:
@@ -107,6 +108,14 @@ def _operation(operation: Operation, components: dict[str, Any]) -> dict[str, An
     if operation.area is Area.OPEN:
         found["security"] = []
     return found
+
+
+def _scope(operation: Operation) -> str:
+    """Which scope a key needs for it, in words."""
+    need = scopes.needed(operation.path.rstrip("/") or "/", operation.method.upper())
+    if not need or need == scopes.ANY:
+        return ""
+    return f"Needs the scope {scopes.words(need)}."
 
 
 def _responses(operation: Operation, components: dict[str, Any]) -> dict[str, Any]:

@@ -123,9 +123,10 @@ def check(principal: Principal, need: Need) -> None:
     if not need or principal.may(need):
         return
     if principal.kind is Kind.KEY:
-        raise WebError(403, "restricted_api_key", f"This API key may not do that: it needs the scope {_words(need)}.")
-    raise WebError(403, "invalid_permission", f"{principal.name} may not do that: it needs the scope {_words(need)}.")
+        raise WebError(403, "restricted_api_key", f"This API key may not do that: it needs the scope {words(need)}.")
+    raise WebError(403, "invalid_permission", f"{principal.name} may not do that: it needs the scope {words(need)}.")
 
 
-def _words(need: Need) -> str:
+def words(need: Need) -> str:
+    """One of them, as people say it: `send` or `read`."""
     return " or ".join(f"`{scope}`" for scope in Scope if scope in need)
