@@ -99,6 +99,7 @@ def on(disk: SmallDisk, make_hub: Callable[..., Hub], smtp: SmtpServer, **env: s
     return Story(hub, smtp)
 
 
+@pytest.mark.nightly
 async def test_with_less_than_the_reserve_new_mail_is_refused_and_the_queue_left_alone_while_deliveries_go_on(
     disk: SmallDisk,
     make_hub: Callable[..., Hub],
