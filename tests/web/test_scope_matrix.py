@@ -153,12 +153,16 @@ async def _settings(hub: WebHub, method: str, path: str, **more: Any) -> Any:
 
 
 def routes(hub: WebHub) -> list[tuple[str, str]]:
+    """All of them; those that end log-ins last."""
     return sorted(
-        (route.path_format, str(method))
-        for route in hub.app.routes
-        if isinstance(route, HTTPRoute)
-        for method in route.methods
-        if method not in {"OPTIONS", "HEAD"}
+        (
+            (route.path_format, str(method))
+            for route in hub.app.routes
+            if isinstance(route, HTTPRoute)
+            for method in route.methods
+            if method not in {"OPTIONS", "HEAD"}
+        ),
+        key=lambda route: ("logout" in route[0], route),
     )
 
 
