@@ -18,6 +18,7 @@ _NOT_SENT = ", ".join(f"'{state}'" for state in State if state is not State.SENT
 _COLUMNS = {Field.TO: "people", Field.FROM: "sender", Field.SUBJECT: "subject", Field.TAG: "tags"}
 _EVERYWHERE = "{subject people}"
 _HAS_WORDS = "message.seq IN (SELECT rowid FROM search WHERE search MATCH ?)"
+_HAS_WORDS_BETWEEN = _HAS_WORDS.replace("?)", "? AND rowid BETWEEN ? AND ?)")
 Condition = tuple[str, Sequence[object]]
 """An expression in SQL with its parameters."""
 
@@ -48,8 +49,8 @@ def narrowed(connection: sqlite3.Connection, filter: Filter) -> Narrowed:
         *(_condition(connection, term) for term in filter.terms if not _by_words(connection, term)),
     ]
     words = _match([term for term in filter.terms if _by_words(connection, term)])
-    if words and _few(connection, filter):
-        found.append((_HAS_WORDS, (words,)))
+    if words and (few := _few(connection, filter)):
+        found.append((_HAS_WORDS_BETWEEN, (words, *_span(connection, few))))
         words = ""
     # The outer table of a CROSS JOIN is the one that is walked: newest first, only what has the words.
     source = "search CROSS JOIN message ON message.seq = search.rowid" if words else "message"
@@ -82,13 +83,24 @@ def _exact(filter: Filter) -> list[Condition]:
     return [*found, ("message.template <> ''", ())] if filter.template else found
 
 
-def _few(connection: sqlite3.Connection, filter: Filter) -> bool:
+def _few(connection: sqlite3.Connection, filter: Filter) -> set[State]:
+    """The states wanted, when they have few messages; none when they have many, or any is wanted."""
     wanted = [{filter.state}] if filter.state else []
     wanted += [set(term.states) for term in filter.terms if term.field is Field.STATE and not term.negated]
-    if not wanted:
-        return False
     tally: dict[str, int] = dict(connection.execute("SELECT state, messages FROM tally").fetchall())
-    return any(sum(tally[state.value] for state in states) < FEW for states in wanted)
+    return next((states for states in wanted if sum(tally[state.value] for state in states) < FEW), set())
+
+
+def _span(connection: sqlite3.Connection, states: set[State]) -> tuple[int, int]:
+    """The first and the last message in one of `states`: what waits is mostly new."""
+    ends = [
+        connection.execute(
+            "SELECT (SELECT min(seq) FROM message WHERE state = ?1), (SELECT max(seq) FROM message WHERE state = ?1)",
+            (state.value,),
+        ).fetchone()
+        for state in states
+    ]
+    return min((low for low, _ in ends if low), default=0), max((high for _, high in ends if high), default=0)
 
 
 def _by_words(connection: sqlite3.Connection, term: Term) -> bool:
@@ -166,10 +178,16 @@ def _states(_: sqlite3.Connection, term: Term) -> Condition:
 
 def _code(_: sqlite3.Connection, term: Term) -> Condition:
     digits = f"{term.value}[0-9][0-9]" if len(term.value) == 1 else term.value
-    said = "EXISTS (SELECT 1 FROM recipient r WHERE r.seq = message.seq AND ' ' || r.last || ' ' GLOB ?)"
-    # What was sent has no refusal: nearly all messages need not be looked at.
+    said = f"*[^0-9.]{digits}[^0-9.]*"
+    # What was sent has no refusal, and what is for one shows what was said to it: most rows are not looked at.
     refused = f"message.state IN ({_NOT_SENT}) AND " if term.value[0] in "45" else ""
-    return f"({refused}{said})", (f"*[^0-9.]{digits}[^0-9.]*",)
+    return f"({refused}({_SAID}))", (said, said)
+
+
+_SAID = (
+    "' ' || message.last || ' ' GLOB ? OR message.recipients > 1 AND EXISTS "
+    "(SELECT 1 FROM recipient r WHERE r.seq = message.seq AND ' ' || r.last || ' ' GLOB ?)"
+)
 
 
 def _id(_: sqlite3.Connection, term: Term) -> Condition:
@@ -200,7 +218,9 @@ def _after(connection: sqlite3.Connection, term: Term) -> Condition:
 
 def _first_at(connection: sqlite3.Connection, at: float) -> int:
     """The number of the first message accepted `at` or later, found by halves: an index would cost each of them."""
-    low, high = connection.execute("SELECT coalesce(min(seq), 0), coalesce(max(seq), 0) + 1 FROM message").fetchone()
+    low, high = connection.execute(
+        "SELECT (SELECT coalesce(min(seq), 0) FROM message), (SELECT coalesce(max(seq), 0) + 1 FROM message)"
+    ).fetchone()
     while low < high:
         middle = (low + high) // 2
         found = connection.execute(
