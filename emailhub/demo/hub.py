@@ -18,6 +18,9 @@ from emailhub import logs
 from emailhub.adapters.sqlite import Database
 from emailhub.adapters.sqlite.upkeep import SqliteUpkeep
 from emailhub.app import Hub
+from emailhub.core.access import Scope
+from emailhub.core.api_key import Grant
+from emailhub.core.limits import Rate
 from emailhub.core.message import Mailbox
 from emailhub.core.status import Link, RabbitStatus
 from emailhub.core.stored import Label, Wording
@@ -27,6 +30,7 @@ from emailhub.demo.relays import ROLES, PretendRelay
 from emailhub.demo.traffic import Traffic
 from emailhub.engine.desk import Actor
 from emailhub.engine.fleet import RelaySpec
+from emailhub.engine.keyring import Keyring
 from emailhub.engine.shelf import Shelf
 from emailhub.engine.solo import NoBroker
 from emailhub.parts import Parts
@@ -34,6 +38,8 @@ from emailhub.settings import Loaded, Settings, load
 from emailhub.web.faces import WebOptions
 
 _ANYBODY = "none"
+_RATE = (Rate(10, 1.0),)
+_KEYS = (("orders", Scope.SEND), ("helpdesk", Scope.SEND, Scope.READ), ("reports", Scope.READ))
 _NOTICE = "A demo: mail, relays and people are made up, nothing leaves it, and all of it is gone when it ends."
 
 
@@ -84,6 +90,7 @@ class DemoHub(Hub):
         await Past(database, self._random, self._began, self._per_minute).write()
         parts = await super()._build(database)
         await self._keep_templates(parts)
+        await self._make_keys(parts.keyring)
         traffic = Traffic(self._intake, self._random, self._per_minute)
         self._pretended.traffic = traffic
         self._coming = asyncio.create_task(self._send(traffic), name="demo traffic")
@@ -114,6 +121,17 @@ class DemoHub(Hub):
             else spec
             for spec in found
         ]
+
+    async def _make_keys(self, keyring: Keyring) -> None:
+        actor = Actor("ada", "dashboard")
+        for name, scopes in (
+            ("orders", {Scope.SEND}),
+            ("helpdesk", {Scope.SEND, Scope.READ}),
+            ("reports", {Scope.READ}),
+        ):
+            await keyring.create(Grant(name=name, scopes=frozenset(scopes), rates=_RATE), actor, "for the demo")
+        old = await keyring.create(Grant(name="old shop", scopes=frozenset({Scope.SEND})), actor)
+        await keyring.revoke(old.key.id, actor, "the old shop is switched off")
 
     async def _keep_templates(self, parts: Parts) -> None:
         shelf = Shelf(

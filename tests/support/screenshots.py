@@ -9,7 +9,7 @@ import asyncio
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -73,6 +73,17 @@ async def running_demo() -> AsyncIterator[str]:
             await process.wait()
 
 
+async def messages_of(page: Page, base: str, states: Sequence[str]) -> dict[str, str]:
+    """The path of the newest message in each of `states`, as far as there is one, by the name of its picture."""
+    found = {}
+    for state in states:
+        await page.goto(f"{base}/messages?state={state}")
+        link = page.locator("#rows .subject a").first
+        if await link.count():
+            found[f"message-{state}"] = str(await link.get_attribute("href"))
+    return found
+
+
 class Photographer:
     """Takes pictures of `base` into `folder`, and keeps what was wrong with the pages."""
 
@@ -91,18 +102,9 @@ class Photographer:
             )
             page = await context.new_page()
             page.on("console", self._heard)
-            for name, path in {**PAGES, **await self._messages(page)}.items():
+            for name, path in {**PAGES, **await messages_of(page, self._base, STATES)}.items():
                 await self._take(page, look, name, path)
             await context.close()
-
-    async def _messages(self, page: Page) -> dict[str, str]:
-        found = {}
-        for state in STATES:
-            await page.goto(f"{self._base}/messages?state={state}")
-            link = page.locator("#rows .subject a").first
-            if await link.count():
-                found[f"message-{state}"] = str(await link.get_attribute("href"))
-        return found
 
     async def _take(self, page: Page, look: Look, name: str, path: str) -> None:
         await page.goto(self._base + path)
