@@ -25,11 +25,12 @@ _GAP = re.compile(r"(?:…[\s:.-]*){2,}")
 
 
 class Cause(Struct, frozen=True):
-    """`count` recipients failed for this reason; `code` is that of the SMTP reply, 0 when it was none."""
+    """`count` recipients failed for this reason; `code` is the one of the SMTP reply that says
+    most, `5.1.1` or else `550`, "" when it was none."""
 
     text: str
     count: int
-    code: int = 0
+    code: str = ""
 
 
 def grouped(texts: Iterable[tuple[str, int]], limit: int) -> tuple[Cause, ...]:
@@ -44,10 +45,10 @@ def grouped(texts: Iterable[tuple[str, int]], limit: int) -> tuple[Cause, ...]:
     return tuple(sorted(found.values(), key=lambda cause: (-cause.count, cause.text)))[:limit]
 
 
-def code_of(text: str) -> int:
-    """The code of the first SMTP reply in `text`; 0 when there is none."""
+def code_of(text: str) -> str:
+    """The enhanced code of the first SMTP reply in `text`, else its basic one; "" when there is none."""
     found = _CODE.search(text)
-    return int(found[1]) if found else 0
+    return (found[2] or found[1]) if found else ""
 
 
 def plainly(text: str) -> str:

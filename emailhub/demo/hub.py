@@ -90,7 +90,7 @@ class DemoHub(Hub):
         await Past(database, self._random, self._began, self._per_minute).write()
         parts = await super()._build(database)
         await self._keep_templates(parts)
-        await self._make_keys(parts.keyring)
+        await self._make_keys(parts.doors.keyring)
         traffic = Traffic(self._intake, self._random, self._per_minute)
         self._pretended.traffic = traffic
         self._coming = asyncio.create_task(self._send(traffic), name="demo traffic")
@@ -124,11 +124,7 @@ class DemoHub(Hub):
 
     async def _make_keys(self, keyring: Keyring) -> None:
         actor = Actor("ada", "dashboard")
-        for name, scopes in (
-            ("orders", {Scope.SEND}),
-            ("helpdesk", {Scope.SEND, Scope.READ}),
-            ("reports", {Scope.READ}),
-        ):
+        for name, *scopes in _KEYS:
             await keyring.create(Grant(name=name, scopes=frozenset(scopes), rates=_RATE), actor, "for the demo")
         old = await keyring.create(Grant(name="old shop", scopes=frozenset({Scope.SEND})), actor)
         await keyring.revoke(old.key.id, actor, "the old shop is switched off")

@@ -72,6 +72,8 @@ class Past:
             self._at += step
             await self._carry()
         self._at = self._start
+        while await self._upkeep.count_times(self._start):
+            pass
         await self._stand_still()
 
     def _steps(self) -> Iterator[float]:

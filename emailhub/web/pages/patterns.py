@@ -47,7 +47,7 @@ async def patterns(request: AnyRequest, faces: GivenFaces, paper: GivenPaper) ->
         relays=tuple(_relays(now)),
         rabbits=tuple(_rabbits(now)),
         charts=tuple(_charts(now)),
-        causes=(Cause("550 5.1.1 user unknown", 41, 550), Cause("552 5.2.2 mailbox full", 2, 552)),
+        causes=(Cause("550 5.1.1 user unknown", 41, "5.1.1"), Cause("552 5.2.2 mailbox full", 2, "5.2.2")),
         story=story.tell_relay(tuple(_turns(now))),
         attempt=_attempt(now),
     )

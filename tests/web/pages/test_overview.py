@@ -123,7 +123,8 @@ async def test_failures_of_the_same_kind_are_one_cause_with_a_link(hub: WebHub) 
     for job in (await outbox.claim("capture", limit=9, now=hub.clock())).jobs:
         text = f"550 5.1.1 <{job.recipients[0].address}>: User unknown"
         await outbox.record(job, results(job, REFUSED, text=text), REPORT, hub.clock())
-    assert len(ids) == 3
     html = part(await page(hub, "/"), "causes")
     assert "3 × 550 5.1.1 User unknown" in words_of(html)
-    assert 'href="/messages?state=failed' in html
+    assert 'href="/messages?state=failed&amp;q=code:5.1.1"' in html
+    listed = await page(hub, "/messages?state=failed&q=code:5.1.1")
+    assert [listed.count(f'id="m-{id}"') for id in ids] == [1, 1, 1]
