@@ -85,6 +85,7 @@ def test_make_alone_explains_every_command() -> None:
         "check",
         "nightly",
         "crash",
+        "soak",
         "bench",
         "lock",
         "wheel",

@@ -495,4 +495,4 @@ def test_the_outbox_agrees_with_the_model_after_every_verb() -> None:
 @pytest.mark.nightly
 @pytest.mark.timeout(1800)
 def test_the_outbox_agrees_with_the_model_for_long() -> None:
-    _agrees(1500, 80)
+    _agrees(500, 80)
