@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import Sequence
 
@@ -28,6 +29,9 @@ _HEADERS = 32 * 1024
 _VALUE = 4096
 _BROKERS_OWN = ("x-death", "x-first-death-", "x-last-death-", "x-delivery-count", "x-acquired-count")
 
+_TOO_LARGE = re.compile(r"larger than configured max size (\d+)")
+"""How RabbitMQ tells its max_message_size: 128 MiB before 4.0, 16 MiB since."""
+
 _log = logs.get("rabbit")
 
 
@@ -42,6 +46,7 @@ class Publisher:
         self._dead_letters_ready = False
         self._handing_off = False
         self._blocked = False
+        self._largest: int | None = None
 
     @property
     def can_hand_off(self) -> bool:
@@ -102,6 +107,12 @@ class Publisher:
         """
         if self.blocked:
             raise BrokerDown("RabbitMQ takes nothing at the moment (memory or disk alarm)")
+        if self._largest is not None and len(letter.body) > self._largest:
+            # Trying would close the connection again, with every other letter on its way.
+            raise BrokerDown(
+                f"dead letter {letter.id} has {len(letter.body)} bytes and RabbitMQ takes {self._largest}: "
+                "raise max_message_size there and restart emailhub"
+            )
         message_id = f"{self._options.outbox_id}.{letter.id}"
         try:
             await self._ready_for_dead_letters()
@@ -117,7 +128,12 @@ class Publisher:
         except FAILURES as error:
             # Perhaps the queue was deleted: look for it again next time.
             self._dead_letters_ready = False
+            self._learn(plain(error))
             raise BrokerDown(f"dead letter {letter.id} was not confirmed: {plain(error)}") from error
+
+    def _learn(self, refusal: str) -> None:
+        if found := _TOO_LARGE.search(refusal):
+            self._largest = int(found[1])
 
     async def _ready_for_dead_letters(self) -> None:
         if not self._dead_letters_ready:
