@@ -21,6 +21,7 @@ from emailhub.adapters.http import Webhook
 from emailhub.adapters.rabbit import Delivery, Rabbit
 from emailhub.adapters.sqlite import Database, SqliteHistory, SqliteOutbox, open_database
 from emailhub.adapters.sqlite.behaviour import SqliteBehaviour
+from emailhub.adapters.sqlite.bulk import SqliteBulk
 from emailhub.adapters.sqlite.putting_forward import SqlitePutOff
 from emailhub.adapters.sqlite.relays import SqliteRelays
 from emailhub.adapters.sqlite.suppressions import SqliteSuppressions
@@ -29,6 +30,7 @@ from emailhub.adapters.sqlite.verbs import SqliteVerbs
 from emailhub.core.errors import OutboxBusy, OutboxError, OutboxFull, OutboxUnusable
 from emailhub.core.records import Event
 from emailhub.engine.board import Board
+from emailhub.engine.bulk import Bulk
 from emailhub.engine.chaos import ChaosSwitch, Unruly
 from emailhub.engine.clock import Clock, ClockWatch, catch_up
 from emailhub.engine.desk import Desk
@@ -204,6 +206,7 @@ class Hub:
             withheld=meter.suppressed,
         )
         self._desk = desk
+        bulk = Bulk(SqliteBulk(database), desk, wake=fleet.wake, now=now, entropy=self._entropy)
         board = Board(fleet.lines, broker, history, room, capturing=settings.capture, now=now, news=fleet.news)
         board.broken_templates, board.clock = kitchen.broken, self._clock.status
         hook = Webhook(settings.alert_url.reveal()) if settings.alert_url else None
@@ -240,6 +243,7 @@ class Hub:
             take,
             suppressions=listed,
             shelf=shelf,
+            bulk=bulk,
             audit=doors.audit,
             keyring=doors.keyring,
             users=doors.users,
@@ -254,6 +258,7 @@ class Hub:
             board=board,
             watch=watch,
             keeper=keeper,
+            bulk=bulk,
             clock=ClockWatch(self._clock, put_off, fleet.wake),
             lag=LagWatch(meter.loop_lag, board.show_lag),
             undertaker=self._undertaker,

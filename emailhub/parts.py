@@ -25,6 +25,7 @@ from emailhub.core.errors import EmailhubError, OutboxError
 from emailhub.core.template import Broken
 from emailhub.engine.audit import AuditLog
 from emailhub.engine.board import Board
+from emailhub.engine.bulk import Bulk
 from emailhub.engine.clock import ClockWatch
 from emailhub.engine.fleet import Fleet
 from emailhub.engine.keeper import Keeper
@@ -121,6 +122,7 @@ class Parts:
     board: Board
     watch: Watch
     keeper: Keeper
+    bulk: Bulk
     clock: ClockWatch
     lag: LagWatch
     undertaker: Undertaker
@@ -135,6 +137,7 @@ class Parts:
         parts = [
             ("fleet", self.fleet.run()),
             ("keeper", self.keeper.run()),
+            ("bulk", self.bulk.run()),
             ("keys", self.doors.keyring.run()),
             ("users", self.doors.users.run()),
             ("watch", self.watch.run()),

@@ -107,6 +107,8 @@ _WHAT = {
     "breaker_auto": "breaker.release",
     "sender_resumed": "sender.resume",
     "chaos_set": "chaos.set",
+    "bulk_started": "bulk.start",
+    "bulk_stopped": "bulk.stop",
     "suppression_added": "suppression.add",
     "suppression_lifted": "suppression.lift",
     "template_created": "template.create",
@@ -146,6 +148,11 @@ def _template(data: Mapping[str, Scalar]) -> str:
     return f"{_text(data, 'called')}, version {_text(data, 'version')}"
 
 
+def _bulk(data: Mapping[str, Scalar]) -> str:
+    query = _text(data, "query")
+    return f"{_text(data, 'action')}: {_text(data, 'messages')} messages" + (f" of {query}" if query else "")
+
+
 def _copy(data: Mapping[str, Scalar]) -> str:
     return f"as {_text(data, 'copy')} over {_text(data, 'over')}"
 
@@ -180,6 +187,7 @@ _DETAILS: Mapping[str, Callable[[Mapping[str, Scalar]], str]] = {
     "breaker.force": _forced,
     "breaker.release": _nothing,
     "sender.resume": _of("domain"),
+    **dict.fromkeys(("bulk.start", "bulk.stop"), _bulk),
     "suppression.add": _of("origin"),
     "suppression.lift": _of("origin"),
     **dict.fromkeys(("template.create", "template.save", "template.rename"), _template),

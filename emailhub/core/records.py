@@ -264,6 +264,7 @@ class Event(Struct, frozen=True):
     suppressed, wish, copied, dead_letter, listed (its recipient was put on the suppression list);
     of a relay: breaker_opened, breaker_probing, breaker_closed, breaker_forced, breaker_auto, chaos_set;
     of a template: template_created, template_saved, template_renamed, template_published, template_deleted;
+    of a job over many messages: bulk_started, bulk_stopped, bulk_done;
     of none of these: unreadable, suppression_added, suppression_lifted, key_created, key_rotated, key_revoked.
     `message` and `relay` say whom it concerns, `data` holds only short facts (never a body): text, actor, reason,
     state, recipients, due_at …
@@ -305,7 +306,10 @@ class Latency(Struct, frozen=True):
 
 
 class Filter(Struct, frozen=True):
-    """Which messages a list shows: `state`, exact ids, and the `terms` of a search; all of it must be so."""
+    """Which messages a list shows: `state`, exact ids, and the `terms` of a search; all of it must be so.
+
+    `ids` are those of the messages themselves, any of which will do.
+    """
 
     state: State | None = None
     terms: tuple[Term, ...] = ()
@@ -313,6 +317,7 @@ class Filter(Struct, frozen=True):
     correlation_id: str | None = None
     relay: str | None = None
     template: str | None = None
+    ids: tuple[str, ...] = ()
 
 
 class Page(Struct, frozen=True):

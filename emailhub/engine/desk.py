@@ -144,13 +144,22 @@ class Desk:
             raise NotFound("suspended sender", domain)
         await self._suspensions[relay].resume(domain.lower(), str(actor))
 
+    def ways_for(self, domain: str, relay: str) -> tuple[str, ...]:
+        """The relays set up for a sender's `domain`, first the one that takes mail over whose own is none of them.
+
+        Empty when no relay may send for it and its own, `relay`, is not set up any more.
+        """
+        first = self._home(domain)
+        if first is None:
+            return tuple(self._fuses) if relay in self._fuses else ()
+        return (first, *self._fuses)
+
     async def _relays_for(self, id: str) -> tuple[str, ...]:
-        """The relays set up; first the one that takes the message over when its own is not among them."""
         found = await self._history.find(id)
-        first = self._home(domain_of(found.sender))
-        if first is None and found.summary.relay not in self._fuses:
+        ways = self.ways_for(domain_of(found.sender), found.summary.relay)
+        if not ways:
             raise WrongState("retry: no relay may send for this sender", id, found.summary.state.value)
-        return (first, *self._fuses) if first is not None else tuple(self._fuses)
+        return ways
 
     async def _done(self, verb: str, id: str, actor: Actor, reason: str) -> Detail:
         self._wake()

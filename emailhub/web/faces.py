@@ -15,6 +15,7 @@ from emailhub.core.limits import Rate
 from emailhub.core.reloaded import Reloaded
 from emailhub.engine.audit import AuditLog
 from emailhub.engine.board import Board
+from emailhub.engine.bulk import Bulk
 from emailhub.engine.desk import Actor, Desk
 from emailhub.engine.gate import Gate
 from emailhub.engine.intake import Intake
@@ -85,6 +86,7 @@ class Faces:
     reload: Callable[[Actor], Awaitable[Reloaded]] = nothing_to_reload
     suppressions: SuppressionList = field(kw_only=True)
     shelf: Shelf = field(kw_only=True)
+    bulk: Bulk = field(kw_only=True)
     audit: AuditLog = field(kw_only=True)
     users: Users = field(kw_only=True)
     logins: LogIns = field(kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import sys
 import time
 from collections.abc import Callable
@@ -33,6 +34,7 @@ from emailhub.core.status import (
 )
 from emailhub.core.template import Broken
 from emailhub.engine.audit import AuditLog
+from emailhub.engine.bulk import Bulk
 from emailhub.engine.gate import Access, Gate
 from emailhub.engine.live import Live
 from emailhub.engine.meter import Meter
@@ -40,6 +42,7 @@ from emailhub.engine.suppression import SuppressionList
 from emailhub.web.faces import Actor, Faces, WebOptions
 from emailhub.web.site import create_app
 from tests.support.demo_audit import DemoAudit
+from tests.support.demo_bulk import DemoBulk
 from tests.support.demo_keys import demo_keyring
 from tests.support.demo_outbox import Canned, DemoOutbox, _detail, message_id
 from tests.support.demo_suppressions import DemoSuppressions
@@ -282,6 +285,13 @@ class DemoHub:
             now,
             suppressions=SuppressionList(DemoSuppressions(now, empty=scene == "empty"), meter=Meter(), now=now),
             shelf=empty_shelf(now),
+            bulk=Bulk(
+                DemoBulk(self.outbox, now, empty=scene == "empty"),
+                self.desk,
+                wake=lambda: None,
+                now=now,
+                entropy=secrets.token_bytes,
+            ),
             users=people.users,
             logins=people.logins,
             audit=AuditLog(DemoAudit(now, empty=scene == "empty"), now=now),

@@ -16,6 +16,7 @@ from litestar import Litestar
 from emailhub.adapters.capture import CaptureRelay
 from emailhub.adapters.sqlite import Database, SqliteHistory, SqliteOutbox, open_database
 from emailhub.adapters.sqlite.audit import SqliteAudit
+from emailhub.adapters.sqlite.bulk import SqliteBulk
 from emailhub.adapters.sqlite.keys import SqliteKeys
 from emailhub.adapters.sqlite.suppressions import SqliteSuppressions
 from emailhub.adapters.sqlite.templates import SqliteTemplates
@@ -28,6 +29,7 @@ from emailhub.core.message import Limits, Mailbox
 from emailhub.core.records import Event
 from emailhub.engine.audit import AuditLog
 from emailhub.engine.board import Board, Line
+from emailhub.engine.bulk import Bulk
 from emailhub.engine.courier import Courier
 from emailhub.engine.desk import Desk
 from emailhub.engine.fuse import Fuse
@@ -197,6 +199,7 @@ async def web_hub(
             clock,
             suppressions=listed,
             shelf=shelf,
+            bulk=Bulk(SqliteBulk(database), desk, wake=courier.wake, now=clock, entropy=secrets.token_bytes),
             audit=AuditLog(audit, now=clock),
             users=users,
             logins=logins,

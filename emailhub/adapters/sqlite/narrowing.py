@@ -79,6 +79,8 @@ def _exact(filter: Filter) -> list[Condition]:
         ("message.template", filter.template),
     )
     found: list[Condition] = [(f"{column} = ?", (value,)) for column, value in given if value is not None]
+    if filter.ids:
+        found.append((f"message.id IN ({', '.join('?' * len(filter.ids))})", filter.ids))
     # Without these words SQLite does not see that the index of messages made from templates is enough.
     return [*found, ("message.template <> ''", ())] if filter.template else found
 

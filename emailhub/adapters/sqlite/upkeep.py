@@ -181,6 +181,7 @@ def _erase_messages(tx: Transaction, before: float) -> int:
         (before, PRUNE_BATCH),
     )
     tx.execute("DELETE FROM minute WHERE at < ?", (int(before),))
+    tx.execute("DELETE FROM bulk WHERE ended_at < ?", (before,))
     tx.execute("DELETE FROM timing WHERE step = ? AND at < ?", (timings.HOUR, int(before)))
     return count
 

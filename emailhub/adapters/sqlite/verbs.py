@@ -34,21 +34,21 @@ class SqliteVerbs:
         attempts, and until `expires_at` at least. `relays` are those set up: the first of them takes it over when its
         own is not among them any more.
         """
-        work = partial(_retry, id=id, relays=relays, now=now, expires_at=expires_at, actor=actor, note=note)
+        work = partial(retry, id=id, relays=relays, now=now, expires_at=expires_at, actor=actor, note=note)
         await self._database.write(work)
 
     async def hold(self, id: str, *, now: float, actor: str, note: str) -> None:
         """Keep what waits for a human; what is being sent is held if it is not sent. Raises NotFound, WrongState."""
         outcome = Outcome(Verb.HOLD, State.HELD, Reason.OPERATOR)
         await self._database.write(
-            partial(_stop, id=id, outcome=outcome, wish=Wish.HOLD, now=now, actor=actor, note=note)
+            partial(stop, id=id, outcome=outcome, wish=Wish.HOLD, now=now, actor=actor, note=note)
         )
 
     async def cancel(self, id: str, *, now: float, actor: str, note: str) -> None:
         """Withdraw what is not final; what is being sent is canceled if it is not sent. Raises NotFound, WrongState."""
         outcome = Outcome(Verb.CANCEL, State.CANCELED, Reason.OPERATOR)
         await self._database.write(
-            partial(_stop, id=id, outcome=outcome, wish=Wish.CANCEL, now=now, actor=actor, note=note)
+            partial(stop, id=id, outcome=outcome, wish=Wish.CANCEL, now=now, actor=actor, note=note)
         )
 
     async def reschedule(self, id: str, *, at: float, now: float, actor: str, note: str) -> None:
@@ -91,9 +91,10 @@ def _find(tx: Transaction, id: str) -> tuple[int, str]:
     return row[0], row[1]
 
 
-def _retry(
+def retry(
     tx: Transaction, id: str, relays: Sequence[str], now: float, expires_at: float, actor: str, note: str
 ) -> None:
+    """See `SqliteVerbs.retry`. What it refuses, it refuses before it has changed anything."""
     seq, state = _find(tx, id)
     _demand_content(tx, seq, id)
     outcome = Outcome(Verb.RETRY, State.QUEUED, Reason.OPERATOR, now)
@@ -131,7 +132,8 @@ def _demand_content(tx: Transaction, seq: int, id: str) -> None:
         )
 
 
-def _stop(tx: Transaction, id: str, outcome: Outcome, wish: Wish, now: float, actor: str, note: str) -> None:
+def stop(tx: Transaction, id: str, outcome: Outcome, wish: Wish, now: float, actor: str, note: str) -> None:
+    """See `SqliteVerbs.hold` and `cancel`. What it refuses, it refuses before it has changed anything."""
     seq, state = _find(tx, id)
     done = {State.HELD: "held", State.CANCELED: "canceled"}[outcome.to]
     text = f"{done} by {actor}" + (f": {note}" if note else "")
