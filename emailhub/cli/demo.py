@@ -37,5 +37,6 @@ def demo(*, host: str, port: int, anybody: bool, seed: int, rate: float) -> None
     sys.exit(code)
 
 
-def _tell(url: str) -> None:
+def _tell(url: str, key: str) -> None:
     click.echo(f"the demo runs at {url}   (Ctrl-C ends it; nothing of it is real)")
+    click.echo(f"for its API: export EMAILHUB_URL={url} EMAILHUB_API_KEY={key}")

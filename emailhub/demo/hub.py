@@ -65,13 +65,14 @@ class PretendBroker(NoBroker):
 
 
 class DemoHub(Hub):
-    """`ready` is called once it answers."""
+    """`ready` is called with an API key once it answers."""
 
-    def __init__(self, settings: Settings, seed: int, per_minute: float, ready: Callable[[], None]) -> None:
+    def __init__(self, settings: Settings, seed: int, per_minute: float, ready: Callable[[str], None]) -> None:
         super().__init__(settings)
         self._random = random.Random(seed)  # noqa: S311 - made-up mail, the same for the same seed
         self._per_minute = per_minute
         self._ready = ready
+        self._key = ""
         self._began = self._now()
         self._pretended = PretendBroker(self._began)
         self._coming: asyncio.Task[None] | None = None
@@ -90,7 +91,7 @@ class DemoHub(Hub):
         await Past(database, self._random, self._began, self._per_minute).write()
         parts = await super()._build(database)
         await self._keep_templates(parts)
-        await self._make_keys(parts.doors.keyring)
+        self._key = await self._make_keys(parts.doors.keyring)
         traffic = Traffic(self._intake, self._random, self._per_minute)
         self._pretended.traffic = traffic
         self._coming = asyncio.create_task(self._send(traffic), name="demo traffic")
@@ -100,7 +101,7 @@ class DemoHub(Hub):
         return replace(super()._web_options(settings), notice=_NOTICE)
 
     async def _send(self, traffic: Traffic) -> None:
-        self._ready()
+        self._ready(self._key)
         await traffic.run()
 
     async def _broker(self, upkeep: SqliteUpkeep) -> NoBroker:  # noqa: ARG002 - there is no identity to keep
@@ -122,12 +123,13 @@ class DemoHub(Hub):
             for spec in found
         ]
 
-    async def _make_keys(self, keyring: Keyring) -> None:
+    async def _make_keys(self, keyring: Keyring) -> str:
         actor = Actor("ada", "dashboard")
         for name, *scopes in _KEYS:
             await keyring.create(Grant(name=name, scopes=frozenset(scopes), rates=_RATE), actor, "for the demo")
         old = await keyring.create(Grant(name="old shop", scopes=frozenset({Scope.SEND})), actor)
         await keyring.revoke(old.key.id, actor, "the old shop is switched off")
+        return (await keyring.create(Grant(name="yours"), actor, "for whoever tries the demo")).secret
 
     async def _keep_templates(self, parts: Parts) -> None:
         shelf = Shelf(
@@ -153,8 +155,8 @@ _TEMPLATES = (
 )
 
 
-def serve(*, host: str, port: int, anybody: bool, seed: int, per_minute: float, say: Callable[[str], None]) -> int:
-    """Run the demo until it is told to stop; its exit code. `say` gets one line once it answers.
+def serve(*, host: str, port: int, anybody: bool, seed: int, per_minute: float, say: Callable[[str, str], None]) -> int:
+    """Run the demo until it is told to stop; its exit code. `say` gets its address and an API key once it answers.
 
     Raises SettingsError when it cannot listen as asked, OSError when the port is taken.
     """

@@ -44,6 +44,9 @@ async def test_the_demo_is_alive_touches_nothing_of_the_user_and_leaves_nothing_
         assert process.stdout is not None
         said = await asyncio.wait_for(process.stdout.readline(), 60)
         assert f"http://127.0.0.1:{port}" in said.decode()
+        key = (await asyncio.wait_for(process.stdout.readline(), 10)).decode().strip().rpartition("=")[2]
+        answer = await client.get(f"http://127.0.0.1:{port}/emails", headers={"authorization": f"Bearer {key}"})
+        assert answer.status_code == 200
         page = (await client.get(f"http://127.0.0.1:{port}/", headers={"accept": "text/html"})).text
         for word in ("A demo:", "gmail", "partner", "Mail is waiting"):
             assert word in page, word
