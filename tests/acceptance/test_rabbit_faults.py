@@ -224,10 +224,12 @@ async def test_rabbitmq_late_restarted_killed_and_its_queue_deleted(
 @pytest.mark.nightly
 @pytest.mark.rabbit
 @pytest.mark.timeout(1500)
+@pytest.mark.parametrize("kind", ("classic", "quorum"))
 async def test_rabbitmq_in_trouble_for_minutes(
-    node: RabbitNode, smtp: SmtpServer, make_hub: Callable[..., Hub]
+    node: RabbitNode, smtp: SmtpServer, make_hub: Callable[..., Hub], kind: str
 ) -> None:
-    story = await begin(make_hub(smtp), smtp, node)
+    """The first deletion takes the queue that was there; from then on it is of this kind."""
+    story = await begin(make_hub(smtp, EMAILHUB_QUEUE_ARGUMENTS=f'{{"x-queue-type": "{kind}"}}'), smtp, node)
     async with story.flow.running():
         await story.without_rabbitmq()
         await node.start()
@@ -238,6 +240,7 @@ async def test_rabbitmq_in_trouble_for_minutes(
             await node.close_all_connections()
             await story.back()
     await story.settle()
+    assert f"email.queue\t{kind}" in await node.ctl("list_queues", "name", "type")
 
 
 @pytest.mark.rabbit
