@@ -656,3 +656,11 @@ def test_a_rate_is_a_number_in_a_time(text: str, rate: tuple[int, float]) -> Non
 def test_anything_else_is_no_rate(text: str) -> None:
     with pytest.raises(ValueError, match="not a rate"):
         patterns.rate(text)
+
+
+def test_a_hash_of_the_admin_password_that_lost_its_dollars_is_refused_with_the_way_out() -> None:
+    whole = "$argon2id$v=19$m=65536,t=3,p=4$4O2dAt9GVCsTrEl/LT4Rxw$Va5xlFHDkS70CuEZOq+vmO9NTH1S4XODRtMqWk9TWCE"
+    assert load({"EMAILHUB_ADMIN_PASSWORD": whole}).settings.admin_password is not None
+    for part in ("$argon2id$v=19$m=65536,t=3,p=4", "$argon2i" + whole[9:], whole[:-30]):
+        with pytest.raises(SettingsError, match="emailhub users hash"):
+            load({"EMAILHUB_ADMIN_PASSWORD": part})

@@ -72,6 +72,10 @@ class Hub:
         body = json.dumps(document).encode()
         return self._call("POST", _path(path), body, {"Content-Type": "application/json", **(headers or {})})
 
+    def patch(self, *path: str, document: Mapping[str, Any]) -> Any:
+        """The JSON answer to a PATCH of `path` with `document`."""
+        return self._call("PATCH", _path(path), json.dumps(document).encode(), {"Content-Type": "application/json"})
+
     def delete(self, *path: str, query: str = "") -> Any:
         """The JSON answer to a DELETE of `path`."""
         return self._call("DELETE", _path(path) + (f"?{query}" if query else ""), None, {})

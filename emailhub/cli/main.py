@@ -18,6 +18,7 @@ from emailhub.cli.operate import backup, config, health, reload, serve
 from emailhub.cli.repair import doctor
 from emailhub.cli.suppress import lift, suppress
 from emailhub.cli.templates import renderer, templates
+from emailhub.cli.users import users
 
 
 class _Group(click.RichGroup):
@@ -39,7 +40,7 @@ def cli() -> None:
     """E-mail in over HTTP and RabbitMQ, durable in SQLite, out over SMTP, live on screen."""
 
 
-_MESSAGES = (send, status, breaker, suppress, lift, templates, keys)
+_MESSAGES = (send, status, breaker, suppress, lift, templates, keys, users)
 _HUB = (serve, demo, check, health, config, reload, backup, doctor, dkim, renderer)
 for _command in (*_MESSAGES, *_HUB):
     cli.add_command(_command)

@@ -90,7 +90,7 @@ class LogIns:
         """End every log-in of the user `name`; how many there were. Raises NotFound."""
         user = self._users.get(name)
         found = self._users.sessions(name)
-        detail = f"{len(found)} log-ins"
+        detail = f"{len(found)} log-in{'' if len(found) == 1 else 's'}"
         await self._end(
             [one.digest for one in found], self._deed("session.end_all", actor, peer, user.name, reason, detail)
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeAlias
 
@@ -33,6 +34,7 @@ class Finding(NamedTuple):
     fatal: bool = True
 
 
+_ARGON2ID = re.compile(r"\$argon2id\$v=19\$m=\d+,t=\d+,p=\d+\$[A-Za-z0-9+/]{11,}\$[A-Za-z0-9+/]{22,}")
 _LOGIN = ("smtp_user", "smtp_pass")
 _ACCOUNT = (*_LOGIN, "smtp_port", "smtp_tls", "smtp_ca", "smtp_rate")
 _OAUTH2 = ("oauth2_token_url", "oauth2_client_id", "oauth2_client_secret", "oauth2_refresh_token", "oauth2_scope")
@@ -203,6 +205,9 @@ def _guessable(view: View) -> Iterator[Finding]:
     password = view.settings.admin_password
     if password and len(password.reveal()) < 8:
         yield Finding("admin_password", "a password shorter than 8 characters can be guessed", fatal=False)
+    if password and password.reveal().startswith("$argon2") and not _ARGON2ID.fullmatch(password.reveal()):
+        text = "expected a whole argon2id hash (`emailhub users hash` writes one): a shell or compose file eats its `$`"
+        yield Finding("admin_password", text)
 
 
 def _unused(view: View) -> Iterator[Finding]:

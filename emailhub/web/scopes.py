@@ -87,6 +87,14 @@ NEEDS: Final[Mapping[str, Mapping[str, Need]]] = {
     "/api-keys/{key_id}/rotation": {"POST": ADMIN},
     "/api-keys/{key_id}/revocation": {"POST": ADMIN},
     # the hub
+    "/users": {"GET": ADMIN, "POST": ADMIN},
+    "/users/added": {"POST": ADMIN},
+    "/users/{name}": {"PATCH": ADMIN, "DELETE": ADMIN},
+    "/users/{name}/logout": {"POST": ADMIN},
+    "/users/{name}/password": {"POST": ADMIN},
+    "/users/{name}/removal": {"POST": ADMIN},
+    "/users/{name}/role": {"POST": ADMIN},
+    "/users/{name}/sessions": {"DELETE": ADMIN},
     "/audit": {"GET": ADMIN},
     "/audit/csv": {"GET": ADMIN},
     "/reload": {"POST": ADMIN},
@@ -124,6 +132,9 @@ def check(principal: Principal, need: Need) -> None:
         return
     if principal.kind is Kind.KEY:
         raise WebError(403, "restricted_api_key", f"This API key may not do that: it needs the scope {words(need)}.")
+    if principal.kind is Kind.ACCOUNT:
+        # A viewer may do all that needs no operator.
+        raise WebError(403, "invalid_permission", f"{principal.name} may not do that: it needs the role operator.")
     raise WebError(403, "invalid_permission", f"{principal.name} may not do that: it needs the scope {words(need)}.")
 
 

@@ -30,6 +30,7 @@ from emailhub.web import (
     stream,
     suppressions,
     templates,
+    users,
 )
 from emailhub.web.bodies import Bodies
 from emailhub.web.errors import Answer, ErrorPage, allow, answer_of, note
@@ -43,7 +44,7 @@ def create_app(faces: Faces, routers: Sequence[ControllerRouterHandler] = ()) ->
     """The ASGI application for `faces`, with the dashboard, and with `routers` beside its own."""
     pages = Pages(faces)
     pages.router.register(reference.reference)
-    for handler in (*audit.HANDLERS, *suppressions.HANDLERS, *templates.HANDLERS, *keys.HANDLERS):
+    for handler in (*audit.HANDLERS, *users.HANDLERS, *suppressions.HANDLERS, *templates.HANDLERS, *keys.HANDLERS):
         pages.router.register(handler)
     app = Litestar(
         route_handlers=[

@@ -66,7 +66,7 @@ def _handler(hub: FakeHub) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(data)
 
-        do_GET = do_POST = do_DELETE = _answer  # noqa: N815 - the names http.server looks for
+        do_GET = do_POST = do_PATCH = do_DELETE = _answer  # noqa: N815 - the names http.server looks for
 
         def log_message(self, format: str, *args: Any) -> None:
             """Say nothing."""

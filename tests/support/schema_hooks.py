@@ -60,6 +60,7 @@ schemathesis.openapi.format(
 schemathesis.openapi.format("https-url", st.just("https://example.com/a.pdf"))
 schemathesis.openapi.format("moment", st.sampled_from(WORDS) | st.floats(1, 300).map(_later))
 schemathesis.openapi.format("key-name", st.from_regex("[a-z][a-z0-9 ]{0,20}[a-z]", fullmatch=True))
+schemathesis.openapi.format("password", st.from_regex("correct horse [a-z]{1,20}", fullmatch=True))
 schemathesis.openapi.format("domain-pattern", st.from_regex(r"(\*\.)?[a-z]{1,20}\.(org|com)", fullmatch=True))
 schemathesis.openapi.format("rates", st.from_regex(r"[1-9][0-9]{0,3}/s(, [1-9][0-9]{0,5}/d)?", fullmatch=True))
 schemathesis.openapi.format("jinja", st.sampled_from(SOURCES))
@@ -76,12 +77,22 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
                 _settle_template(one)
             if case.path == "/api-keys" and isinstance(one.get("name"), str) and one["name"].strip():
                 one["name"] = f"key {next(_numbers)}"  # a name nobody has
+            if case.path == "/users":
+                _settle_user(one)
             if case.path == "/status/":
                 case.body = {"request_id": one["request_id"]} if "request_id" in one else {}
     _settle_query(case.query)
     if case.path == "/emails" and isinstance(case.query.get("q"), str) and parse(case.query["q"], 0.0).mistakes:
         case.query["q"] = "x"  # a language of its own
     _settle_headers(case.headers)
+
+
+def _settle_user(body: dict[str, Any]) -> None:
+    """A name nobody has, and a role the first user may have, where there are such at all."""
+    if isinstance(body.get("name"), str) and re.fullmatch("[a-z0-9][a-z0-9._@+-]{0,63}", body["name"]):
+        body["name"] = f"user{next(_numbers)}"
+        if body.get("role") == "viewer":
+            body["role"] = "operator"
 
 
 def _settle_query(query: Any) -> None:

@@ -10,8 +10,19 @@ from emailhub.web.operations.operation import Input, Operation
 from emailhub.web.operations.original import ORIGINAL
 from emailhub.web.operations.suppressions import SUPPRESSIONS
 from emailhub.web.operations.templates import TEMPLATES
+from emailhub.web.operations.users import USERS
 from emailhub.web.operations.watching import DOCUMENT, STREAM, TEXT, WATCHING
 
 __all__ = ["DOCUMENT", "OPERATIONS", "STREAM", "TEXT", "Input", "Operation"]
 
-OPERATIONS: tuple[Operation, ...] = (*MESSAGES, *TEMPLATES, *SUPPRESSIONS, *KEYS, *HUB, *AUDIT, *ORIGINAL, *WATCHING)
+OPERATIONS: tuple[Operation, ...] = (
+    *MESSAGES,
+    *TEMPLATES,
+    *SUPPRESSIONS,
+    *KEYS,
+    *HUB,
+    *USERS,
+    *AUDIT,
+    *ORIGINAL,
+    *WATCHING,
+)

@@ -22,6 +22,7 @@ from emailhub.web.pages import (
     template_form,
     templates,
     theme,
+    users,
 )
 from emailhub.web.pages.assets import answer
 from emailhub.web.pages.paper import GivenPaper, Paper
@@ -46,6 +47,7 @@ class Pages:
                 *relays.HANDLERS,
                 *suppressions.HANDLERS,
                 *audit.HANDLERS,
+                *users.HANDLERS,
                 *keys.HANDLERS,
                 *templates.HANDLERS,
                 *template_form.HANDLERS,

@@ -109,6 +109,7 @@ class Paper:
             "trouble": flow.level in {"warn", "bad"},
             "signed_in": seen is not None,
             "may_change": seen is not None and seen.caller.principal.may(_CHANGING),
+            "me": seen.caller.name if seen is not None else "",
             "can_leave": seen is not None and seen.caller.way is Way.SESSION,
             "capturing": self._faces.board.capturing,
             "ways": ways(self._faces.board.relays()),

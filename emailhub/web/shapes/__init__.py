@@ -53,6 +53,7 @@ from emailhub.web.shapes.templates import (
     VersionList,
     VersionShape,
 )
+from emailhub.web.shapes.users import UserList, UserRemoved, UserShape
 
 __all__ = [
     "Accepted",
@@ -103,6 +104,9 @@ __all__ = [
     "TemplateItem",
     "TemplateList",
     "TemplateShape",
+    "UserList",
+    "UserRemoved",
+    "UserShape",
     "VariableShape",
     "VersionList",
     "VersionShape",
