@@ -57,7 +57,10 @@ class Hub:
     def of(cls, settings: Settings, *, timeout: float = 30.0) -> Hub:
         """The hub these settings speak of, with the key they have for it."""
         key = settings.api_key or next(iter(settings.api_keys), None)
-        found = cls(settings.hub_url, key, password=settings.admin_password, timeout=timeout)
+        password = settings.admin_password
+        # Nobody logs in with the hash of a password; where no key is needed, none of both is.
+        known = password if password and not password.reveal().startswith("$argon2id$") else None
+        found = cls(settings.hub_url, key, password=known, timeout=timeout)
         context = click.get_current_context(silent=True)
         if context is not None:
             context.call_on_close(found.leave)
