@@ -10,7 +10,6 @@ import signal
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from functools import partial
 from typing import Any
 
 import uvloop
@@ -77,7 +76,7 @@ def serve(loaded: Loaded, read: Read) -> int:
         log.warning("setting", text=warning)
     os.umask(0o077)
     try:
-        return uvloop.run(Hub(settings, read).run())
+        return uvloop.run(Hub(loaded, read).run())
     except OutboxBusy as error:
         log.error("outbox busy", text=str(error))
         return EXIT_BUSY
@@ -98,9 +97,9 @@ def serve(loaded: Loaded, read: Read) -> int:
 class Hub:
     """One running emailhub. Clock and randomness enter here and nowhere else."""
 
-    def __init__(self, settings: Settings, read: Read | None = None) -> None:
-        self._settings = settings
-        self._reloader = Reloader(settings, read or partial(Loaded, settings, {}), self._adopt)
+    def __init__(self, loaded: Loaded, read: Read | None = None) -> None:
+        self._settings = loaded.settings
+        self._reloader = Reloader(loaded, read or (lambda: loaded), self._adopt)
         self._clock = Clock(time.time, time.monotonic)
         self._now = self._clock.now
         # Delays and turns only, which are no secret: asking the system for each took a thirtieth of a message's time.
@@ -248,6 +247,8 @@ class Hub:
             keyring=doors.keyring,
             users=doors.users,
             logins=doors.logins,
+            setup=self._reloader.setup,
+            about=wiring.about(now()),
         )
         server = Server(create_app(faces), header_timeout=settings.request_timeout)
         return Parts(

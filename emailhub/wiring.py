@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import platform
 import random
 import secrets
+import sqlite3
 from collections.abc import Callable
 from functools import partial
 
 from msgspec.structs import replace
 
+from emailhub import __version__
 from emailhub.adapters.capture import CaptureRelay
 from emailhub.adapters.chaos import ChaosRelay
 from emailhub.adapters.dkim import DkimKey, Signer
@@ -16,6 +19,7 @@ from emailhub.adapters.oauth import OAuthOptions, TokenSource
 from emailhub.adapters.rabbit import RabbitOptions
 from emailhub.adapters.rabbit.pace import held
 from emailhub.adapters.smtp import SmtpOptions, SmtpRelay, Timeouts, TlsMode
+from emailhub.adapters.sqlite.database import migrations
 from emailhub.core.access import Kind, Principal, Scope
 from emailhub.core.address import parse_mailbox
 from emailhub.core.backoff import Schedule
@@ -24,6 +28,7 @@ from emailhub.core.delivery import OnUnknown, Policy
 from emailhub.core.diversion import NO_RULES, Diversion
 from emailhub.core.message import Limits
 from emailhub.core.routing import Route
+from emailhub.core.setup import About
 from emailhub.core.turns import Spare
 from emailhub.engine.fleet import RelaySpec
 from emailhub.engine.gate import Access, Gate
@@ -229,6 +234,17 @@ def web_options(settings: Settings) -> WebOptions:
         api_rate=settings.api_rate,
         templates_dir=settings.templates_dir,
         static_dir=settings.static_dir,
+    )
+
+
+def about(started_at: float) -> About:
+    """The program, and what it stands on."""
+    return About(
+        version=__version__,
+        python=platform.python_version(),
+        sqlite=sqlite3.sqlite_version,
+        schema=migrations()[-1][0],
+        started_at=started_at,
     )
 
 

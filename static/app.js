@@ -194,7 +194,7 @@ document.addEventListener("visibilitychange", () => document.hidden || (localise
 for (const part of all("[data-calm]")) part.addEventListener("pointerleave", () => refreshSoon("*"));
 
 // Keys.
-const GO = { o: "/", m: "/messages", r: "/relays", e: "/templates", s: "/suppressions", k: "/api-keys", t: "/send", a: "/audit" };
+const GO = { o: "/", m: "/messages", r: "/relays", e: "/templates", s: "/suppressions", k: "/api-keys", t: "/send", a: "/audit", c: "/settings" };
 let going = 0;
 
 function walk(step) {

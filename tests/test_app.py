@@ -18,7 +18,7 @@ from tests.support.ports import free_port
 
 async def run_hub(folder: Path) -> int:
     environ = {"EMAILHUB_DATABASE": str(folder / "hub.db"), "EMAILHUB_PORT": str(free_port())}
-    return await app.Hub(load(environ).settings).run()
+    return await app.Hub(load(environ)).run()
 
 
 @pytest.mark.parametrize("error", (RuntimeError("a bug"), OutboxError("the disk is gone")))
@@ -48,7 +48,7 @@ async def test_a_part_that_just_returns_ends_the_process_too(tmp_path: Path, mon
 async def test_whether_files_are_fetched_is_a_setting(tmp_path: Path, setting: str, word: str) -> None:
     port = free_port()
     environ = {"EMAILHUB_DATABASE": str(tmp_path / "hub.db"), "EMAILHUB_PORT": str(port)}
-    hub = app.Hub(load(environ | {"EMAILHUB_ATTACHMENT_URLS": setting}).settings)
+    hub = app.Hub(load(environ | {"EMAILHUB_ATTACHMENT_URLS": setting}))
     running = asyncio.create_task(hub.run())
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:

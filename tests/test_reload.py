@@ -45,7 +45,7 @@ class Sources:
 
 def made(**environ: str) -> tuple[Reloader, Sources, Parts]:
     sources, parts = Sources(**environ), Parts()
-    return Reloader(sources.read().settings, sources.read, parts.adopt), sources, parts
+    return Reloader(sources.read(), sources.read, parts.adopt), sources, parts
 
 
 def fields(caplog: pytest.LogCaptureFixture, message: str) -> dict[str, Any]:
@@ -75,6 +75,37 @@ async def test_what_needs_a_restart_is_told_until_there_was_one_and_the_rest_onc
     again = await reloader.reload("ann")
     assert (again.applied, [change.what for change in again.restart]) == ((), ["EMAILHUB_PORT"])
     assert len(parts.given) == 1
+
+
+async def test_what_is_in_force_is_told_with_what_its_sources_say_by_now() -> None:
+    reloader, sources, _ = made(SMTP_PASS="canary-word", SMTP_USER="hub")
+    assert not (await reloader.setup()).reloadable
+    sources.environ |= {"EMAILHUB_SMTP_RATE": "10/s", "EMAILHUB_PORT": "9", "SMTP_PASS": "canary-next"}
+    setup = await reloader.setup()
+    assert [change.what for change in (*setup.reloadable, *setup.restart)] == ["relay default", "EMAILHUB_PORT"]
+    rows = {one.name: one for one in setup.settings}
+    assert (rows["EMAILHUB_PORT"].value, rows["EMAILHUB_PORT"].source) == ("8000", "default")
+    assert rows["SMTP_PASS"].value == "***"
+    assert "canary" not in repr(setup)
+
+
+async def test_after_a_reload_each_setting_names_the_source_of_the_value_in_force() -> None:
+    reloader, sources, _ = made()
+    sources.environ |= {"EMAILHUB_SMTP_RATE": "10/s", "EMAILHUB_PORT": "9"}
+    await reloader.reload("ann")
+    setup = await reloader.setup()
+    rows = {one.name: one for one in setup.settings}
+    assert (rows["EMAILHUB_SMTP_RATE"].value, rows["EMAILHUB_SMTP_RATE"].source) == ("10/s", "environment")
+    assert (rows["EMAILHUB_PORT"].value, rows["EMAILHUB_PORT"].source) == ("8000", "default")
+    assert (setup.reloadable, [change.what for change in setup.restart]) == ((), ["EMAILHUB_PORT"])
+
+
+async def test_settings_that_would_be_refused_are_told_with_those_in_force() -> None:
+    reloader, sources, _ = made()
+    sources.environ["EMAILHUB_PORT"] = "x"
+    setup = await reloader.setup()
+    assert [problem.field for problem in setup.problems] == ["EMAILHUB_PORT (environment)"]
+    assert {one.name: one.value for one in setup.settings}["EMAILHUB_PORT"] == "8000"
 
 
 async def test_settings_that_do_not_work_are_refused_whole(caplog: pytest.LogCaptureFixture) -> None:
@@ -150,7 +181,7 @@ async def test_every_reload_is_in_the_audit_log_also_the_one_that_was_refused() 
     log = Remembered()
     requests = Requests(reloader, AuditLog(log, now=lambda: 5.0))
     sources.environ["EMAILHUB_SMTP_RATE"] = "10/s"
-    await requests.take(Actor("ann", "http", "10.0.0.1"))
+    await requests.take(Actor("ann", "http", "10.0.0.1"), "a higher limit")
     await requests.take(Actor("ann"))
     sources.environ["EMAILHUB_SMTP_RATE"] = "often"
     with pytest.raises(BadSettings):
@@ -161,6 +192,7 @@ async def test_every_reload_is_in_the_audit_log_also_the_one_that_was_refused() 
         ("bob", "", "settings.reload", "refused"),
     ]
     assert [deed.detail for deed in log.deeds[:2]] == ["relay default", "nothing changed"]
+    assert [deed.reason for deed in log.deeds[:2]] == ["a higher limit", ""]
     assert "EMAILHUB_SMTP_RATE" in log.deeds[2].detail
 
 

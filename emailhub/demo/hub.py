@@ -67,8 +67,8 @@ class PretendBroker(NoBroker):
 class DemoHub(Hub):
     """`ready` is called with an API key once it answers."""
 
-    def __init__(self, settings: Settings, seed: int, per_minute: float, ready: Callable[[str], None]) -> None:
-        super().__init__(settings)
+    def __init__(self, loaded: Loaded, seed: int, per_minute: float, ready: Callable[[str], None]) -> None:
+        super().__init__(loaded)
         self._random = random.Random(seed)  # noqa: S311 - made-up mail, the same for the same seed
         self._per_minute = per_minute
         self._ready = ready
@@ -161,13 +161,13 @@ def serve(*, host: str, port: int, anybody: bool, seed: int, per_minute: float, 
     Raises SettingsError when it cannot listen as asked, OSError when the port is taken.
     """
     with tempfile.TemporaryDirectory(prefix="emailhub-demo-") as folder:
-        settings = settings_for(Path(folder), host=host, port=port, anybody=anybody).settings
-        logs.configure("error", settings.log_format)
+        loaded = settings_for(Path(folder), host=host, port=port, anybody=anybody)
+        logs.configure("error", loaded.settings.log_format)
         os.umask(0o077)
         shown = f"[{host}]" if ":" in host else host
         say_ready = partial(say, f"http://{shown}:{port}")
         try:
-            return uvloop.run(DemoHub(settings, seed, per_minute, say_ready).run())
+            return uvloop.run(DemoHub(loaded, seed, per_minute, say_ready).run())
         finally:
             logs.close()
 

@@ -113,6 +113,11 @@ class Board:
     def stopping(self) -> bool:
         return self._room.stopping
 
+    @property
+    def disk_low(self) -> bool:
+        """Whether only the space that is kept back is free."""
+        return self._room.disk_low
+
     def show_lag(self, seconds: float) -> None:
         """To be told of the event loop's lag."""
         self.loop_lag = seconds

@@ -11,6 +11,7 @@ from emailhub.core.reloaded import Change
 from emailhub.settings.catalog import documented, fields
 from emailhub.settings.doc import Doc
 from emailhub.settings.fields import Settings
+from emailhub.settings.loading import Loaded
 from emailhub.settings.tables import RelaySettings
 
 OF_RELAYS = frozenset(name for name in fields() if name.startswith(("smtp_", "oauth2_"))) - {"smtp_retry_delay_seconds"}
@@ -47,11 +48,25 @@ def compare(old: Settings, new: Settings) -> Changes:
     return Changes((), (_CAPTURED if new.capture else _SENT, *restart, *live))
 
 
+def taken_over(old: Loaded, new: Loaded) -> Loaded:
+    """What is in force once what is live of `new` is applied to a hub that runs with `old`."""
+    return Loaded(merged(old.settings, new.settings), _sources(old, new), new.warnings)
+
+
 def merged(old: Settings, new: Settings) -> Settings:
-    """The settings in force once what is live of `new` is applied to a hub that runs with `old`."""
+    """The settings in force then."""
     if old.capture != new.capture:
         return old
     return msgspec.structs.replace(old, **{name: getattr(new, name) for name in LIVE})
+
+
+def _sources(old: Loaded, new: Loaded) -> dict[str, str]:
+    """Where each came from; what a table's key is named like is no variable and always live."""
+    if old.settings.capture != new.settings.capture:
+        return old.sources
+    fixed = {field.variable for name, field in fields().items() if name not in LIVE}
+    kept = {name: source for name, source in old.sources.items() if name in fixed}
+    return {name: source for name, source in new.sources.items() if name not in fixed} | kept
 
 
 _SENT = Change("mail", "captured -> sent")

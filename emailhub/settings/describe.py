@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from emailhub.core.setup import Setting
 from emailhub.settings.catalog import Field, documented, fields
 from emailhub.settings.doc import Doc
 from emailhub.settings.fields import Settings
@@ -22,19 +23,6 @@ KEYS_BEGIN = "<!-- keys -->"
 KEYS_END = "<!-- /keys -->"
 
 
-class Row(msgspec.Struct, frozen=True):
-    """One effective setting as `emailhub config` shows it; secrets are masked, an unset one has an empty `value`.
-
-    The key of a table is named in full, such as `relay[1] "ses".host`.
-    """
-
-    name: str
-    value: str
-    source: str
-    is_default: bool
-    meaning: str
-
-
 class Entry(msgspec.Struct, frozen=True):
     """One setting as the documentation tells it."""
 
@@ -46,7 +34,7 @@ class Entry(msgspec.Struct, frozen=True):
     secret: bool
 
 
-def describe(loaded: Loaded) -> list[Row]:
+def describe(loaded: Loaded) -> list[Setting]:
     """Every setting with its effective value and where that came from."""
     flat = [_row(field, loaded) for field in fields().values()]
     return [*flat, *(row for table in TABLES for row in _table_rows(table, loaded))]
@@ -94,31 +82,31 @@ def _key_line(item: msgspec.structs.FieldInfo, doc: Doc) -> str:
     return f"| {name} | {doc.kind.unit} | {doc.unset or f'`{doc.kind.show(item.default)}`'} | {doc.meaning} |"
 
 
-def _row(field: Field, loaded: Loaded) -> Row:
-    source = loaded.sources[field.variable]
-    value = getattr(loaded.settings, field.attribute)
-    return Row(field.variable, _shown(field.doc, value), source, source == DEFAULT, field.doc.meaning)
+def _row(field: Field, loaded: Loaded) -> Setting:
+    source, doc = loaded.sources.get(field.variable, DEFAULT), field.doc
+    value = _shown(doc, getattr(loaded.settings, field.attribute))
+    return Setting(doc.section, field.variable, value, source, source == DEFAULT, doc.meaning)
 
 
-def _table_rows(table: str, loaded: Loaded) -> Iterator[Row]:
+def _table_rows(table: str, loaded: Loaded) -> Iterator[Setting]:
     for number, value in enumerate(_listed(loaded.settings)[table], 1):
         name = getattr(value, "name", None) or getattr(value, "domain", "")
-        yield from _keys(f'{table}[{number}] "{name}"', value, loaded.sources)
+        yield from _keys(f"[[{table}]]", f'{table}[{number}] "{name}"', value, loaded.sources)
 
 
 def _listed(settings: Settings) -> dict[str, tuple[msgspec.Struct, ...]]:
     return {"relay": settings.listed_relays, "destination": settings.destinations, "dkim": settings.listed_dkim}
 
 
-def _keys(label: str, value: msgspec.Struct, sources: Mapping[str, str]) -> Iterator[Row]:
+def _keys(section: str, label: str, value: msgspec.Struct, sources: Mapping[str, str]) -> Iterator[Setting]:
     notes = documented(type(value))
     for key in value.__struct_fields__:
         item, name = getattr(value, key), f"{label}.{key}"
         if key in notes:
             source = sources.get(name, DEFAULT)
-            yield Row(name, _shown(notes[key], item), source, source == DEFAULT, notes[key].meaning)
+            yield Setting(section, name, _shown(notes[key], item), source, source == DEFAULT, notes[key].meaning)
         elif isinstance(item, msgspec.Struct):
-            yield from _keys(name, item, sources)
+            yield from _keys(section, name, item, sources)
 
 
 def _shown(doc: Doc, value: Any) -> str:

@@ -13,6 +13,7 @@ from litestar.params import SkipValidation
 
 from emailhub.core.limits import Rate
 from emailhub.core.reloaded import Reloaded
+from emailhub.core.setup import About, Setup
 from emailhub.engine.audit import AuditLog
 from emailhub.engine.board import Board
 from emailhub.engine.bulk import Bulk
@@ -62,16 +63,22 @@ class WebOptions:
         return urlsplit(self.public_url).path.rstrip("/") if self.public_url else ""
 
 
-async def nothing_to_reload(actor: Actor) -> Reloaded:  # noqa: ARG001 - the shape of `Faces.reload`
+async def nothing_to_reload(actor: Actor, reason: str) -> Reloaded:  # noqa: ARG001 - the shape of `Faces.reload`
     """For a hub that was given its settings as they are, and from nowhere."""
     return Reloaded()
+
+
+async def no_setup() -> Setup:
+    """For the same hub."""
+    return Setup()
 
 
 @dataclass(frozen=True)
 class Faces:
     """Everything the faces work with. `now` is unix seconds (UTC).
 
-    `reload` reads the settings again and applies what changed; raises BadSettings.
+    `reload` reads the settings again and applies what changed, for somebody and a reason; raises BadSettings.
+    `setup` tells what they are.
     """
 
     intake: Intake
@@ -83,7 +90,7 @@ class Faces:
     meter: Meter
     options: WebOptions
     now: Callable[[], float]
-    reload: Callable[[Actor], Awaitable[Reloaded]] = nothing_to_reload
+    reload: Callable[[Actor, str], Awaitable[Reloaded]] = nothing_to_reload
     suppressions: SuppressionList = field(kw_only=True)
     shelf: Shelf = field(kw_only=True)
     bulk: Bulk = field(kw_only=True)
@@ -91,6 +98,8 @@ class Faces:
     users: Users = field(kw_only=True)
     logins: LogIns = field(kw_only=True)
     keyring: Keyring = field(kw_only=True)
+    setup: Callable[[], Awaitable[Setup]] = field(kw_only=True, default=no_setup)
+    about: About = field(kw_only=True, default=About())
 
 
 GivenFaces: TypeAlias = NamedDependency[SkipValidation[Faces]]

@@ -17,7 +17,7 @@ async def reload_settings(request: AnyRequest, faces: GivenFaces) -> ReloadedSha
     """Read the settings again and apply what changed; refused whole when anything in them does not work."""
     if fields := await read_optional_object(request):
         raise InvalidMessage(tuple(Problem(shown(name), "is not a field: this request has none") for name in fields))
-    return ReloadedShape.of(await faces.reload(actor_of(request, API)))
+    return ReloadedShape.of(await faces.reload(actor_of(request, API), ""))
 
 
 def router() -> Router:

@@ -98,6 +98,8 @@ NEEDS: Final[Mapping[str, Mapping[str, Need]]] = {
     "/audit": {"GET": ADMIN},
     "/audit/csv": {"GET": ADMIN},
     "/reload": {"POST": ADMIN},
+    "/settings": {"GET": ADMIN},
+    "/settings/reload": {"POST": ADMIN},
     "/theme": {"POST": READ},
     "/patterns": {"GET": READ},
     "/events": {"GET": READ},

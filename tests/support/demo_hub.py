@@ -20,6 +20,7 @@ from emailhub.core.delivery import Reason, State
 from emailhub.core.errors import InvalidMessage, NotFound, WrongState
 from emailhub.core.message import Limits, Submission
 from emailhub.core.records import Detail, Event, Origin, Receipt
+from emailhub.core.setup import About
 from emailhub.core.status import (
     ChaosStatus,
     ClockStatus,
@@ -45,6 +46,7 @@ from tests.support.demo_audit import DemoAudit
 from tests.support.demo_bulk import DemoBulk
 from tests.support.demo_keys import demo_keyring
 from tests.support.demo_outbox import Canned, DemoOutbox, _detail, message_id
+from tests.support.demo_setup import demo_setup
 from tests.support.demo_suppressions import DemoSuppressions
 from tests.support.staff import People
 from tests.support.templates import empty_shelf
@@ -66,7 +68,7 @@ class DemoBoard:
 
     def __init__(self, now: Callable[[], float], *, trouble: bool, capturing: bool = False) -> None:
         self.now, self.trouble, self.capturing = now, trouble, capturing
-        self.stopping, self.loop_lag = False, 0.001
+        self.stopping, self.loop_lag, self.disk_low = False, 0.001, False
         self.started = now()
         names = (
             ("capture", "chaos") if capturing else ("gmail", "ses", "mailgun", "old") if trouble else ("gmail", "ses")
@@ -296,6 +298,8 @@ class DemoHub:
             logins=people.logins,
             audit=AuditLog(DemoAudit(now, empty=scene == "empty"), now=now),
             keyring=self.keyring,
+            setup=demo_setup,
+            about=About(version="0.1.0", python="3.12.1", sqlite="3.46.1", schema=12, started_at=now() - 9000),
         )
         self.app = create_app(self.faces)
         transport = httpx.ASGITransport(self.app, client=("127.0.0.1", 4321), raise_app_exceptions=False)

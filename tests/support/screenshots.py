@@ -42,6 +42,8 @@ PAGES = {
     "send": "/send",
     "api-keys": "/api-keys",
     "audit": "/audit",
+    "settings": "/settings",
+    "settings-all": "/settings?show=all",
     "docs": "/docs",
     "patterns": "/patterns",
     "not-found": "/nothing-here",

@@ -17,7 +17,7 @@ def reloading(hub: WebHub, answer: Reloaded | Exception) -> list[Actor]:
     """Let `hub` answer so; who asks it."""
     asked: list[Actor] = []
 
-    async def reload(actor: Actor) -> Reloaded:
+    async def reload(actor: Actor, _: str) -> Reloaded:
         asked.append(actor)
         if isinstance(answer, Exception):
             raise answer

@@ -78,6 +78,15 @@ HUB: tuple[Operation, ...] = (
         errors=(*BODY, 404),
     ),
     Operation(
+        method="get",
+        path="/settings",
+        group="Settings",
+        summary="Read the settings in force",
+        meaning="Every setting with its value and where that came from, secrets masked; what their sources say by now; "
+        "how each part stands, and what the hub is made of. With `Accept: text/html` it is the page of the dashboard.",
+        answer=told.SetupShape,
+    ),
+    Operation(
         method="post",
         path="/reload",
         group="Settings",

@@ -35,6 +35,7 @@ from emailhub.web.shapes.relays import (
     SuspensionShape,
 )
 from emailhub.web.shapes.reloaded import ChangeShape, ReloadedShape
+from emailhub.web.shapes.setup import AboutShape, PartShape, ProblemShape, SettingShape, SetupShape
 from emailhub.web.shapes.suppressions import (
     SuppressionLifted,
     SuppressionListShape,
@@ -56,6 +57,7 @@ from emailhub.web.shapes.templates import (
 from emailhub.web.shapes.users import UserList, UserRemoved, UserShape
 
 __all__ = [
+    "AboutShape",
     "Accepted",
     "AcceptedBatch",
     "AttachmentList",
@@ -82,6 +84,8 @@ __all__ = [
     "KeyShape",
     "LimitShape",
     "LineShape",
+    "PartShape",
+    "ProblemShape",
     "Queued",
     "RecipientShape",
     "RelayList",
@@ -91,6 +95,8 @@ __all__ = [
     "RequestStatus",
     "ResultShape",
     "SecretShape",
+    "SettingShape",
+    "SetupShape",
     "StageShape",
     "SuppressionLifted",
     "SuppressionListShape",
