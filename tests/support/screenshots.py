@@ -41,6 +41,7 @@ PAGES = {
     "suppressions": "/suppressions",
     "send": "/send",
     "api-keys": "/api-keys",
+    "users": "/users",
     "audit": "/audit",
     "settings": "/settings",
     "settings-all": "/settings?show=all",
