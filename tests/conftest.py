@@ -1,6 +1,6 @@
 """What every test shares: one uvloop for the run, RabbitMQ, Chromium, and the list of what could not run."""
 
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import Any
 
 import pytest
@@ -8,7 +8,7 @@ import pytest_asyncio
 import uvloop
 from playwright.async_api import Browser, Page
 
-from tests.support.browser import launched_browser
+from tests.support.browser import Guard, guard_of, launched_browser
 from tests.support.rabbit_node import RabbitNode
 from tests.support.skips import missing_services
 
@@ -85,11 +85,25 @@ async def own_rabbit_node() -> AsyncIterator[RabbitNode]:
         await node.close()
 
 
+@pytest.fixture(scope="session")
+def _watching() -> Guard:
+    return Guard()
+
+
 @pytest_asyncio.fixture(scope="session")
-async def browser() -> AsyncIterator[Browser]:
+async def browser(_watching: Guard) -> AsyncIterator[Browser]:
     """The run's headless Chromium; open a context of your own, or ask for `page`."""
     async with launched_browser() as launched:
+        guard_of(launched, _watching)
         yield launched
+
+
+@pytest.fixture(autouse=True)
+def guard(request: pytest.FixtureRequest, _watching: Guard) -> Iterator[Guard]:
+    """Fails every test in whose browser something went wrong that it did not `expect`."""
+    _watching.begin()
+    yield _watching
+    assert _watching.unexpected() == []
 
 
 @pytest_asyncio.fixture
