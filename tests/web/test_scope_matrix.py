@@ -162,7 +162,7 @@ def routes(hub: WebHub) -> list[tuple[str, str]]:
             for method in route.methods
             if method not in {"OPTIONS", "HEAD"}
         ),
-        key=lambda route: ("logout" in route[0], route),
+        key=lambda route: (route[0] == "/logout-everywhere", "logout" in route[0], route),
     )
 
 
