@@ -142,6 +142,9 @@ class PretendRelay:
         return took
 
 
+_SHARES = {Stage.MAIL: 0.12, Stage.RCPT: 0.1, Stage.DATA: 0.08, Stage.BODY: 0.05, Stage.FINAL: 0.65}
+
+
 def _refusal(trouble: Verdict, recipients: int, id: str) -> Report:
     told = [Line(4.0 * number, side, text) for number, (side, text) in enumerate(_TALK.get(trouble.stage, ()))]
     last = Line(20.0, "server", str(trouble.reply)) if trouble.reply else Line(20.0, "note", trouble.text)
@@ -161,4 +164,9 @@ def _plausible(report: Report, queued_as: str, took: float) -> Report:
     ]
     if "captured" in lines[-1].text:
         lines[-1] = replace(lines[-1], text=str(said))
-    return Report(verdicts, tuple(lines), report.session)
+    return Report(verdicts, tuple(lines), replace(report.session, stages=_stages(took)))
+
+
+def _stages(took: float) -> tuple[tuple[str, float], ...]:
+    """`took` milliseconds, the most of it for the final reply, as with servers that write a message down first."""
+    return tuple((stage.value, share * took) for stage, share in _SHARES.items())

@@ -176,6 +176,10 @@ class History(Protocol):
         """Breaker and operator events of one relay, newest first."""
         ...
 
+    async def relay_attempts(self, relay: str, limit: int) -> tuple[AttemptRecord, ...]:
+        """The latest finished attempts of one relay, newest first, among the latest of all relays."""
+        ...
+
     async def states_of_request(self, request_id: str) -> tuple[State, ...] | None:
         """The recipients' states of the newest message with this request id, or None."""
         ...

@@ -353,6 +353,10 @@ class DemoOutbox:
             Event(30, t - 64000, "breaker_forced", None, relay, facts | forced),
         )
 
+    async def relay_attempts(self, relay: str, limit: int) -> tuple[AttemptRecord, ...]:
+        found = (one for detail in self._details for one in _attempts(detail))
+        return tuple(one for one in found if one.relay == relay and one.finished_at is not None)[:limit]
+
     async def states_of_request(self, request_id: str) -> tuple[State, ...] | None:
         return None
 

@@ -105,6 +105,10 @@ class SqliteHistory:
         """Events of one relay, newest first."""
         return await self._ask(_relay_events, relay, limit)
 
+    async def relay_attempts(self, relay: str, limit: int) -> tuple[AttemptRecord, ...]:
+        """The latest finished attempts of one relay, newest first; those of all relays are looked through so far."""
+        return await self._ask(_relay_attempts, relay, limit)
+
     async def states_of_request(self, request_id: str) -> tuple[State, ...] | None:
         """The recipients' states of the newest message with this request id."""
         return await self._ask(_states_of_request, request_id)
@@ -283,29 +287,43 @@ def _content(connection: sqlite3.Connection, id: str) -> bytes | None:
     return (blobs.read(connection, seq) if row[0] is None else row[0]) or None
 
 
+_ATTEMPT = (
+    "SELECT m.id, a.id, a.number, a.relay, a.started_at, a.body_at, a.finished_at, a.counted, a.results, a.transcript, "
+    "a.session, a.why FROM attempt a JOIN message m ON m.seq = a.seq"
+)
+_LOOKED = 2000
+"""Attempts looked through for those of one relay: a page must not take longer because the relay is seldom asked."""
+
+
+def _attempt(row: Row) -> AttemptRecord:
+    return AttemptRecord(
+        message=row[0],
+        id=row[1],
+        number=row[2],
+        relay=row[3],
+        started_at=row[4],
+        body_at=row[5],
+        finished_at=row[6],
+        counted=bool(row[7]),
+        results=msgspec.json.decode(row[8], type=tuple[AttemptResult, ...]),
+        transcript=msgspec.json.decode(row[9], type=tuple[Line, ...]),
+        session=msgspec.json.decode(row[10], type=Session),
+        why=row[11],
+    )
+
+
 def _attempts(connection: sqlite3.Connection, id: str) -> tuple[AttemptRecord, ...]:
+    found = connection.execute(f"{_ATTEMPT} WHERE a.seq = ? ORDER BY a.number", (_seq(connection, id),))
+    return tuple(_attempt(row) for row in found)
+
+
+def _relay_attempts(connection: sqlite3.Connection, relay: str, limit: int) -> tuple[AttemptRecord, ...]:
     found = connection.execute(
-        "SELECT id, number, relay, started_at, body_at, finished_at, counted, results, transcript, session, why "
-        "FROM attempt WHERE seq = ? ORDER BY number",
-        (_seq(connection, id),),
+        f"{_ATTEMPT} WHERE a.id > (SELECT max(id) FROM attempt) - {_LOOKED} AND a.relay = ? "  # noqa: S608 - fixed parts only
+        "AND a.finished_at IS NOT NULL ORDER BY a.id DESC LIMIT ?",
+        (relay, limit),
     )
-    return tuple(
-        AttemptRecord(
-            id=row[0],
-            message=id,
-            number=row[1],
-            relay=row[2],
-            started_at=row[3],
-            body_at=row[4],
-            finished_at=row[5],
-            counted=bool(row[6]),
-            results=msgspec.json.decode(row[7], type=tuple[AttemptResult, ...]),
-            transcript=msgspec.json.decode(row[8], type=tuple[Line, ...]),
-            session=msgspec.json.decode(row[9], type=Session),
-            why=row[10],
-        )
-        for row in found
-    )
+    return tuple(_attempt(row) for row in found)
 
 
 _EVENT = "SELECT e.id, e.at, e.kind, m.id, e.relay, e.data FROM event e LEFT JOIN message m ON m.seq = e.seq"

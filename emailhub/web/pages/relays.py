@@ -18,7 +18,7 @@ from emailhub.core.status import ChaosStatus
 from emailhub.engine.gate import Area
 from emailhub.web import relays as answers
 from emailhub.web.faces import GivenFaces, actor_of
-from emailhub.web.pages import story
+from emailhub.web.pages import speed, story
 from emailhub.web.pages.flash import Flash
 from emailhub.web.pages.form import read_form
 from emailhub.web.pages.paper import GivenPaper
@@ -58,6 +58,7 @@ async def one_relay(request: AnyRequest, faces: GivenFaces, paper: GivenPaper, r
         return answers.one_relay(faces, relay)
     status = faces.board.relay(relay)
     events = await relay_events(faces, relay)
+    attempts = await faces.history.relay_attempts(relay, speed.RECENT)
     return await paper.page(
         request,
         "relays/relay.html",
@@ -67,6 +68,9 @@ async def one_relay(request: AnyRequest, faces: GivenFaces, paper: GivenPaper, r
         history=story.tell_relay(events[:_SHOWN]),
         waiting=await faces.history.waiting_at(relay, _COUNTED),
         counted_to=_COUNTED,
+        speed=speed.of(attempts),
+        measured=len(attempts),
+        last=story.tell_attempt(attempts[0], faces.now(), open=True) if attempts else None,
     )
 
 

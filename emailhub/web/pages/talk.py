@@ -107,9 +107,9 @@ def stretches(attempt: AttemptRecord) -> tuple[Stretch, ...]:
     drawn = [max(100 * took / total, _NARROWEST) if total > 0 else 100 / len(stages) for _, took in stages]
     scale = 100 / sum(drawn) if drawn else 0.0
     found, left = [], 0.0
-    for (stage, took), wide in zip(stages, drawn, strict=True):
+    for (stage, lasted), wide in zip(stages, drawn, strict=True):
         width = wide * scale
-        found.append(Stretch(stage, _PARTS.get(stage, "opening"), round(left, 2), round(width, 2), _took(took)))
+        found.append(Stretch(stage, _PARTS.get(stage, "opening"), round(left, 2), round(width, 2), took(lasted)))
         left += width
     return tuple(found)
 
@@ -126,6 +126,11 @@ def connection(attempt: AttemptRecord) -> str:
     if session.uses > 1:
         return f"{name}, {_ordinal(session.uses)} message on it"
     return f"new {name}" if session.id else ""
+
+
+def took(milliseconds: float) -> str:
+    """`38 ms`, `0.4 ms` where that says more, `2.40 s`."""
+    return f"{milliseconds:.1f} ms" if 0 < milliseconds < 9.95 else words.duration(milliseconds / 1000)
 
 
 def meaning(text: str, kind: str) -> str:
@@ -153,11 +158,6 @@ def _apart(text: str) -> tuple[str, str]:
 
 def _side(line: Line) -> str:
     return line.side if line.side in _ARROWS else "note"
-
-
-def _took(milliseconds: float) -> str:
-    """`38 ms`, `0.4 ms` where that says more, `2.40 s`."""
-    return f"{milliseconds:.1f} ms" if 0 < milliseconds < 9.95 else words.duration(milliseconds / 1000)
 
 
 def _ordinal(count: int) -> str:

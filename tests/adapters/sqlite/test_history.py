@@ -71,6 +71,21 @@ async def test_the_timeline_of_a_message_tells_every_attempt_with_its_replies(tm
         assert kinds == ["accepted", "sending", "sent", "deferred", "sending"]
 
 
+async def test_the_latest_attempts_of_a_relay_are_told_newest_first_without_running_ones(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        await store.outbox.add([parcel("A"), parcel("B"), parcel("C"), parcel("X", relay="other")])
+        jobs = await store.claim(limit=2)
+        for job in jobs:
+            await store.outbox.record(job, results(job, SENT), REPORT, NOW + 2)
+        await store.claim(NOW + 3)
+        (other,) = (await store.outbox.claim("other", limit=1, now=NOW)).jobs
+        await store.outbox.record(other, results(other, SENT), REPORT, NOW + 4)
+        assert [one.message for one in await store.history.relay_attempts("default", 9)] == ["B", "A"]
+        (newest,) = await store.history.relay_attempts("default", 1)
+        assert (newest.message, newest.transcript, newest.session) == ("B", REPORT.transcript, REPORT.session)
+        assert await store.history.relay_attempts("nobody", 9) == ()
+
+
 async def test_events_can_be_followed_from_any_one_on(tmp_path: Path) -> None:
     async with opened(tmp_path / "hub.db") as store:
         assert await store.history.last_event_id() == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 
 import pytest
 from msgspec.structs import replace
@@ -248,3 +249,17 @@ async def test_the_chaos_relay_stands_before_the_one_it_stands_in_for(capturing:
     text = words_of(part(await page(capturing, "/relays"), "relays"))
     assert text.index("chaos") < text.index("capture")
     assert "10% put off, 5% refused, 2% dropped, 5% slow by 3 s" in text
+
+
+async def test_a_relay_shows_how_fast_it_answers_and_what_was_said_last(demo: DemoHub) -> None:
+    html = await page(demo, "/relays/ses")
+    assert re.search(r"mail [\d.]+ ms [\d.]+ ms", words_of(part(html, "speed")))
+    last = words_of(part(html, "last"))
+    assert "MAIL FROM:" in last
+    assert "Its message" in last
+
+
+async def test_a_relay_nothing_was_carried_over_says_what_would_be_shown(demo: DemoHub) -> None:
+    html = await page(demo, "/relays/old")
+    assert "Nothing was measured lately." in words_of(part(html, "speed"))
+    assert "No attempt was made over this relay lately." in words_of(part(html, "last"))
