@@ -193,39 +193,8 @@ addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
 document.addEventListener("visibilitychange", () => document.hidden || (localise(document), refreshSoon()));
 for (const part of all("[data-calm]")) part.addEventListener("pointerleave", () => refreshSoon("*"));
 
-// Keys.
-const GO = { o: "/", m: "/messages", r: "/relays", e: "/templates", s: "/suppressions", k: "/api-keys", t: "/send", a: "/audit", c: "/settings" };
-let going = 0;
-
-function walk(step) {
-  const links = all(".rows .subject a");
-  const at = links.findIndex((el) => el.closest("tr").contains(document.activeElement));
-  links[at < 0 ? 0 : Math.min(links.length - 1, Math.max(0, at + step))]?.focus();
-}
-
-const KEYS = {
-  "?": () => byId("help").showModal(),
-  "/": () => (byId("search") ? byId("search").focus() : (location.href = `${page.root}/messages#search`)),
-  ".": () => document.querySelector("#news a")?.click(),
-  j: () => walk(1),
-  k: () => walk(-1),
-  g: () => (going = now()),
-  Escape: () => all("details.ask[open]").forEach((el) => (el.open = false)),
-};
-
-document.addEventListener("keydown", (event) => {
-  const { key, target } = event;
-  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
-  if (target.matches("input, textarea, select") && key !== "Escape") return;
-  const path = now() - going < 1.5 && GO[key];
-  going = 0;
-  if (path) location.href = page.root + path;
-  else if (KEYS[key]) KEYS[key]();
-  else return;
-  if (key !== "Escape") event.preventDefault();
-});
-
 // Small comforts: menus close, views change in place, light or dark.
+document.addEventListener("keydown", ({ key }) => key === "Escape" && all("details.ask[open]").forEach((el) => (el.open = false)));
 document.addEventListener("click", async (event) => {
   for (const el of all("details.ask[open]")) if (!el.contains(event.target)) el.open = false;
   const view = event.target.closest(".views a");
@@ -251,11 +220,8 @@ byId("theme")?.addEventListener("submit", (event) => {
   button.title = button.ariaLabel = `Theme: ${chosen || "system"}`;
 });
 say(byId("zone"), `times in ${Intl.DateTimeFormat().resolvedOptions().timeZone}`);
-byId("keys").addEventListener("click", KEYS["?"]);
-byId("keys").hidden = false;
 
 localise(document);
 for (const current of document.querySelectorAll(".bar nav [aria-current], .tabs [aria-current]"))
   current.scrollIntoView({ block: "nearest", inline: "center" });
-if (location.hash === "#search") byId("search")?.focus();
 if (page.events) listen();

@@ -11,6 +11,7 @@ EmailhubError
 ├── Outdated                             somebody changed it since it was looked at
 ├── ReadOnly                             it is kept where the hub does not write
 ├── KeyEnded                             an API key was revoked or has expired
+├── JobEnded                             a job over many messages is at its end
 ├── Refused                              not now: the hub is full, stopping, or its disk is
 │   └── Spent                            the quota of the day is used up
 ├── LogInRefused                         name or password is not right, or was not looked at
@@ -132,6 +133,15 @@ class Spent(Refused):
     def __init__(self, who: str, quota: int, *, retry_after: float) -> None:
         text = f"The {who} has given the {quota:,} messages it may give in a day (UTC); this one was not accepted."
         super().__init__("daily_quota_exceeded", text, status=429, retry_after=retry_after)
+
+
+class JobEnded(EmailhubError):
+    """The job `id` is at its end (`phase`: done, stopped)."""
+
+    def __init__(self, id: str, phase: str) -> None:
+        super().__init__(f"the job {id} is {phase} already")
+        self.id = id
+        self.phase = phase
 
 
 class KeyEnded(EmailhubError):

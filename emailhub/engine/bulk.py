@@ -28,7 +28,7 @@ log = logs.get("bulk")
 class BulkStore(Protocol):
     """The jobs in the outbox."""
 
-    async def preview(self, filter: Filter) -> Preview: ...
+    async def preview(self, filter: Filter, upto: int | None = None) -> Preview: ...
     async def add(self, id: str, order: Order, total: int, now: float) -> Job: ...
     async def find(self, id: str) -> Job: ...
     async def latest(self, limit: int) -> tuple[Job, ...]: ...
@@ -43,7 +43,7 @@ class BulkStore(Protocol):
         expires_at: float,
     ) -> Job: ...
     async def finish(self, id: str, now: float) -> None: ...
-    async def stop(self, id: str, actor: str, now: float) -> Job: ...
+    async def stop(self, id: str, actor: str, note: str, now: float) -> Job: ...
 
 
 class Ways(Protocol):
@@ -91,12 +91,12 @@ class Bulk:
         upto: int | None = None,
     ) -> Job:
         """Have `action` done to all that `filter` wants, up to message number `upto`; None: the latest there is."""
-        preview = await self._store.preview(filter)
+        preview = await self._store.preview(filter, upto)
         order = Order(
             action=action,
             filter=filter,
             query=query,
-            upto=preview.upto if upto is None else min(upto, preview.upto),
+            upto=preview.upto,
             pace=pace,
             reason=reason,
             actor=str(actor),
@@ -115,10 +115,14 @@ class Bulk:
         """The newest jobs."""
         return await self._store.latest(limit)
 
-    async def stop(self, id: str, actor: Actor) -> Job:
-        """Do no more of it; what is done stays so. Raises NotFound; WrongState: it is at its end."""
-        job = await self._store.stop(id, str(actor), self._now())
-        log.warning("bulk stopped", id=id, messages=job.done, actor=str(actor))
+    async def current(self) -> Job | None:
+        """The job that is worked on."""
+        return await self._store.next()
+
+    async def stop(self, id: str, actor: Actor, reason: str = "") -> Job:
+        """Do no more of it; what is done stays so. Raises NotFound, JobEnded."""
+        job = await self._store.stop(id, str(actor), reason, self._now())
+        log.warning("bulk stopped", id=id, messages=job.done, actor=str(actor), note=reason)
         return job
 
     async def run(self) -> None:

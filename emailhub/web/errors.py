@@ -171,7 +171,7 @@ def _meant(error: EmailhubError) -> Answer:
             return answer(409, "invalid_idempotent_request", text)
         case errors.NotFound():
             return answer(404, "not_found", f"There is no {error.kind} {error.id!r}.")
-        case errors.WrongState() | errors.Outdated() | errors.ReadOnly() | errors.KeyEnded():
+        case errors.WrongState() | errors.Outdated() | errors.ReadOnly() | errors.KeyEnded() | errors.JobEnded():
             return answer(409, "invalid_state", _why_not(error))
         case errors.Refused():
             return answer(error.status, error.name, str(error), retry_after=error.retry_after)
@@ -191,7 +191,7 @@ def _invalid_name(error: errors.InvalidMessage) -> str:
     return "invalid_attachment" if only_files else "validation_error"
 
 
-def _why_not(error: errors.WrongState | errors.Outdated | errors.ReadOnly | errors.KeyEnded) -> str:
+def _why_not(error: errors.EmailhubError) -> str:
     if isinstance(error, errors.WrongState):
         return f"Cannot {error.verb} message {error.id}: it is {error.state}."
     text = str(error)

@@ -59,6 +59,7 @@ _AREAS = {
     "status": Area.SEND,
     "emails": Area.API,
     "breakers": Area.API,
+    "bulk": Area.API,
     "reload": Area.API,
     "events": Area.SHARED,
     "metrics": Area.SHARED,

@@ -29,6 +29,17 @@ NEEDS: Final[Mapping[str, Mapping[str, Need]]] = {
     "/status": {"POST": ASK},
     "/emails": {"POST": SEND, "GET": READ},
     "/emails/batch": {"POST": SEND},
+    # many messages
+    "/emails/bulk": {"POST": ADMIN},
+    "/bulk": {"GET": READ},
+    "/bulk/{job_id}": {"GET": READ},
+    "/bulk/{job_id}/stop": {"POST": ADMIN},
+    "/jobs": {"GET": READ, "POST": ADMIN},
+    "/jobs/new": {"GET": ADMIN},
+    "/jobs/{job_id}": {"GET": READ},
+    "/jobs/{job_id}/stop": {"POST": ADMIN},
+    "/messages/csv": {"GET": READ},
+    "/messages/jsonl": {"GET": READ},
     # messages as JSON
     "/emails/{id}": {"GET": READ, "PATCH": ADMIN},
     "/emails/{id}/attachments": {"GET": READ},

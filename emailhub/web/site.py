@@ -16,6 +16,7 @@ from emailhub.engine.throttle import Throttle
 from emailhub.web import (
     audit,
     breakers,
+    bulk,
     contract,
     elsewhere,
     emails,
@@ -52,6 +53,7 @@ def create_app(faces: Faces, routers: Sequence[ControllerRouterHandler] = ()) ->
             emails.router(),
             elsewhere.router(),
             breakers.router(),
+            bulk.router(),
             reload.router(),
             relays.router(),
             health.router(),

@@ -14,7 +14,7 @@ from emailhub.adapters.sqlite.bulk import SqliteBulk
 from emailhub.core.audit import AuditFilter
 from emailhub.core.bulk import Action, Job, Phase
 from emailhub.core.delivery import State
-from emailhub.core.errors import NotFound, OutboxError, WrongState
+from emailhub.core.errors import JobEnded, NotFound, OutboxError
 from emailhub.core.query import parse
 from emailhub.core.records import Filter
 from emailhub.engine import bulk as engine
@@ -196,7 +196,7 @@ async def test_a_stopped_job_does_no_more_and_says_who_stopped_it(tmp_path: Path
         found = await line.finished(job)
         assert (found.phase, found.done, found.left, found.ended_by) == (Phase.STOPPED, 2, 2, "ann from 10.0.0.7")
         assert await states(store, "ABCD") == [State.HELD] * 2 + [State.QUEUED] * 2
-        with pytest.raises(WrongState):
+        with pytest.raises(JobEnded):
             await line.bulk.stop(job.id, ANN)
         with pytest.raises(NotFound):
             await line.bulk.stop("X", ANN)

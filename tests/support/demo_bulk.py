@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from msgspec.structs import replace
 
 from emailhub.core.bulk import Action, Candidate, Job, Order, Phase, Preview
-from emailhub.core.errors import NotFound, WrongState
+from emailhub.core.errors import JobEnded, NotFound
 from emailhub.core.query import parse
 from emailhub.core.records import Filter
 from emailhub.engine.ports import History
@@ -39,7 +39,7 @@ class DemoBulk:
         running = Job(id=RUNNING, order=order, phase=Phase.RUNNING, made_at=now() - 31, total=1384, done=312)
         self.jobs = {} if empty else {ended.id: ended, running.id: running}
 
-    async def preview(self, filter: Filter) -> Preview:
+    async def preview(self, filter: Filter, upto: int | None = None) -> Preview:
         page = await self._history.page(filter, before=None, after=None, limit=1000)
         return Preview(99, Counter(one.state for one in page.items))
 
@@ -74,9 +74,9 @@ class DemoBulk:
     async def finish(self, id: str, now: float) -> None:
         self.jobs[id] = replace(self.jobs[id], phase=Phase.DONE, ended_at=now)
 
-    async def stop(self, id: str, actor: str, now: float) -> Job:
+    async def stop(self, id: str, actor: str, note: str, now: float) -> Job:
         job = await self.find(id)
         if job.phase is not Phase.RUNNING:
-            raise WrongState("stop", id, job.phase.value)
+            raise JobEnded(id, job.phase.value)
         self.jobs[id] = replace(job, phase=Phase.STOPPED, ended_at=now, ended_by=actor)
         return self.jobs[id]

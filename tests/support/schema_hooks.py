@@ -22,7 +22,14 @@ RESERVED = {
     *("list-unsubscribe", "list-unsubscribe-post"),
 }
 RESERVED_STARTS = ("content-", "resent-", "arc-", "x-emailhub-")
-ONE_OF = (("body", "text"), ("body", "html"), ("expires_at", "expires_in"), ("emails", "ids"), ("permission", "scopes"))
+ONE_OF = (
+    ("body", "text"),
+    ("body", "html"),
+    ("expires_at", "expires_in"),
+    ("emails", "ids"),
+    ("ids", "query"),
+    ("permission", "scopes"),
+)
 """Of these pairs one is given; both together say the same thing twice."""
 LINES = ("subject", "reason", "domain", "request_id")
 """Fields of printable characters."""
@@ -62,6 +69,7 @@ schemathesis.openapi.format("moment", st.sampled_from(WORDS) | st.floats(1, 300)
 schemathesis.openapi.format("key-name", st.from_regex("[a-z][a-z0-9 ]{0,20}[a-z]", fullmatch=True))
 schemathesis.openapi.format("password", st.from_regex("correct horse [a-z]{1,20}", fullmatch=True))
 schemathesis.openapi.format("domain-pattern", st.from_regex(r"(\*\.)?[a-z]{1,20}\.(org|com)", fullmatch=True))
+schemathesis.openapi.format("search", st.sampled_from(("state:failed code:550", "order -to:ada@example.org")))
 schemathesis.openapi.format("rates", st.from_regex(r"[1-9][0-9]{0,3}/s(, [1-9][0-9]{0,5}/d)?", fullmatch=True))
 schemathesis.openapi.format("jinja", st.sampled_from(SOURCES))
 schemathesis.openapi.format("jinja-line", st.sampled_from(SOURCES))
@@ -125,6 +133,8 @@ def _settle(body: dict[str, Any]) -> None:
             body[name] = _line_of(value)
         elif name in ADDRESSES:
             body[name] = [_address(one) for one in value] if isinstance(value, list) else _address(value)
+    if isinstance(body.get("query"), str) and body["query"] and parse(body["query"], 0.0).mistakes:
+        body["query"] = "order"
     _settle_times(body)
     _settle_odds(body)
     _settle_lists(body)

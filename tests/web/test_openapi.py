@@ -29,6 +29,8 @@ FORMS = {
     "/api-keys/made",
     "/api-keys/{key_id}/revocation",
     "/api-keys/{key_id}/rotation",
+    "/jobs",
+    "/jobs/{job_id}/stop",
     "/relays/{relay}/breaker",
     "/relays/{relay}/sender",
     "/relays/{relay}/chaos",
@@ -130,6 +132,7 @@ async def test_answers_have_the_fields_that_are_described(hub: WebHub) -> None:
     await hub.client.post("/send_email/", json={"to": "a@example.org", "subject": "s", "body": "b", "request_id": "r"})
     await hub.client.post("/suppressions", json={"email": "bob@example.org"})
     await hub.client.post("/templates", json={"name": "Hello", "alias": "hello", "subject": "Hello", "text": "Hello"})
+    job = (await hub.client.post("/emails/bulk", json={"action": "hold", "query": "nothing"})).json()["job"]
     made = (await hub.client.post("/api-keys", json={"name": "billing"})).json()
     # While there is a key that works, everybody needs one.
     await hub.client.delete(f"/api-keys/{made['id']}", headers={"authorization": f"Bearer {made['token']}"})
@@ -138,8 +141,9 @@ async def test_answers_have_the_fields_that_are_described(hub: WebHub) -> None:
         if isinstance(operation.answer, str) or operation.method != "get":
             continue
         path = operation.path.format(
-            id=id, relay="capture", key="bob@example.org", template="hello", attachment_id="0", key_id=made["id"]
-        )
+            id=id, relay="capture", key="bob@example.org", template="hello", attachment_id="0", key_id=made["id"],
+            job_id=job["id"],
+        )  # fmt: skip
         answer = (await hub.client.get(path)).json()
         schema = found["components"]["schemas"][operation.answer.__name__]
         assert set(answer) <= set(schema["properties"]), path

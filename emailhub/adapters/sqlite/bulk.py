@@ -14,7 +14,7 @@ from emailhub.adapters.sqlite.database import Database
 from emailhub.adapters.sqlite.writer import Transaction
 from emailhub.core.bulk import Action, Candidate, Job, Order, Phase, Preview
 from emailhub.core.delivery import Outcome, Reason, State, Verb, Wish
-from emailhub.core.errors import NotFound, WrongState
+from emailhub.core.errors import JobEnded, NotFound, WrongState
 from emailhub.core.records import Filter
 
 _JOB = "SELECT id, made_at, phase, wanted, total, done, skipped, at, why, ended_at, ended_by FROM bulk"
@@ -28,11 +28,11 @@ class SqliteBulk:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def preview(self, filter: Filter) -> Preview:
-        """What `filter` wants now, by state."""
+    async def preview(self, filter: Filter, upto: int | None = None) -> Preview:
+        """What `filter` wants now, by state, up to message number `upto`; None: the latest there is."""
         if narrowing.searches_words(filter):
             await searching.catch_up(self._database)
-        return await self._database.read(partial(_preview, filter=filter))
+        return await self._database.read(partial(_preview, filter=filter, most=upto))
 
     async def add(self, id: str, order: Order, total: int, now: float) -> Job:
         """Keep a new job, to be worked on."""
@@ -70,9 +70,9 @@ class SqliteBulk:
         """Nothing is left to do."""
         await self._database.write(partial(_end, id=id, phase=Phase.DONE, now=now))
 
-    async def stop(self, id: str, actor: str, now: float) -> Job:
-        """Do no more of it. Raises NotFound; WrongState: it is at its end."""
-        return await self._database.write(partial(_stop, id=id, actor=actor, now=now))
+    async def stop(self, id: str, actor: str, note: str, now: float) -> Job:
+        """Do no more of it. Raises NotFound; JobEnded."""
+        return await self._database.write(partial(_stop, id=id, actor=actor, note=note, now=now))
 
 
 def _job(row: Sequence[Any]) -> Job:
@@ -99,8 +99,9 @@ def _find(connection: sqlite3.Connection | Transaction, id: str) -> Job:
     return _job(row)
 
 
-def _preview(connection: sqlite3.Connection, filter: Filter) -> Preview:
-    upto = connection.execute("SELECT coalesce(max(seq), 0) FROM message").fetchone()[0]
+def _preview(connection: sqlite3.Connection, filter: Filter, most: int | None) -> Preview:
+    last = connection.execute("SELECT coalesce(max(seq), 0) FROM message").fetchone()[0]
+    upto = last if most is None else min(most, last)
     narrow = narrowing.narrowed(connection, filter)
     narrow.and_also(f"{narrow.seq} <= ?", upto)
     found = connection.execute(
@@ -165,12 +166,13 @@ def _act(tx: Transaction, order: Order, one: Candidate, ways: Ways, now: float, 
             verbs.stop(tx, one.id, Outcome(Verb.CANCEL, State.CANCELED, Reason.OPERATOR), Wish.CANCEL, now, **signed)
 
 
-def _stop(tx: Transaction, id: str, actor: str, now: float) -> Job:
+def _stop(tx: Transaction, id: str, actor: str, note: str, now: float) -> Job:
     job = _find(tx, id)
     if job.phase is not Phase.RUNNING:
-        raise WrongState("stop", id, job.phase.value)
+        raise JobEnded(id, job.phase.value)
     _end(tx, id, Phase.STOPPED, now, actor)
-    tx.tell("bulk_stopped", now, {"bulk": id, "action": job.order.action.value, "messages": job.done, "actor": actor})
+    facts = {"bulk": id, "action": job.order.action.value, "messages": job.done}
+    tx.tell("bulk_stopped", now, {**facts, "actor": actor, "note": note})
     return _find(tx, id)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from emailhub.web.operations.audit import AUDIT
+from emailhub.web.operations.bulk import BULK
 from emailhub.web.operations.hub import HUB
 from emailhub.web.operations.keys import KEYS
 from emailhub.web.operations.messages import MESSAGES
@@ -17,6 +18,7 @@ __all__ = ["DOCUMENT", "OPERATIONS", "STREAM", "TEXT", "Input", "Operation"]
 
 OPERATIONS: tuple[Operation, ...] = (
     *MESSAGES,
+    *BULK,
     *TEMPLATES,
     *SUPPRESSIONS,
     *KEYS,

@@ -11,6 +11,8 @@ from emailhub.web.errors import ErrorPage
 from emailhub.web.faces import Faces
 from emailhub.web.pages import (
     audit,
+    bulk,
+    export,
     keys,
     message,
     messages,
@@ -45,6 +47,8 @@ class Pages:
                 *overview.HANDLERS,
                 *messages.HANDLERS,
                 *message.HANDLERS,
+                *export.HANDLERS,
+                *bulk.HANDLERS,
                 *relays.HANDLERS,
                 *suppressions.HANDLERS,
                 *audit.HANDLERS,

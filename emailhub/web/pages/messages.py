@@ -20,6 +20,10 @@ from emailhub.web.visit import AnyRequest
 
 _ROWS = 50
 _FRESH = 99
+_COUNTED = 10_000
+"""Messages that match are counted so far."""
+EXPORTED = 100_000
+"""Messages of one file, the newest."""
 _EMPTY = {
     State.QUEUED: "Nothing is queued: whatever comes in is on its way at once.",
     State.SCHEDULED: "Nothing is scheduled. Messages whose sender asked for a later time wait here.",
@@ -42,6 +46,10 @@ _ORDER = (
     State.CANCELED,
     State.SUPPRESSED,
 )
+
+
+_KEPT = ("state", "q", "request", "correlation", "relay", "template")
+"""Parameters that say which messages; the others say which page of them."""
 
 
 class Query(Struct, frozen=True):
@@ -77,11 +85,14 @@ class Query(Struct, frozen=True):
 
     def url(self, path: str, **changes: str) -> str:
         """This query with `changes`, from its first page unless they name another."""
-        fields = {
-            name: getattr(self, name) for name in ("state", "q", "request", "correlation", "relay", "template")
-        } | changes
+        fields = {name: getattr(self, name) for name in _KEPT} | changes
         query = urlencode({name: value for name, value in fields.items() if value})
         return f"{path}?{query}" if query else path
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """The parameters that say which messages, but for those that are empty."""
+        return {name: value for name in _KEPT if (value := getattr(self, name))}
 
     @property
     def chips(self) -> tuple[tuple[str, str, str], ...]:
@@ -117,7 +128,13 @@ async def messages(request: AnyRequest, faces: GivenFaces, paper: GivenPaper) ->
     wanted = query.filter(asked.terms)
     path = f"{faces.options.prefix}/messages"
     tabs = _tabs(query, await faces.history.totals(), path)
-    frame: dict[str, Any] = {"heading": _heading(query), "tabs": tabs, "newest": query.url(path)}
+    frame: dict[str, Any] = {
+        "heading": _heading(query),
+        "tabs": tabs,
+        "newest": query.url(path),
+        "job": await faces.bulk.current(),
+        "picks": True,
+    }
     if is_part(request):
         first, shown = request.query_params.get("first", ""), request.query_params.getall("row", [])
         fresh = "" if query.paged or asked.mistakes else await _fresh(faces, wanted, first)
@@ -136,6 +153,11 @@ async def messages(request: AnyRequest, faces: GivenFaces, paper: GivenPaper) ->
         page=page,
         filtered=query.narrowed or query.paged,
         nothing=_nothing(query),
+        asked=query.fields,
+        matching=await _matching(faces, wanted, page),
+        many=page.older or page.newer,
+        most=EXPORTED,
+        export={form: query.url(f"{path}/{form}") for form in ("csv", "jsonl")},
         unindexed=await faces.history.not_searchable() if asked.terms else 0,
         fresh="",
         first=query.url(path) if query.paged and page.newer else "",
@@ -143,6 +165,14 @@ async def messages(request: AnyRequest, faces: GivenFaces, paper: GivenPaper) ->
         older=query.url(path, before=page.older) if page.older else "",
         **frame,
     )
+
+
+async def _matching(faces: Faces, wanted: Filter, page: Page) -> str:
+    """How many there are beyond this page: `1,384`, `10,000+`; nothing when there are none."""
+    if not (page.older or page.newer):
+        return ""
+    count = await faces.history.count(wanted, _COUNTED + 1)
+    return f"{_COUNTED:,}+" if count > _COUNTED else f"{count:,}"
 
 
 async def _page(faces: Faces, query: Query, wanted: Filter, mistakes: tuple[Mistake, ...]) -> Page:

@@ -2,6 +2,7 @@
 
 from emailhub.web.shapes.audit import AuditEntryShape, AuditList
 from emailhub.web.shapes.breakers import BreakerList, BreakerShape
+from emailhub.web.shapes.bulk import BulkAnswer, BulkJobList, BulkJobShape
 from emailhub.web.shapes.keys import KeyList, KeyMade, KeyShape, SecretShape
 from emailhub.web.shapes.messages import (
     Accepted,
@@ -70,6 +71,9 @@ __all__ = [
     "BehaviourShape",
     "BreakerList",
     "BreakerShape",
+    "BulkAnswer",
+    "BulkJobList",
+    "BulkJobShape",
     "ChangeShape",
     "Changed",
     "ConnectionsShape",
