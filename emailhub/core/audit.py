@@ -82,7 +82,7 @@ def deed_of(
     if not signature or kind in _NO_DEEDS:
         return None
     actor, peer = read_signature(str(signature))
-    what = _wish(data) if kind == "wish" else _WHAT.get(kind) or _plain(kind)
+    what = _wish(data) if kind == "wish" else DEEDS.get(kind) or _plain(kind)
     return Deed(
         at=at,
         actor=actor,
@@ -97,7 +97,7 @@ def deed_of(
 
 _NO_DEEDS = frozenset({"accepted", "breaker_opened", "breaker_probing", "breaker_closed"})
 """Events that repeat a name: of a copy that another event tells of, and of who forced a breaker that now turns."""
-_WHAT = {
+DEEDS: Final = {
     "queued": "message.retry",
     "held": "message.hold",
     "canceled": "message.cancel",
@@ -120,6 +120,7 @@ _WHAT = {
     "key_rotated": "key.rotate",
     "key_revoked": "key.revoke",
 }
+"""What an event with an actor records, by its kind, where it is not called the same."""
 _TARGETS = {"suppression": "address", "key": "name"}
 """The fact that names the target, where it is not called like the noun."""
 

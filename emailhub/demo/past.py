@@ -28,7 +28,11 @@ from emailhub.engine.solo import NoBroker
 _TRIES = 5
 """Attempts a relay in trouble gets before its breaker opens."""
 _ACTOR = "ada"
-_SUPPRESSED = ("bounced@example.org", "complained@example.net", "left@example.org")
+_SUPPRESSED = {
+    "bounced@example.org": (SuppressionOrigin.BOUNCE, "550 5.1.1 user unknown, since May"),
+    "complained@example.net": (SuppressionOrigin.COMPLAINT, "reported the newsletter to the provider"),
+    "left@example.org": (SuppressionOrigin.UNSUBSCRIBE, "wrote to support"),
+}
 _UNREADABLE = (
     (b'{"to": "ada@example.org", "subject": "Half a mes', "the body is not JSON: it ends too early"),
     (b'{"subject": "Nobody named", "body": "Hi"}', "to is missing"),
@@ -89,8 +93,7 @@ class Past:
         return "gmail" if self._well["gmail"] else "ses"
 
     async def _suppress(self) -> None:
-        origins = (SuppressionOrigin.BOUNCE, SuppressionOrigin.COMPLAINT, SuppressionOrigin.UNSUBSCRIBE)
-        listings = [Listing(who, why, f"a {why.value}") for who, why in zip(_SUPPRESSED, origins, strict=True)]
+        listings = [Listing(who, why, note) for who, (why, note) in _SUPPRESSED.items()]
         await self._listed.add(listings, now=self._at, face="dashboard", actor=_ACTOR)
 
     async def _send(self, step: float) -> None:
@@ -165,7 +168,7 @@ class Past:
             id = await self._accept(*self._mail.of(kind, scheduled_at=self._start + 60))
             await act(id, now=self._start, actor=_ACTOR, note=why)
         await self._accept(*self._mail.of(KINDS[2], on_unknown=OnUnknown.HOLD))
-        for who in _SUPPRESSED[:2]:
+        for who in list(_SUPPRESSED)[:2]:
             await self._accept(*self._mail.of(KINDS[3], to=who))
         letters = [
             DeadLetter(

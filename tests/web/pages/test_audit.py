@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from emailhub.core.audit import REFUSED
+import pytest
+
+from emailhub.core.audit import DEEDS, REFUSED, Deed
 from emailhub.core.breaker import Mode
 from emailhub.engine.desk import Actor
+from emailhub.web.pages.audit import words
 from tests.support.web_hub import WebHub
 from tests.web.pages.reading import HTML, page, press, words_of
 
@@ -30,6 +33,11 @@ async def test_what_was_refused_is_said_to_be_so(hub: WebHub) -> None:
     await hub.faces.audit.record(BEA, "settings.reload", result=REFUSED, detail="EMAILHUB_PORT: expected a number")
     text = words_of(await page(hub, "/audit"))
     assert "Asked to have the settings read again ✕ refused EMAILHUB_PORT: expected a number" in text
+
+
+@pytest.mark.parametrize("what", sorted(DEEDS.values()))
+def test_every_deed_that_an_event_records_is_told_in_words(what: str) -> None:
+    assert "(" not in words(Deed(at=0.0, actor="bea", what=what))
 
 
 async def test_a_deed_without_words_of_its_own_is_shown_all_the_same(hub: WebHub) -> None:
