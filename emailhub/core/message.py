@@ -82,7 +82,8 @@ class Submission(Struct, frozen=True, kw_only=True):
 
     `scheduled_as`: the words that `scheduled_at` was given in, which mean another time when they are given again.
     With a `template` there is no text and no html until it is rendered, and the subject may be "". `original` is the
-    message before that, what its sender gave, and `made` says from which words it was made.
+    message before that, what its sender gave, and `made` says from which words it was made. `over` names the one relay
+    that may carry it, which no sender can ask for.
     """
 
     to: tuple[Mailbox, ...]
@@ -109,6 +110,7 @@ class Submission(Struct, frozen=True, kw_only=True):
     expires_at: float | None = None
     correlation_id: str | None = None
     store_body: bool = True
+    over: str | None = None
 
     @property
     def weight(self) -> int:

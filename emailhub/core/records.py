@@ -42,6 +42,8 @@ class Parcel(Struct, frozen=True, kw_only=True):
 
     `files` counts its attachments. `diverted` are the recipients its sender named and it does not go to, `note` says
     why in one line; `companion` is the part of it that is kept back, stored in the same commit under an id of its own.
+
+    `pinned`: no other relay than its own may ever carry it.
     """
 
     id: str
@@ -80,6 +82,7 @@ class Parcel(Struct, frozen=True, kw_only=True):
     store_body: bool = True
     files: int = 0
     note: str = ""
+    pinned: bool = False
     companion: Parcel | None = None
 
     @property

@@ -219,7 +219,7 @@ class Intake:
         id = mime.new_id(now, random[:10])
         domain = self._check_sender(submission, origin.principal)
         sender = submission.sender or self.defaults.sender
-        relay = self._relay_for(domain)
+        relay = submission.over or self._relay_for(domain)
         message_id = mime.message_id(id, sender)
         content = mime.build(submission, sender=sender, message_id=message_id, date=now, boundary=random[10:].hex())
         check_size(submission, content, self.limits.size)
@@ -255,6 +255,7 @@ class Intake:
             fingerprint=fingerprint(submission),
             queue_body=queue.body if queue and submission.store_body else None,
             store_body=submission.store_body,
+            pinned=submission.over is not None,
             files=len(submission.attachments),
             tags=submission.tags,
             metadata=submission.metadata,

@@ -69,6 +69,7 @@ NEEDS: Final[Mapping[str, Mapping[str, Need]]] = {
     "/relays/{relay}/chaos": {"POST": ADMIN},
     "/relays/{relay}/resume-sender": {"POST": ADMIN},
     "/relays/{relay}/sender": {"POST": ADMIN},
+    "/relays/{relay}/test": {"POST": SEND},
     # who gets no mail
     "/suppressions": {"GET": READ, "POST": ADMIN},
     "/suppressions/add": {"POST": ADMIN},

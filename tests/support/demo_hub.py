@@ -18,7 +18,7 @@ from emailhub.core import chaos
 from emailhub.core.breaker import Mode, Phase, Snapshot
 from emailhub.core.delivery import Reason, State
 from emailhub.core.errors import InvalidMessage, NotFound, WrongState
-from emailhub.core.message import Limits, Submission
+from emailhub.core.message import Limits, Mailbox, Submission
 from emailhub.core.records import Detail, Event, Origin, Receipt
 from emailhub.core.setup import About
 from emailhub.core.status import (
@@ -37,6 +37,7 @@ from emailhub.core.template import Broken
 from emailhub.engine.audit import AuditLog
 from emailhub.engine.bulk import Bulk
 from emailhub.engine.gate import Access, Gate
+from emailhub.engine.intake import Defaults
 from emailhub.engine.live import Live
 from emailhub.engine.meter import Meter
 from emailhub.engine.suppression import SuppressionList
@@ -242,6 +243,7 @@ class DemoIntake:
     def __init__(self, outbox: DemoOutbox, desk: DemoDesk) -> None:
         self.outbox, self.desk = outbox, desk
         self.limits = Limits()
+        self.defaults = Defaults(Mailbox("billing@example.com"), "gmail")
         self.accepted: list[tuple[Submission, Origin]] = []
 
     async def accept(self, submission: Submission, origin: Origin) -> Receipt:

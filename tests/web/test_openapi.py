@@ -34,6 +34,7 @@ FORMS = {
     "/relays/{relay}/breaker",
     "/relays/{relay}/sender",
     "/relays/{relay}/chaos",
+    "/relays/{relay}/test",
     "/settings/reload",
     "/suppressions/add",
     "/suppressions/lift",

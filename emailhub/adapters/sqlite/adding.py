@@ -172,7 +172,7 @@ def _others(parcels: Sequence[Parcel]) -> dict[str, str]:
 
 _MESSAGE = """INSERT INTO message (seq, id, message_id, relay, state, reason, due_at, priority, on_unknown, accepted_at,
     scheduled_at, expires_at, changed_at, waiting_since, face, origin, correlation_id, request_id, sender, from_header,
-    to_header, recipients, subject, size, smtputf8, diverted, domain, store_body, files, reply_to,
+    to_header, recipients, subject, size, smtputf8, diverted, domain, pinned, store_body, files, reply_to,
     template, template_version, template_language)"""
 _BODY = "INSERT INTO body (seq, content, queue_body, snippet, tags, metadata)"
 _RECIPIENT = "INSERT INTO recipient (id, seq, address, kind, state, reason, due_at, changed_at)"
@@ -209,6 +209,7 @@ def _message(seq: int, parcel: Parcel) -> tuple[Any, ...]:
         int(parcel.smtputf8),
         _encode(parcel.diverted).decode() if parcel.diverted else "",
         domain_of(parcel.sender),
+        int(parcel.pinned),
         int(parcel.store_body),
         parcel.files,
         _encode(parcel.reply_to).decode() if parcel.reply_to else "",

@@ -68,6 +68,7 @@ async def one_relay(request: AnyRequest, faces: GivenFaces, paper: GivenPaper, r
         history=story.tell_relay(events[:_SHOWN]),
         waiting=await faces.history.waiting_at(relay, _COUNTED),
         counted_to=_COUNTED,
+        sender=faces.intake.defaults.sender.address,
         speed=speed.of(attempts),
         measured=len(attempts),
         last=story.tell_attempt(attempts[0], faces.now(), open=True) if attempts else None,

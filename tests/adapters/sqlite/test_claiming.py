@@ -141,8 +141,7 @@ async def test_one_message_of_a_suspended_sender_may_go_as_a_probe(tmp_path: Pat
 
 async def test_a_suspended_sender_s_mail_goes_to_another_relay_that_may_carry_it(tmp_path: Path) -> None:
     async with opened(tmp_path / "hub.db") as store:
-        await store.outbox.add([parcel("A"), parcel("PINNED")])
-        await store.database.write(lambda tx: tx.execute("UPDATE message SET pinned = 1 WHERE id = 'PINNED'").rowcount)
+        await store.outbox.add([parcel("A"), parcel("PINNED", pinned=True)])
         found = await claimed(store, stays={"example.org": Stay(LATER, "gmail carries it", to="gmail")})
         assert (found.jobs, found.moved) == ([], {"gmail"})
         assert ids((await claimed(store, "gmail")).jobs) == ["A"]
