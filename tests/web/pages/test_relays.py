@@ -74,6 +74,12 @@ async def test_forced_closed_is_shown_as_such(hub: WebHub) -> None:
     assert "failures do not open the breaker" in text
 
 
+async def test_forced_closed_ends_by_itself_when_told_until_when(hub: WebHub) -> None:
+    await press(hub, f"{RELAY}/breaker", state="closed", reason="it is up", **{"for": "3600"})
+    assert hub.faces.board.relay("capture").breaker.until == hub.clock.at + 3600
+    assert "The breaker decides again in 1:00:00" in words_of(await page(hub, RELAY))
+
+
 async def test_an_unknown_relay_cannot_be_forced(hub: WebHub) -> None:
     assert (await press(hub, "/relays/none/breaker", state="open", reason="x")).status_code == 404
 
