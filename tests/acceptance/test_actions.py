@@ -192,6 +192,14 @@ async def _breaker(scene: Scene) -> None:
     await scene.reads("#breaker h2", "The breaker is closed")
 
 
+@story("/relays/{relay:str}/test")
+async def _relay_test(scene: Scene) -> None:
+    await scene.at("/relays/default")
+    await scene.hands.fill("#test-to", "ada@example.org")
+    await scene.hands.press("Send a test", "form.test")
+    await scene.page.wait_for_url(re.compile(r"/messages/01\w{24}$"))
+
+
 @story("/relays/{relay:str}/sender")
 async def _sender(scene: Scene) -> None:
     domain = f"d{scene.number}.example"
