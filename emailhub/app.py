@@ -208,6 +208,7 @@ class Hub:
         bulk = Bulk(SqliteBulk(database), desk, wake=fleet.wake, now=now, entropy=self._entropy)
         board = Board(fleet.lines, broker, history, room, capturing=settings.capture, now=now, news=fleet.news)
         board.broken_templates, board.clock = kitchen.broken, self._clock.status
+        board.renderer = kitchen.renderer.status
         hook = Webhook(settings.alert_url.reveal()) if settings.alert_url else None
         post = hook.post if hook else None
         watch = Watch(board, history, room, post, waiting_limit=settings.alert_waiting, now=now)

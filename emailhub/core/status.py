@@ -133,6 +133,17 @@ class ClockStatus(Struct, frozen=True, kw_only=True):
     believed_in: float = 0.0
 
 
+class RendererStatus(Struct, frozen=True, kw_only=True):
+    """What renders templates: `ready` processes without work, templates `under_way`, waiting ones with them.
+
+    `trouble` says why the latest could not be rendered, through no fault of its template; "" once one could.
+    """
+
+    ready: int = 0
+    under_way: int = 0
+    trouble: str = ""
+
+
 class OutboxStatus(Struct, frozen=True, kw_only=True):
     """The database: `writable` is False when the last write failed, `detail` says why.
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from emailhub.core.delivery import State
 from emailhub.core.errors import NotFound
 from emailhub.core.records import Totals
-from emailhub.core.status import ClockStatus, Flow, Link, OutboxStatus, RabbitStatus, RelayStatus
+from emailhub.core.status import ClockStatus, Flow, Link, OutboxStatus, RabbitStatus, RelayStatus, RendererStatus
 from emailhub.core.template import Broken
 from emailhub.engine.allowance import Allowance
 from emailhub.engine.chaos import behaviour_of
@@ -84,7 +84,8 @@ class Board:
     """Reads the parts. `loop_lag` is the longest lag of the event loop lately, in seconds; `news()` gives sentences
     about what is over.
 
-    `broken_templates()` gives the templates that cannot be used as they stand, `clock()` how the clock stands.
+    `broken_templates()` gives the templates that cannot be used as they stand, `clock()` how the clock stands,
+    `renderer()` what renders them.
     """
 
     def __init__(
@@ -106,6 +107,7 @@ class Board:
         self._news = news
         self.broken_templates: Callable[[], tuple[Broken, ...]] = tuple
         self.clock: Callable[[], ClockStatus] = ClockStatus
+        self.renderer: Callable[[], RendererStatus] = RendererStatus
         self.capturing = capturing
         self.loop_lag = 0.0
 

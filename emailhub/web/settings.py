@@ -8,7 +8,7 @@ from litestar import Response
 from msgspec import UNSET
 from msgspec.structs import asdict
 
-from emailhub.core.status import OutboxStatus
+from emailhub.core.status import OutboxStatus, RendererStatus
 from emailhub.web.faces import Faces
 from emailhub.web.health import DEAD_LAG, Level, readiness
 from emailhub.web.shapes import AboutShape, PartShape, SetupShape
@@ -28,8 +28,17 @@ def parts(faces: Faces) -> Iterator[PartShape]:
     """How each part stands, in the words of the health checks, and the machine under them."""
     for name, part in asdict(readiness(faces, details=True).parts).items():
         yield PartShape(name, part.status, part.detail if part.detail is not UNSET else "")
+    yield _renderer(faces.board.renderer())
     yield _disk(faces.board.outbox(), low=faces.board.disk_low)
     yield _loop(faces.board.loop_lag)
+
+
+def _renderer(status: RendererStatus) -> PartShape:
+    if status.trouble:
+        return PartShape("renderer", "degraded", f"templates cannot be rendered now: {status.trouble}")
+    if not (status.ready or status.under_way):
+        return PartShape("renderer", "ok", "starts with the first template")
+    return PartShape("renderer", "ok", f"processes ready: {status.ready}, templates under way: {status.under_way}")
 
 
 def _disk(status: OutboxStatus, *, low: bool) -> PartShape:

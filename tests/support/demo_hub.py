@@ -31,6 +31,7 @@ from emailhub.core.status import (
     PoolFacts,
     RabbitStatus,
     RelayStatus,
+    RendererStatus,
     Suspension,
 )
 from emailhub.core.template import Broken
@@ -84,6 +85,9 @@ class DemoBoard:
 
     def clock(self) -> ClockStatus:
         return ClockStatus()
+
+    def renderer(self) -> RendererStatus:
+        return RendererStatus(ready=2)
 
     def broken_templates(self) -> tuple[Broken, ...]:
         return ()

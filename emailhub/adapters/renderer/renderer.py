@@ -14,6 +14,7 @@ from emailhub import logs
 from emailhub.adapters.renderer.bounds import Bounds
 from emailhub.adapters.renderer.worker import OURS, DeadError, Worker, order
 from emailhub.core.errors import Problem, Refused, TemplateError
+from emailhub.core.status import RendererStatus
 from emailhub.core.template import Rendered, Template
 
 WAITING = 500
@@ -38,6 +39,7 @@ class ProcessRenderer:
         self._waiting = 0
         self._most = most
         self._closed = False
+        self._trouble = ""
         self._digests: OrderedDict[int, tuple[Template, str]] = OrderedDict()
 
     async def render(self, template: Template, values: Mapping[str, object]) -> Rendered:
@@ -54,6 +56,11 @@ class ProcessRenderer:
             return error.problems
         return ()
 
+    def status(self) -> RendererStatus:
+        """How it stands, for screens."""
+        ready = sum(worker.alive for worker in self._idle)
+        return RendererStatus(ready=ready, under_way=self._waiting, trouble=self._trouble)
+
     async def close(self) -> None:
         """End the processes; what is being rendered is given up as Refused."""
         self._closed = True
@@ -65,6 +72,7 @@ class ProcessRenderer:
             answer = await self._answer(self._digest(template), template, values)
         except DeadError as dead:
             raise self._refusal(template, dead) from None
+        self._trouble = ""
         if answer.get("problems"):
             raise TemplateError(tuple(Problem(*problem) for problem in answer["problems"]))
         return answer
@@ -126,5 +134,6 @@ class ProcessRenderer:
         if dead.over:
             log.warning("template refused", template=template.label, text=dead.over)
             return TemplateError((Problem("template", f"{template.label} {dead.over}"),))
+        self._trouble = str(dead)
         log.error("renderer failed", template=template.label, text=str(dead))
         return Refused("service_unavailable", f"templates cannot be rendered now: {dead}")

@@ -29,6 +29,7 @@ _PARTS = {
     "relay": "Relays",
     "templates": "Templates",
     "clock": "Clock",
+    "renderer": "Renderer",
     "disk": "Disk",
     "event loop": "Event loop",
 }

@@ -226,6 +226,21 @@ async def test_when_no_process_can_start_mail_is_put_off_and_not_refused_for_goo
         await ProcessRenderer(command=("/bin/sh", "-c", "exit 3")).render(template(text="x"), {})
 
 
+async def test_what_keeps_templates_from_being_rendered_is_told_until_one_was(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    answer = "sys.stdout.buffer.write(frames.pack({'made': {'subject': '', 'html': None, 'text': 'x'}}))"
+    fails = f"import os, sys\nif not os.path.exists({str(gone)!r}): sys.exit(3)\n"
+    own = ProcessRenderer(command=(sys.executable, "-P", "-c", fails + FAKE + answer))
+    assert own.status().trouble == ""
+    with pytest.raises(Refused):
+        await own.render(template(text="x"), {})
+    assert "ended with code 3" in own.status().trouble
+    gone.touch()
+    await own.render(template(text="x"), {})
+    assert (own.status().trouble, own.status().under_way) == ("", 0)
+    await own.close()
+
+
 FAKE = (
     "from emailhub.adapters.renderer import frames; import os, signal, sys\n"
     "sys.stdout.buffer.write(frames.pack({})); sys.stdout.flush(); frames.read(sys.stdin.buffer)\n"

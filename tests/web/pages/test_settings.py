@@ -11,7 +11,7 @@ import pytest
 from emailhub.core.errors import BadSettings, Problem
 from emailhub.core.reloaded import Change, Reloaded
 from emailhub.core.setup import Setup
-from emailhub.core.status import OutboxStatus
+from emailhub.core.status import OutboxStatus, RendererStatus
 from emailhub.engine.desk import Actor
 from emailhub.engine.gate import Access
 from emailhub.web.site import create_app
@@ -108,6 +108,22 @@ async def test_a_late_event_loop_and_a_full_disk_show_on_their_parts(demo: DemoH
     text = words_of(part(await page(demo, PATH), "parts"))
     assert "Event loop ! degraded At most 2,500 ms late" in text
     assert "Disk ✕ down 40 MiB free, which is kept back: new mail is refused" in text
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    (
+        (RendererStatus(), "Renderer ✓ ok Starts with the first template"),
+        (RendererStatus(ready=1, under_way=3), "Renderer ✓ ok Processes ready: 1, templates under way: 3"),
+        (
+            RendererStatus(trouble="it was killed"),
+            "Renderer ! degraded Templates cannot be rendered now: it was killed",
+        ),
+    ),
+)
+async def test_the_renderer_is_one_of_the_parts(demo: DemoHub, status: RendererStatus, said: str) -> None:
+    demo.board.renderer = lambda: status
+    assert said in words_of(part(await page(demo, PATH), "parts"))
 
 
 async def test_with_nothing_set_the_page_says_where_to_set_it(hub: WebHub) -> None:
