@@ -284,8 +284,9 @@ class _Span:
         self._used += count
 
     def _stamp(self, at: float) -> float:
-        # The end of the slice: what is counted together is forgotten together, and not too early.
-        return math.ceil(at / self._slice) * self._slice
+        # The end of the slice: what is counted together is forgotten together, and not too early. Slices since 1970
+        # are so many that the division rounds: the end may come out a quarter of a microsecond before `at`.
+        return max(math.ceil(at / self._slice) * self._slice, at)
 
     def _forget(self, now: float) -> None:
         while self._handed and self._arrival(self._handed[0]) <= now:

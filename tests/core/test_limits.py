@@ -7,7 +7,7 @@ import itertools
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from emailhub.core.limits import Flight, Limiter, Rate, Used
@@ -122,6 +122,7 @@ def test_the_rate_is_reached_and_held_however_slow_the_answers_are(rate: Rate, a
     assert seen[-1][0] - seen[0][0] <= 6 * rate.seconds * 1.06
 
 
+@example(Rate(3, 1.0), [0.0, 1.0, 1.0, 0.2], 0.0, 0.0)  # arrives as a slice ends, and is rounded to before its end
 @given(
     st.sampled_from((Rate(3, 1.0), Rate(10, 1.0), Rate(50, 1.0), Rate(90, 60.0))),
     st.lists(st.floats(0.0, 3.0), min_size=1, max_size=7),
