@@ -206,6 +206,9 @@ def _rates(value: object) -> tuple[Rate, ...]:
 
 
 def _quota(value: object) -> int:
+    if isinstance(value, float) and value.is_integer():
+        # JSON knows no whole numbers: 100.0 is one.
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= QUOTA:
         raise BadValueError(f"must be a whole number of messages a day, from 1 to {QUOTA}")
     return value

@@ -11,6 +11,7 @@ EmailhubError
 ├── Outdated                             somebody changed it since it was looked at
 ├── ReadOnly                             it is kept where the hub does not write
 ├── KeyEnded                             an API key was revoked or has expired
+├── KeyDoubled                           an API key has two secrets that work
 ├── JobEnded                             a job over many messages is at its end
 ├── Refused                              not now: the hub is full, stopping, or its disk is
 │   └── Spent                            the quota of the day is used up
@@ -151,6 +152,15 @@ class KeyEnded(EmailhubError):
         super().__init__(f"the key {name} is {state} and cannot be changed: create another")
         self.name = name
         self.state = state
+
+
+class KeyDoubled(EmailhubError):
+    """Two secrets of the key work already, the newer beside the `older`; nothing was changed."""
+
+    def __init__(self, newer: str, older: str) -> None:
+        super().__init__(
+            f"the secret {older}… still works beside {newer}…: wait until it has ended, or rotate with a grace of 0"
+        )
 
 
 class LogInRefused(EmailhubError):

@@ -20,7 +20,7 @@ from emailhub import logs
 from emailhub.core import mime
 from emailhub.core.access import Principal
 from emailhub.core.api_key import DAY, GRACE, KEYS, LIVE, ApiKey, Grant, KeyState, Revocation, Secret, Use
-from emailhub.core.errors import InvalidMessage, KeyEnded, NotFound, OutboxError, Problem, Spent
+from emailhub.core.errors import InvalidMessage, KeyDoubled, KeyEnded, NotFound, OutboxError, Problem, Spent
 from emailhub.core.records import Scalar
 from emailhub.engine.desk import Actor
 
@@ -134,14 +134,13 @@ class Keyring:
     async def rotate(self, id: str, actor: Actor, reason: str = "", *, grace: float = GRACE) -> Shown:
         """Give the key a second secret; the one it has works `grace` seconds longer, 0: not at all.
 
-        Raises NotFound; KeyEnded when it was revoked or has expired; InvalidMessage when two work already.
+        Raises NotFound; KeyEnded when it was revoked or has expired; KeyDoubled when two work already.
         """
         async with self._changing:
             key, now = self._changeable(id), self._now()
             live = key.live(now)
             if grace > 0 and len(live) >= LIVE:
-                text = f"must be 0, or wait: the secret {live[-1].start}… still works beside {live[0].start}…"
-                raise InvalidMessage((Problem("grace", text),))
+                raise KeyDoubled(live[0].start, live[-1].start)
             secret, text = self._secret(now)
             old = tuple(_ended(one, now + grace) for one in live) if grace > 0 else ()
             rotated = replace(key, secrets=(secret, *old))

@@ -171,7 +171,9 @@ def _meant(error: EmailhubError) -> Answer:
             return answer(409, "invalid_idempotent_request", text)
         case errors.NotFound():
             return answer(404, "not_found", f"There is no {error.kind} {error.id!r}.")
-        case errors.WrongState() | errors.Outdated() | errors.ReadOnly() | errors.KeyEnded() | errors.JobEnded():
+        case errors.WrongState() | errors.Outdated() | errors.ReadOnly() | errors.JobEnded():
+            return answer(409, "invalid_state", _why_not(error))
+        case errors.KeyEnded() | errors.KeyDoubled():
             return answer(409, "invalid_state", _why_not(error))
         case errors.Refused():
             return answer(error.status, error.name, str(error), retry_after=error.retry_after)

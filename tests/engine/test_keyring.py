@@ -15,7 +15,7 @@ from emailhub.adapters.sqlite.keys import SqliteKeys
 from emailhub.core.access import Scope
 from emailhub.core.api_key import DAY, GRACE, Grant, KeyState, Use
 from emailhub.core.audit import AuditFilter
-from emailhub.core.errors import InvalidMessage, KeyEnded, NotFound, Spent
+from emailhub.core.errors import InvalidMessage, KeyDoubled, KeyEnded, NotFound, Spent
 from emailhub.core.limits import Rate
 from emailhub.engine.desk import Actor
 from emailhub.engine.keyring import PREFIX, Keyring
@@ -112,7 +112,7 @@ async def test_no_more_than_two_secrets_of_a_key_work(database: Database, clock:
     ring = await ring_of(database, clock)
     first = await ring.create(Grant(name="billing"), ANN)
     second = await ring.rotate(first.key.id, ANN)
-    with pytest.raises(InvalidMessage, match="still works beside"):
+    with pytest.raises(KeyDoubled, match="still works beside"):
         await ring.rotate(first.key.id, ANN)
     clock.at += GRACE
     third = await ring.rotate(first.key.id, ANN)

@@ -152,6 +152,20 @@ async def test_a_rotated_key_has_two_secrets_until_the_grace_is_over(tmp_path: P
         assert (await send(hub, bearer(third.json()["token"]))).status_code == 200
 
 
+async def test_a_third_secret_that_would_work_is_in_conflict_with_the_two_there_are(tmp_path: Path) -> None:
+    async with web_hub(tmp_path, CLOSED) as hub:
+        id, _ = await make(hub)
+        answers = [await hub.client.post(f"/api-keys/{id}/rotate", headers=bearer(SETTINGS_KEY)) for _ in range(2)]
+        assert [answer.status_code for answer in answers] == [200, 409]
+        assert answers[1].json()["name"] == "invalid_state"
+
+
+async def test_a_whole_number_is_one_however_json_writes_it(tmp_path: Path) -> None:
+    async with web_hub(tmp_path, CLOSED) as hub:
+        _, key = await make(hub, daily_quota=2.0)
+        assert (await send(hub, key)).status_code == 200
+
+
 async def test_a_grace_that_is_no_time_is_refused(tmp_path: Path) -> None:
     async with web_hub(tmp_path, CLOSED) as hub:
         id, key = await make(hub)

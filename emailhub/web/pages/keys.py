@@ -14,7 +14,7 @@ from msgspec import Struct
 from emailhub.core import api_key
 from emailhub.core.access import Scope
 from emailhub.core.api_key import DAY, GRACE, ApiKey, KeyState
-from emailhub.core.errors import InvalidMessage, KeyEnded
+from emailhub.core.errors import InvalidMessage, KeyDoubled, KeyEnded
 from emailhub.core.patterns import rates_text
 from emailhub.engine.gate import Area
 from emailhub.engine.keyring import Shown
@@ -108,7 +108,7 @@ async def rotate(
     _, grace = _GRACES.get(form.get("grace", ""), _GRACES["24h"])
     try:
         made = await faces.keyring.rotate(key_id, actor_of(request, _FACE), _line(form), grace=grace)
-    except InvalidMessage:
+    except KeyDoubled:
         text = "Nothing was changed: two secrets work already. Wait until the old one has ended, or end it at once."
         return paper.onward("/api-keys", Flash("warn", text))
     except KeyEnded as ended:
