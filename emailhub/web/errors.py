@@ -162,6 +162,17 @@ def _invalid(name: str, problems: tuple[Problem, ...]) -> Answer:
     return answer(422, name, "; ".join(f"{p.field}: {p.message}" for p in problems[:3]), problems)
 
 
+_CONFLICTS = (
+    errors.WrongState,
+    errors.Outdated,
+    errors.ReadOnly,
+    errors.KeyEnded,
+    errors.KeyDoubled,
+    errors.JobEnded,
+)
+"""What cannot be done as things stand."""
+
+
 def _meant(error: EmailhubError) -> Answer:
     match error:
         case errors.BadSettings():
@@ -171,9 +182,7 @@ def _meant(error: EmailhubError) -> Answer:
             return answer(409, "invalid_idempotent_request", text)
         case errors.NotFound():
             return answer(404, "not_found", f"There is no {error.kind} {error.id!r}.")
-        case errors.WrongState() | errors.Outdated() | errors.ReadOnly() | errors.JobEnded():
-            return answer(409, "invalid_state", _why_not(error))
-        case errors.KeyEnded() | errors.KeyDoubled():
+        case _ if isinstance(error, _CONFLICTS):
             return answer(409, "invalid_state", _why_not(error))
         case errors.Refused():
             return answer(error.status, error.name, str(error), retry_after=error.retry_after)
