@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import secrets
 import signal
@@ -11,8 +10,6 @@ import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Any
-
-import uvloop
 
 from emailhub import __version__, logs, wiring
 from emailhub.adapters.fetch import Fetcher
@@ -26,7 +23,6 @@ from emailhub.adapters.sqlite.relays import SqliteRelays
 from emailhub.adapters.sqlite.suppressions import SqliteSuppressions
 from emailhub.adapters.sqlite.upkeep import SqliteUpkeep
 from emailhub.adapters.sqlite.verbs import SqliteVerbs
-from emailhub.core.errors import OutboxBusy, OutboxError, OutboxFull, OutboxUnusable
 from emailhub.core.records import Event
 from emailhub.engine.board import Board
 from emailhub.engine.bulk import Bulk
@@ -48,7 +44,7 @@ from emailhub.engine.subscriber import Subscriber
 from emailhub.engine.suppression import SuppressionList
 from emailhub.engine.undertaker import Undertaker
 from emailhub.engine.watch import Watch
-from emailhub.parts import EXIT_FAILED, Doors, Kitchen, Parts, verdict
+from emailhub.parts import Doors, Kitchen, Parts, verdict
 from emailhub.reload import Read, Reloader, Requests
 from emailhub.settings import Loaded, Settings
 from emailhub.stopping import Stopping
@@ -56,42 +52,10 @@ from emailhub.web.faces import Faces, WebOptions
 from emailhub.web.server import Server
 from emailhub.web.site import create_app
 
-EXIT_BUSY = 75
-EXIT_CONFIG = 78
 BURIALS = frozenset({"failed", "unreadable"})
 """Events after which a dead letter may wait to be published."""
 
 log = logs.get("app")
-
-
-def serve(loaded: Loaded, read: Read) -> int:
-    """Run emailhub until it is told to stop; the exit code: 0 stopped, 70 a part died, 75 busy or full, 78 not usable.
-
-    `read` gives the settings anew when somebody asks for them to be reloaded.
-    """
-    settings = loaded.settings
-    logs.configure(settings.log_level, settings.log_format, addresses=settings.log_addresses)
-    logs.hide(*settings.secrets())
-    for warning in loaded.warnings:
-        log.warning("setting", text=warning)
-    os.umask(0o077)
-    try:
-        return uvloop.run(Hub(loaded, read).run())
-    except OutboxBusy as error:
-        log.error("outbox busy", text=str(error))
-        return EXIT_BUSY
-    except OutboxFull as error:
-        # What the last process left open must be closed before anything is sent, and cannot be written down.
-        log.error("cannot start yet", text=str(error))
-        return EXIT_BUSY
-    except (OutboxUnusable, OSError) as error:
-        log.error("cannot start", text=str(error))
-        return EXIT_CONFIG
-    except OutboxError as error:
-        log.error("cannot start", text=str(error))
-        return EXIT_FAILED
-    finally:
-        logs.close()
 
 
 class Hub:

@@ -29,7 +29,7 @@ def serve(*, env_file: Path | None, config: Path | None, **flags: str | None) ->
     SIGTERM or Ctrl-C stops it in order, another one a second later or after that at once.
     """
     loaded = options.load(env_file, config, **flags)
-    from emailhub.app import serve as run
+    from emailhub.serving import serve as run
 
     sys.exit(run(loaded, options.reader(env_file, config, **flags)))
 

@@ -82,7 +82,7 @@ def test_serve_runs_the_hub_with_the_flags_and_ends_with_its_exit_code(
         seen.append(loaded)
         return 75
 
-    monkeypatch.setitem(sys.modules, "emailhub.app", SimpleNamespace(serve=serve))
+    monkeypatch.setitem(sys.modules, "emailhub.serving", SimpleNamespace(serve=serve))
     result = run("serve", "--port", "9001", "--database", "x.db", "--log-level", "debug", EMAILHUB_PORT="9002")
     assert result.exit_code == 75, result.output
     (loaded,) = seen
