@@ -95,7 +95,7 @@ async def reference(request: AnyRequest, faces: GivenFaces, paper: GivenPaper) -
 
 
 def _packed(page: Response[str]) -> Response[bytes]:
-    """The page, gzipped: a third of a megabyte would keep a phone waiting. It holds no secret that length could tell."""
+    """The page, gzipped: unpacked it has a third of a megabyte. It holds no secret that its length could tell."""
     headers = page.headers | {"content-encoding": "gzip", "vary": f"{page.headers['vary']}, accept-encoding"}
     content = gzip.compress(page.content.encode(), 6)
     return Response(content, headers=headers, media_type="text/html; charset=utf-8", cookies=page.cookies)
