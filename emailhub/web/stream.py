@@ -20,6 +20,7 @@ from emailhub.engine.gate import Caller
 from emailhub.engine.live import Subscription
 from emailhub.web.errors import BadParameters
 from emailhub.web.faces import Faces, GivenFaces
+from emailhub.web.gathering import Gatherer
 from emailhub.web.shapes import BreakerShape
 from emailhub.web.visit import AnyRequest, visit
 
@@ -81,7 +82,7 @@ class Now(Struct, frozen=True):
 async def events(request: AnyRequest, faces: GivenFaces) -> Response[None]:
     """The stream. It goes on after the id in `Last-Event-ID`, or after the one in the parameter `after`."""
     subscription = faces.live.subscribe(_last_event_id(request))
-    return _Stream(faces, visit(request).caller, subscription)
+    return _Stream(faces, visit(request).caller, subscription, gather="gather" in request.query_params)
 
 
 def router() -> Router:
@@ -140,11 +141,12 @@ async def _feed(faces: Faces) -> None:
 class _Stream(Response[None]):
     """A response that lasts until the client goes, the hub stops, or the log-in it was given to ends."""
 
-    def __init__(self, faces: Faces, caller: Caller, subscription: Subscription) -> None:
+    def __init__(self, faces: Faces, caller: Caller, subscription: Subscription, *, gather: bool) -> None:
         super().__init__(None)
         self._faces = faces
         self._caller = caller
         self._subscription = subscription
+        self._read = Gatherer(subscription.read).read if gather else subscription.read
 
     def to_asgi_response(self, *_args: Any, **_kwargs: Any) -> ASGIResponse:
         return cast("ASGIResponse", self)
@@ -164,7 +166,7 @@ class _Stream(Response[None]):
         chunk: bytes | None = _GREETING
         while chunk is not None and gate.still_in(self._caller, self._faces.now()):
             await send({"type": "http.response.body", "body": chunk or _HEARTBEAT, "more_body": True})
-            chunk = await self._subscription.read(self._faces.options.heartbeat)
+            chunk = await self._read(self._faces.options.heartbeat)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

@@ -200,7 +200,7 @@ async def test_the_chart_reads_its_values_out(context: BrowserContext, hub: Hub)
 
 
 async def test_a_lost_hub_is_said_and_found_again(context: BrowserContext, guard: Guard, hub: Hub) -> None:
-    guard.expect("/events")
+    guard.expect("/events", "failed: .* net::ERR_CONNECTION_")
     page = await context.new_page()
     await page.clock.install()
     await _live(page, "/")

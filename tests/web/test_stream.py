@@ -15,6 +15,7 @@ import pytest_asyncio
 
 from emailhub.engine.gate import Access
 from emailhub.web.faces import WebOptions
+from emailhub.web.gathering import gathered
 from emailhub.web.server import Server
 from tests.support.web_hub import WebHub, web_hub
 
@@ -52,6 +53,12 @@ class Browser:
             told = Told(await self.block())
             if told.data is not None and told.kind in kinds:
                 return told
+
+    async def gathered(self) -> str:
+        """The next event `many`, as it is on the wire."""
+        while "event: many" not in (block := await self.block()):
+            pass
+        return block
 
     async def ended(self) -> bool:
         async with asyncio.timeout(WAIT):
@@ -104,6 +111,34 @@ async def test_a_message_is_told_as_it_happens_with_the_id_of_its_event(served: 
         told = await browser.event("message")
         assert (told.data["kind"], told.data["message"]) == ("accepted", id)
         assert told.id == told.data["id"] == await served.hub.faces.history.last_event_id()
+
+
+async def test_a_page_gets_what_happens_at_once_as_one_event_and_misses_nothing(served: Served) -> None:
+    async with served.stream("?gather") as browser:
+        first = await served.hub.send()
+        block = await browser.gathered()
+        assert first in block, "what comes after a pause is told at once"
+        sent = [await served.hub.send() for _ in range(20)]
+        blocks = [await browser.gathered()]
+        while sent[-1] not in blocks[-1]:
+            blocks.append(await browser.gathered())
+        assert len(blocks) <= 10
+        told = "".join(blocks)
+        assert [id for id in sent if f'"message":"{id}"' not in told] == []
+        last = int(blocks[-1].partition("\n")[0].removeprefix("id: "))
+        assert last == await served.hub.faces.history.last_event_id()
+    await served.hub.send()
+    async with served.stream(f"?gather&after={last}") as browser:
+        again = await browser.gathered()
+        assert int(again.partition("\n")[0].removeprefix("id: ")) > last
+        assert sent[-1] not in again
+
+
+def test_events_are_gathered_and_how_things_stand_is_left_as_it_is() -> None:
+    status = b'event: status\ndata: {"a": 1}\n\n'
+    one, two = b'id: 1\ndata: {"x":1}\n\n', b'id: 2\ndata: {"x":2}\n\n'
+    assert gathered(one + status + two) == b'id: 2\nevent: many\ndata: {"x":1}\ndata: {"x":2}\n\n' + status
+    assert gathered(status) == status
 
 
 async def test_a_browser_that_was_away_gets_what_it_missed_and_nothing_twice(served: Served) -> None:

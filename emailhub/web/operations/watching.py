@@ -47,6 +47,12 @@ WATCHING: tuple[Operation, ...] = (
         inputs=(
             Input("Last-Event-ID", "header", "go on after this event", {"type": "integer"}),
             Input("after", "query", "the same as a parameter", {"type": "integer"}),
+            Input(
+                "gather",
+                "query",
+                "what happens within 250 ms comes as one event `many`, a line of data for each",
+                {"type": "string"},
+            ),
         ),
         answer=STREAM,
         errors=(422, 503),
