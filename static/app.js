@@ -6,7 +6,8 @@ const now = () => Date.now() / 1000 + skew;
 const byId = (id) => document.getElementById(id);
 const all = (selector, from = document) => [...from.querySelectorAll(selector)];
 const say = (el, text) => el.textContent !== text && (el.textContent = text);
-const parsed = async (answer) => new DOMParser().parseFromString(await answer.text(), "text/html");
+const parse = (text) => new DOMParser().parseFromString(text, "text/html");
+const parsed = async (answer) => parse(await answer.text());
 
 // Times: relative ones are kept fresh, absolute ones are told in the reader's time zone.
 const format = (options) => new Intl.DateTimeFormat("en-GB", { hourCycle: "h23", ...options });
@@ -92,10 +93,11 @@ const reads = matchMedia("(hover: hover)").matches ? ":hover, :focus-within" : "
 let stale = new Set(); // ids of messages, or * for everything
 let timer = 0;
 let last = -PACE;
+let pause = PACE;
 
 function refreshSoon(what) {
   if (what) stale.add(what);
-  if (watch && stale.size && !timer && !document.hidden) timer = setTimeout(refresh, Math.max(0, last + PACE - performance.now()));
+  if (watch && stale.size && !timer && !document.hidden) timer = setTimeout(refresh, Math.max(0, last + pause - performance.now()));
 }
 
 function address() {
@@ -112,7 +114,10 @@ async function refresh() {
   try {
     const answer = await fetch(url, { headers: { "x-part": "1" } });
     if (answer.redirected) return location.reload(); // the log-in has ended
-    if (answer.ok) apply(await parsed(answer));
+    const text = await answer.text();
+    const began = performance.now();
+    if (answer.ok) apply(parse(text));
+    pause = Math.min(5000, Math.max(PACE, 15 * (performance.now() - began))); // a slow computer is left time for other things
   } catch {
     // The stream fails too, and everything is asked for again when it is back.
   }
