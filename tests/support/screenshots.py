@@ -1,6 +1,6 @@
 """Pictures of every page of the demo, to be looked at: `python -m tests.support.screenshots FOLDER`.
 
-Each page at 1440 px, in the dark, and at 390 px. What the pages complain about is told, and ends it with 1.
+Each page at 1440 px and at 390 px, in the light and in the dark. What the pages complain about is told, and ends it with 1.
 """
 
 from __future__ import annotations
@@ -28,7 +28,12 @@ class Look(NamedTuple):
     scheme: str
 
 
-LOOKS = (Look("1440", 1440, "light"), Look("1440-dark", 1440, "dark"), Look("390", 390, "light"))
+LOOKS = (
+    Look("1440", 1440, "light"),
+    Look("1440-dark", 1440, "dark"),
+    Look("390", 390, "light"),
+    Look("390-dark", 390, "dark"),
+)
 PAGES = {
     "overview": "/",
     "overview-24h": "/?span=24h",
