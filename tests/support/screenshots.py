@@ -1,6 +1,6 @@
 """Pictures of every page of the demo, to be looked at: `python -m tests.support.screenshots FOLDER`.
 
-Each page at 1440 px and at 390 px, in the light and in the dark. What the pages complain about is told, and ends it with 1.
+Each page at 1440 px and at 390 px, light and dark. What the pages complain about is told, and ends it with 1.
 """
 
 from __future__ import annotations
