@@ -18,6 +18,7 @@ from emailhub.adapters.rabbit import Delivery, Rabbit
 from emailhub.adapters.sqlite import Database, SqliteHistory, SqliteOutbox, open_database
 from emailhub.adapters.sqlite.behaviour import SqliteBehaviour
 from emailhub.adapters.sqlite.bulk import SqliteBulk
+from emailhub.adapters.sqlite.letters import SqliteLetters
 from emailhub.adapters.sqlite.putting_forward import SqlitePutOff
 from emailhub.adapters.sqlite.relays import SqliteRelays
 from emailhub.adapters.sqlite.suppressions import SqliteSuppressions
@@ -34,6 +35,7 @@ from emailhub.engine.fleet import Fleet, RelaySpec, Rig
 from emailhub.engine.intake import Intake
 from emailhub.engine.keeper import Keeper
 from emailhub.engine.lag import LagWatch
+from emailhub.engine.letters import DeadLetters
 from emailhub.engine.live import Live
 from emailhub.engine.meter import Meter
 from emailhub.engine.rescuer import rescue
@@ -208,6 +210,7 @@ class Hub:
             suppressions=listed,
             shelf=shelf,
             bulk=bulk,
+            letters=DeadLetters(SqliteLetters(database), intake, now=now),
             audit=doors.audit,
             keyring=doors.keyring,
             users=doors.users,

@@ -109,6 +109,8 @@ DEEDS: Final = {
     "chaos_set": "chaos.set",
     "bulk_started": "bulk.start",
     "bulk_stopped": "bulk.stop",
+    "letter_resent": "letter.resend",
+    "letter_discarded": "letter.discard",
     "suppression_added": "suppression.add",
     "suppression_lifted": "suppression.lift",
     "template_created": "template.create",
@@ -158,6 +160,10 @@ def _copy(data: Mapping[str, Scalar]) -> str:
     return f"as {_text(data, 'copy')} over {_text(data, 'over')}"
 
 
+def _resent(data: Mapping[str, Scalar]) -> str:
+    return f"as {_text(data, 'copy')}"
+
+
 def _any_detail(data: Mapping[str, Scalar]) -> str:
     return _text(data, "text")
 
@@ -189,6 +195,8 @@ _DETAILS: Mapping[str, Callable[[Mapping[str, Scalar]], str]] = {
     "breaker.release": _nothing,
     "sender.resume": _of("domain"),
     **dict.fromkeys(("bulk.start", "bulk.stop"), _bulk),
+    "letter.resend": _resent,
+    "letter.discard": _nothing,
     "suppression.add": _of("origin"),
     "suppression.lift": _of("origin"),
     **dict.fromkeys(("template.create", "template.save", "template.rename"), _template),

@@ -13,6 +13,7 @@ EmailhubError
 ├── KeyEnded                             an API key was revoked or has expired
 ├── KeyDoubled                           an API key has two secrets that work
 ├── JobEnded                             a job over many messages is at its end
+├── LetterSettled                        somebody decided about a dead letter already
 ├── Refused                              not now: the hub is full, stopping, or its disk is
 │   └── Spent                            the quota of the day is used up
 ├── LogInRefused                         name or password is not right, or was not looked at
@@ -143,6 +144,15 @@ class JobEnded(EmailhubError):
         super().__init__(f"the job {id} is {phase} already")
         self.id = id
         self.phase = phase
+
+
+class LetterSettled(EmailhubError):
+    """The dead letter `id` is `status` (resent, discarded) already; nothing was changed."""
+
+    def __init__(self, id: int, status: str) -> None:
+        super().__init__(f"dead letter {id} is {status} already")
+        self.id = id
+        self.status = status
 
 
 class KeyEnded(EmailhubError):

@@ -267,7 +267,7 @@ class Event(Struct, frozen=True):
     suppressed, wish, copied, dead_letter, listed (its recipient was put on the suppression list);
     of a relay: breaker_opened, breaker_probing, breaker_closed, breaker_forced, breaker_auto, chaos_set;
     of a template: template_created, template_saved, template_renamed, template_published, template_deleted;
-    of a job over many messages: bulk_started, bulk_stopped, bulk_done;
+    of a job over many messages: bulk_started, bulk_stopped, bulk_done; of a letter: letter_resent, letter_discarded;
     of none of these: unreadable, suppression_added, suppression_lifted, key_created, key_rotated, key_revoked.
     `message` and `relay` say whom it concerns, `data` holds only short facts (never a body): text, actor, reason,
     state, recipients, due_at …
@@ -334,7 +334,7 @@ class Page(Struct, frozen=True):
 class DeadLetter(Struct, frozen=True, kw_only=True):
     """What goes to the dead-letter queue: a failed recipient, or a queue body that could not be read.
 
-    `body` is published as it is, with `headers`; `confirmed_at` is set once RabbitMQ has it.
+    `body` is published as it is, with `headers`, and not kept beyond that without `keep`: its publisher asked for it.
     """
 
     id: int
@@ -347,4 +347,4 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
     message: str | None = None
     recipient: str | None = None
     tries: int = 0
-    confirmed_at: float | None = None
+    keep: bool = True

@@ -34,9 +34,12 @@ _SUPPRESSED = {
     "left@example.org": (SuppressionOrigin.UNSUBSCRIBE, "wrote to support"),
 }
 _UNREADABLE = (
-    (b'{"to": "ada@example.org", "subject": "Half a mes', "the body is not JSON: it ends too early"),
-    (b'{"subject": "Nobody named", "body": "Hi"}', "to is missing"),
-    (b"\xff\xfe\x00\x01", "the body is not text"),
+    (b"\xff\xfe\x00\x01", "unreadable: it is not UTF-8; publish JSON in UTF-8"),
+    (
+        b'{"to": "ada@example", "subject": "Your order", "body": "It is on its way."}',
+        "invalid: to: needs a full domain",
+    ),
+    (b'{"to": "ada@example.org", "subject": "Half a mes', "unreadable: it is not JSON: Input data was truncated"),
 )
 
 
@@ -173,7 +176,7 @@ class Past:
         letters = [
             DeadLetter(
                 id=0,
-                at=self._start - 60 * number,
+                at=self._start - 60 * (len(_UNREADABLE) - number),
                 reason=reason,
                 body=body,
                 headers={},

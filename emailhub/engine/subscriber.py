@@ -13,7 +13,7 @@ from typing import Protocol
 import msgspec
 
 from emailhub import logs
-from emailhub.core import parse, shapes
+from emailhub.core import letters, parse, shapes
 from emailhub.core.access import ANYBODY, Principal
 from emailhub.core.errors import EmailhubError, IdempotencyConflict, InvalidMessage, OutboxError, Refused
 from emailhub.core.message import Limits
@@ -117,7 +117,8 @@ class Subscriber:
         try:
             submission = parse.submission(request.fields, self._limits, now=self._now(), key=request.key)
         except InvalidMessage as error:
-            return self._letter(delivery, f"invalid: {error}", correlation_id, request.request_id)
+            kept = request.fields.get("store_body") is not False
+            return self._letter(delivery, f"invalid: {error}", correlation_id, request.request_id, kept=kept)
         origin = Origin(FACE, correlation_id, delivery.properties.routing_key, self._principal)
         facts = QueueFacts(delivery.body, request.body_hash, delivery.properties.redelivered)
         return _Order(delivery, (submission, origin, facts))
@@ -140,12 +141,13 @@ class Subscriber:
 
     def _judge(self, order: _Order, answer: Receipt | Exception) -> DeadLetter | bool:
         delivery, (submission, origin, _) = order.delivery, order.item
+        ids, kept = (origin.correlation_id, submission.request_id), submission.store_body
         if isinstance(answer, Receipt):
             return True
         if isinstance(answer, InvalidMessage):
-            return self._letter(delivery, f"invalid: {answer}", origin.correlation_id, submission.request_id)
+            return self._letter(delivery, f"invalid: {answer}", *ids, kept=kept)
         if isinstance(answer, IdempotencyConflict):
-            return self._letter(delivery, f"conflict: {answer}", origin.correlation_id, submission.request_id)
+            return self._letter(delivery, f"conflict: {answer}", *ids, kept=kept)
         if isinstance(answer, Refused | OutboxError):
             log.warning("not stored", error=str(answer), correlation_id=origin.correlation_id)
             return False
@@ -179,7 +181,13 @@ class Subscriber:
         return [buried if isinstance(result, DeadLetter) else result for result in results]
 
     def _letter(
-        self, delivery: Delivery, reason: str, correlation_id: str | None = None, request_id: str | None = None
+        self,
+        delivery: Delivery,
+        reason: str,
+        correlation_id: str | None = None,
+        request_id: str | None = None,
+        *,
+        kept: bool = True,
     ) -> DeadLetter:
         properties = delivery.properties
         correlation_id = correlation_id or properties.correlation_id or self._new_id()
@@ -189,9 +197,9 @@ class Subscriber:
         )
         ours = {
             "x-emailhub-reason": reason,
-            "x-emailhub-request-id": request_id,
-            "x-emailhub-original-message-id": properties.message_id,
-            "x-emailhub-original-routing-key": properties.routing_key,
+            letters.REQUEST_ID: request_id,
+            letters.MESSAGE_ID: properties.message_id,
+            letters.ROUTING_KEY: properties.routing_key,
         }
         return DeadLetter(
             id=0,
@@ -201,6 +209,7 @@ class Subscriber:
             headers=_plain(properties.headers) | {name: value for name, value in ours.items() if value},
             content_type=properties.content_type or "application/octet-stream",
             correlation_id=correlation_id,
+            keep=kept,
         )
 
     def _came_back(self, properties: Properties) -> None:

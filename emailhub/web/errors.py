@@ -169,6 +169,7 @@ _CONFLICTS = (
     errors.KeyEnded,
     errors.KeyDoubled,
     errors.JobEnded,
+    errors.LetterSettled,
 )
 """What cannot be done as things stand."""
 

@@ -21,6 +21,7 @@ from emailhub.engine.desk import Actor, Desk
 from emailhub.engine.gate import Gate
 from emailhub.engine.intake import Intake
 from emailhub.engine.keyring import Keyring
+from emailhub.engine.letters import DeadLetters
 from emailhub.engine.live import Live
 from emailhub.engine.logins import LogIns
 from emailhub.engine.meter import Meter
@@ -94,6 +95,7 @@ class Faces:
     suppressions: SuppressionList = field(kw_only=True)
     shelf: Shelf = field(kw_only=True)
     bulk: Bulk = field(kw_only=True)
+    letters: DeadLetters = field(kw_only=True)
     audit: AuditLog = field(kw_only=True)
     users: Users = field(kw_only=True)
     logins: LogIns = field(kw_only=True)

@@ -68,7 +68,7 @@ _AREAS = {
     **dict.fromkeys(ELSEWHERE, Area.API),
 }
 """By the first segment of the path; whatever is not named belongs to the dashboard."""
-_BOTH = frozenset({"api-keys", "audit", "relays", "settings", "suppressions", "templates", "users"})
+_BOTH = frozenset({"api-keys", "audit", "dead-letters", "relays", "settings", "suppressions", "templates", "users"})
 """Pages for people and JSON for programs at the same addresses: each face asks for its own credential."""
 _STREAM = "/events"
 _PAGES = frozenset({Area.DASHBOARD, Area.LOGIN, Area.SHARED})

@@ -9,7 +9,7 @@ import msgspec
 from emailhub import __version__
 from emailhub.core.delivery import State
 from emailhub.engine.gate import Area
-from emailhub.web import bulk_requests, key_requests, scopes, template_requests, user_requests
+from emailhub.web import bulk_requests, key_requests, letter_requests, scopes, template_requests, user_requests
 from emailhub.web.errors import NAMES, ErrorBody
 from emailhub.web.links import links, name
 from emailhub.web.operations import OPERATIONS, Input, Operation
@@ -60,7 +60,7 @@ def document(public_url: str | None) -> dict[str, Any]:
     ]
     _, components = msgspec.json.schema_components([*shapes, ErrorBody, State], ref_template=_REF)
     needs = NEEDS | template_requests.NEEDS | user_requests.NEEDS | bulk_requests.NEEDS
-    others = (template_requests, key_requests, user_requests, bulk_requests)
+    others = (template_requests, key_requests, user_requests, bulk_requests, letter_requests)
     for sent in (*shapes_sent(), *(one for module in others for one in module.SENT)):
         if sent.__name__ in components:
             components[sent.__name__] = closed(components[sent.__name__], needs.get(sent))

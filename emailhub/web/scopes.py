@@ -59,6 +59,14 @@ NEEDS: Final[Mapping[str, Mapping[str, Need]]] = {
     "/messages/{id}/source": {"GET": READ},
     "/messages/{id}/{verb}": {"POST": ADMIN},
     "/send": {"GET": SEND, "POST": SEND},
+    # dead letters of the queue
+    "/dead-letters": {"GET": READ},
+    "/dead-letters/{letter}": {"GET": READ},
+    "/dead-letters/{letter}/body": {"GET": READ},
+    "/dead-letters/{letter}/message": {"POST": ADMIN},
+    "/dead-letters/{letter}/discarding": {"POST": ADMIN},
+    "/dead-letters/{letter}/resend": {"POST": ADMIN},
+    "/dead-letters/{letter}/discard": {"POST": ADMIN},
     # relays
     "/breakers": {"GET": READ},
     "/breakers/{relay}": {"GET": READ, "POST": ADMIN},

@@ -18,6 +18,7 @@ from emailhub.web import (
     breakers,
     bulk,
     contract,
+    dead_letters,
     elsewhere,
     emails,
     health,
@@ -45,8 +46,9 @@ def create_app(faces: Faces, routers: Sequence[ControllerRouterHandler] = ()) ->
     """The ASGI application for `faces`, with the dashboard, and with `routers` beside its own."""
     pages = Pages(faces)
     pages.router.register(reference.reference)
-    for handler in (*audit.HANDLERS, *users.HANDLERS, *suppressions.HANDLERS, *templates.HANDLERS, *keys.HANDLERS):
-        pages.router.register(handler)
+    for face in (audit, dead_letters, keys, suppressions, templates, users):
+        for handler in face.HANDLERS:
+            pages.router.register(handler)
     app = Litestar(
         route_handlers=[
             contract.router(),

@@ -5,6 +5,7 @@ The list of actions is the application's own: a form that no story presses fails
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
@@ -16,7 +17,9 @@ import pytest_asyncio
 from litestar import Litestar
 from playwright.async_api import Browser, Page, expect
 
+from emailhub.core.records import DeadLetter
 from tests.acceptance.hub import Hub
+from tests.support.factories import NOW, opened
 from tests.support.hands import Hands, Keyboard, Mouse
 from tests.support.smtp_server import SmtpServer
 from tests.support.web_hub import web_hub
@@ -174,6 +177,31 @@ async def _many_messages(scene: Scene) -> None:
     await scene.hands.press("Cancel 10 messages", "main form")
     await scene.hands.press("Stop", "#job-actions")
     await scene.reads("#job", "stopped")
+
+
+@story("/dead-letters/{letter:str}/message", "/dead-letters/{letter:str}/discarding")
+async def _dead_letters(scene: Scene) -> None:
+    await scene.at("/dead-letters")
+    await scene.hands.press("Decide", "#from-queue")
+    mended = json.dumps({"to": "ada@example.org", "subject": f"Mended {scene.number}", "body": "Hi"})
+    await scene.hands.fill("#f-body", mended)
+    await scene.hands.press("Send as a message", "#mend")
+    await scene.reads("h1", f"Mended {scene.number}")
+    await scene.at("/dead-letters")
+    await scene.hands.press("Decide", "#from-queue")
+    await scene.hands.fill("#f-reason", f"a test {scene.number}")
+    await scene.hands.press("Discard", "#drop")
+    await scene.reads(".flash", "is discarded")
+
+
+async def _unread(hub: Hub) -> None:
+    """Leave bodies in the outbox that no hub could read, as the queue would."""
+    async with opened(hub.database) as store:
+        body = b'{"to": "ada@", "subject": "Hi", "body": "Hi"}'
+        letter = DeadLetter(
+            id=0, at=NOW, reason="invalid: to", body=body, headers={}, content_type="x/y", correlation_id="c"
+        )
+        await store.upkeep.bury([letter] * 8)
 
 
 @story("/relays/{relay:str}/breaker")
@@ -370,6 +398,7 @@ async def hubs(
                 hub = Hub(tmp_path_factory.mktemp("hub"), usual | env)
                 stack.push_async_callback(hub.close)
                 hub.client.headers["authorization"] = f"Bearer {KEY}"
+                await _unread(hub)
                 await hub.start()
                 started[str(env)] = hub
             return started[str(env)]

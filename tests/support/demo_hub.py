@@ -39,6 +39,7 @@ from emailhub.engine.audit import AuditLog
 from emailhub.engine.bulk import Bulk
 from emailhub.engine.gate import Access, Gate
 from emailhub.engine.intake import Defaults
+from emailhub.engine.letters import DeadLetters
 from emailhub.engine.live import Live
 from emailhub.engine.meter import Meter
 from emailhub.engine.suppression import SuppressionList
@@ -47,6 +48,7 @@ from emailhub.web.site import create_app
 from tests.support.demo_audit import DemoAudit
 from tests.support.demo_bulk import DemoBulk
 from tests.support.demo_keys import demo_keyring
+from tests.support.demo_letters import DemoLetters
 from tests.support.demo_outbox import Canned, DemoOutbox, _detail, message_id
 from tests.support.demo_setup import demo_setup
 from tests.support.demo_suppressions import DemoSuppressions
@@ -293,6 +295,7 @@ class DemoHub:
             now,
             suppressions=SuppressionList(DemoSuppressions(now, empty=scene == "empty"), meter=Meter(), now=now),
             shelf=empty_shelf(now),
+            letters=DeadLetters(DemoLetters(now, empty=scene == "empty"), self.intake, now=now),
             bulk=Bulk(
                 DemoBulk(self.outbox, now, empty=scene == "empty"),
                 self.desk,

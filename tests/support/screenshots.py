@@ -42,6 +42,8 @@ PAGES = {
     "messages-mistake": "/messages?q=state%3Asendt",
     "jobs": "/jobs",
     "job-new": "/jobs/new?action=retry&all=1&state=failed",
+    "dead-letters": "/dead-letters",
+    "dead-letter": "/dead-letters/2",
     "relays": "/relays",
     "relay-gmail": "/relays/gmail",
     "templates": "/templates",

@@ -18,6 +18,7 @@ from emailhub.adapters.sqlite import Database, SqliteHistory, SqliteOutbox, open
 from emailhub.adapters.sqlite.audit import SqliteAudit
 from emailhub.adapters.sqlite.bulk import SqliteBulk
 from emailhub.adapters.sqlite.keys import SqliteKeys
+from emailhub.adapters.sqlite.letters import SqliteLetters
 from emailhub.adapters.sqlite.suppressions import SqliteSuppressions
 from emailhub.adapters.sqlite.templates import SqliteTemplates
 from emailhub.adapters.sqlite.upkeep import SqliteUpkeep
@@ -36,6 +37,7 @@ from emailhub.engine.fuse import Fuse
 from emailhub.engine.gate import Access, Gate
 from emailhub.engine.intake import Defaults, Intake
 from emailhub.engine.keyring import Keyring
+from emailhub.engine.letters import DeadLetters
 from emailhub.engine.live import Live
 from emailhub.engine.logins import LogIns
 from emailhub.engine.meter import Meter
@@ -199,6 +201,7 @@ async def web_hub(
             clock,
             suppressions=listed,
             shelf=shelf,
+            letters=DeadLetters(SqliteLetters(database), intake, now=clock),
             bulk=Bulk(SqliteBulk(database), desk, wake=courier.wake, now=clock, entropy=secrets.token_bytes),
             audit=AuditLog(audit, now=clock),
             users=users,

@@ -9,7 +9,9 @@ from typing import Any
 
 import jsonschema_rs
 
+from emailhub.adapters.sqlite.upkeep import SqliteUpkeep
 from emailhub.core import parse, wording
+from emailhub.core.records import DeadLetter
 from emailhub.engine.gate import Area
 from emailhub.web import contract
 from emailhub.web.faces import WebOptions
@@ -24,11 +26,15 @@ from emailhub.web.requests import (
 from emailhub.web.template_requests import NewTemplateRequest, TemplateChangeRequest
 from tests.support.web_hub import WebHub, web_hub
 
+LETTER = DeadLetter(id=0, at=1.0, reason="", body=b"{", headers={}, content_type="text/x", correlation_id="c")
 UNDESCRIBED = {"/login", "/logout", "/docs"}
 FORMS = {
     "/api-keys/made",
     "/api-keys/{key_id}/revocation",
     "/api-keys/{key_id}/rotation",
+    "/dead-letters/{letter}/body",
+    "/dead-letters/{letter}/discarding",
+    "/dead-letters/{letter}/message",
     "/jobs",
     "/jobs/{job_id}/stop",
     "/relays/{relay}/breaker",
@@ -97,6 +103,7 @@ async def test_every_route_of_the_api_is_described_and_nothing_else(hub: WebHub)
     apis = (
         "/emails",
         "/breakers",
+        "/dead-letters",
         "/relays",
         "/reload",
         "/settings",
@@ -134,6 +141,7 @@ async def test_answers_have_the_fields_that_are_described(hub: WebHub) -> None:
     await hub.client.post("/suppressions", json={"email": "bob@example.org"})
     await hub.client.post("/templates", json={"name": "Hello", "alias": "hello", "subject": "Hello", "text": "Hello"})
     job = (await hub.client.post("/emails/bulk", json={"action": "hold", "query": "nothing"})).json()["job"]
+    await SqliteUpkeep(hub.database).bury([LETTER])
     made = (await hub.client.post("/api-keys", json={"name": "billing"})).json()
     # While there is a key that works, everybody needs one.
     await hub.client.delete(f"/api-keys/{made['id']}", headers={"authorization": f"Bearer {made['token']}"})
@@ -143,7 +151,7 @@ async def test_answers_have_the_fields_that_are_described(hub: WebHub) -> None:
             continue
         path = operation.path.format(
             id=id, relay="capture", key="bob@example.org", template="hello", attachment_id="0", key_id=made["id"],
-            job_id=job["id"],
+            job_id=job["id"], letter="1",
         )  # fmt: skip
         answer = (await hub.client.get(path)).json()
         schema = found["components"]["schemas"][operation.answer.__name__]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from emailhub.adapters.sqlite import rows, searching, timings
+from emailhub.adapters.sqlite import letters, rows, searching, timings
 from emailhub.adapters.sqlite.database import Database
 from emailhub.adapters.sqlite.writer import Transaction
 from emailhub.core.breaker import Snapshot
@@ -51,6 +51,12 @@ class SqliteUpkeep:
         """Erase entries of the audit log older than `before`; returns how many (at most PRUNE_BATCH)."""
         sql = "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < ? ORDER BY at LIMIT ?)"
         return await self._database.write(lambda tx: tx.execute(sql, (before, PRUNE_BATCH)).rowcount)
+
+    async def erase_letters(self, *, bodies: float, all: float) -> int:
+        """Erase bodies of dead letters of the queue that were settled before `bodies`, and those that came before
+        `all` or are more than there may be (see `letters`); returns how many."""
+        found = await self._database.read(partial(letters.outlived, bodies=bodies, all=all))
+        return await self._database.write(partial(letters.erase, found=found)) if any(found) else 0
 
     async def empty_log(self) -> bool:
         """Move the log beside the file into it and empty it, when something was erased that it still holds.
@@ -96,9 +102,9 @@ class SqliteUpkeep:
     async def _free_pages(self) -> int:
         return await self._database.read(lambda c: int(c.execute("PRAGMA freelist_count").fetchone()[0]))
 
-    async def bury(self, letters: Sequence[DeadLetter]) -> None:
-        """Keep dead letters until they are published; one commit. Their `id` is given by the database."""
-        await self._database.write(partial(_bury, letters=letters), weight=sum(len(x.body) for x in letters))
+    async def bury(self, dead: Sequence[DeadLetter]) -> None:
+        """Keep what could not be read, to be published and to be looked at; one commit. Their `id` is not used."""
+        await self._database.write(partial(_bury, dead=dead), weight=2 * sum(len(one.body) for one in dead))
 
     async def pending_letters(self, limit: int) -> list[DeadLetter]:
         """The oldest dead letters RabbitMQ does not have yet."""
@@ -205,8 +211,8 @@ def _free_pages(tx: Transaction) -> int:
     return int(tx.execute("PRAGMA freelist_count").fetchone()[0])
 
 
-def _bury(tx: Transaction, letters: Sequence[DeadLetter]) -> None:
-    for letter in letters:
+def _bury(tx: Transaction, dead: Sequence[DeadLetter]) -> None:
+    for letter in dead:
         rows.bury(
             tx,
             at=letter.at,
@@ -216,7 +222,8 @@ def _bury(tx: Transaction, letters: Sequence[DeadLetter]) -> None:
             content_type=letter.content_type,
             correlation_id=letter.correlation_id,
         )
-        tx.tell("unreadable", letter.at, {"reason": letter.reason, "size": len(letter.body)})
+        facts: dict[str, Scalar] = {"letter": str(letters.keep(tx, letter)), "reason": letter.reason}
+        tx.tell("unreadable", letter.at, {**facts, "size": len(letter.body)})
 
 
 def _pending_letters(connection: sqlite3.Connection, limit: int) -> list[DeadLetter]:

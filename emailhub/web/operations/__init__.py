@@ -6,6 +6,7 @@ from emailhub.web.operations.audit import AUDIT
 from emailhub.web.operations.bulk import BULK
 from emailhub.web.operations.hub import HUB
 from emailhub.web.operations.keys import KEYS
+from emailhub.web.operations.letters import LETTERS
 from emailhub.web.operations.messages import MESSAGES
 from emailhub.web.operations.operation import Input, Operation
 from emailhub.web.operations.original import ORIGINAL
@@ -19,6 +20,7 @@ __all__ = ["DOCUMENT", "OPERATIONS", "STREAM", "TEXT", "Input", "Operation"]
 OPERATIONS: tuple[Operation, ...] = (
     *MESSAGES,
     *BULK,
+    *LETTERS,
     *TEMPLATES,
     *SUPPRESSIONS,
     *KEYS,

@@ -12,6 +12,7 @@ from emailhub.web.faces import Faces
 from emailhub.web.pages import (
     audit,
     bulk,
+    dead_letters,
     export,
     keys,
     message,
@@ -50,6 +51,7 @@ class Pages:
                 *message.HANDLERS,
                 *export.HANDLERS,
                 *bulk.HANDLERS,
+                *dead_letters.HANDLERS,
                 *relays.HANDLERS,
                 *relay_test.HANDLERS,
                 *suppressions.HANDLERS,

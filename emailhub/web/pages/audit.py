@@ -27,6 +27,7 @@ NOUNS = {
     "suppression": "Suppressions",
     "template": "Templates",
     "bulk": "Jobs over many messages",
+    "letter": "Dead letters",
     "key": "API keys",
     "user": "Users",
     "session": "Log-ins",
@@ -49,6 +50,8 @@ _WORDS = {
     "template.rename": "renamed a template",
     "template.publish": "published a template",
     "template.delete": "deleted a template",
+    "letter.resend": "sent a dead letter",
+    "letter.discard": "discarded a dead letter",
     "key.create": "made an API key",
     "key.rotate": "gave an API key a new secret",
     "key.revoke": "revoked an API key",
@@ -72,6 +75,7 @@ _PLACES = {
     "chaos": "/relays/{}",
     "suppression": "/suppressions?q={}",
     "template": "/templates/{}",
+    "letter": "/dead-letters/{}",
 }
 """Where what was done something to is shown, if it is still there."""
 

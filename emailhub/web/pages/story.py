@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from emailhub.core.delivery import State
 from emailhub.core.records import AttemptRecord, Detail, Event
+from emailhub.engine.letters import OF_LETTER
 from emailhub.web.pages import talk, words
 
 FACES = {
@@ -18,7 +19,8 @@ FACES = {
     "dashboard": "the dashboard",
     "cli": "the command line",
 }
-_COPY = "copy of "
+_ORIGINALS = (("copy of ", "copied from", "/messages/"), (OF_LETTER, "made of dead letter", "/dead-letters/"))
+"""How the origin of a message that was made of something begins, what is said then, and where that is shown."""
 _NAMED = 3
 """Up to so many addresses are named in a sentence; more are counted, and listed below it."""
 _TONES = {State.SENT: "ok", State.FAILED: "bad", State.DEFERRED: "warn", State.HELD: "info"}
@@ -55,7 +57,8 @@ _OF_ATTEMPTS = frozenset({"sending", "sent"})
 class Step(Struct, frozen=True, kw_only=True):
     """One entry of the timeline. An attempt has its conversation, its meaning in `texts`, and `why` its relay had it.
 
-    The last attempt is `open`. `link` is the id of another message that has to do with it.
+    The last attempt is `open`. `link` is the id of another message that has to do with it, or of a dead letter: of
+    what is shown under `to`.
     """
 
     key: str
@@ -74,6 +77,7 @@ class Step(Struct, frozen=True, kw_only=True):
     answers: tuple[talk.Answer, ...] = ()
     open: bool = False
     link: str = ""
+    to: str = "/messages/"
 
 
 def tell(detail: Detail, attempts: Sequence[AttemptRecord], events: Sequence[Event], now: float) -> tuple[Step, ...]:
@@ -98,10 +102,9 @@ def touched(events: Sequence[Event]) -> tuple[str, ...]:
 def _accepted(detail: Detail) -> Step:
     summary = detail.summary
     where = FACES.get(summary.face, summary.face)
-    original = detail.detail.removeprefix(_COPY) if detail.detail.startswith(_COPY) else ""
+    how, to, original = _made_of(detail.detail)
     facts = [f"over {where}", detail.detail] if detail.detail and not original else [f"over {where}"]
     people = words.counted(summary.recipients, "recipient")
-    how = "copied from" if original else "on disk before the sender was told"
     return Step(
         key="accepted",
         at=summary.accepted_at,
@@ -111,7 +114,16 @@ def _accepted(detail: Detail) -> Step:
         facts=" · ".join(facts),
         text=f"{people}, {words.size(summary.size)}, {how}",
         link=original,
+        to=to,
     )
+
+
+def _made_of(origin: str) -> tuple[str, str, str]:
+    """How it came to be here, and of what it was made: where that is shown, and its id."""
+    for begins, how, to in _ORIGINALS:
+        if origin.startswith(begins):
+            return how, to, origin.removeprefix(begins)
+    return "on disk before the sender was told", "", ""
 
 
 def tell_attempt(attempt: AttemptRecord, now: float, *, open: bool) -> Step:

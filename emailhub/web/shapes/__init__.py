@@ -4,6 +4,7 @@ from emailhub.web.shapes.audit import AuditEntryShape, AuditList
 from emailhub.web.shapes.breakers import BreakerList, BreakerShape
 from emailhub.web.shapes.bulk import BulkAnswer, BulkJobList, BulkJobShape
 from emailhub.web.shapes.keys import KeyList, KeyMade, KeyShape, SecretShape
+from emailhub.web.shapes.letters import LetterDetail, LetterList, LetterShape
 from emailhub.web.shapes.messages import (
     Accepted,
     AcceptedBatch,
@@ -86,6 +87,9 @@ __all__ = [
     "KeyList",
     "KeyMade",
     "KeyShape",
+    "LetterDetail",
+    "LetterList",
+    "LetterShape",
     "LimitShape",
     "LineShape",
     "PartShape",
