@@ -103,6 +103,7 @@ DEEDS: Final = {
     "canceled": "message.cancel",
     "scheduled": "message.reschedule",
     "copied": "message.copy",
+    "resent": "message.resend",
     "breaker_forced": "breaker.force",
     "breaker_auto": "breaker.release",
     "sender_resumed": "sender.resume",
@@ -161,7 +162,8 @@ def _copy(data: Mapping[str, Scalar]) -> str:
 
 
 def _resent(data: Mapping[str, Scalar]) -> str:
-    return f"as {_text(data, 'copy')}"
+    people = _text(data, "people")
+    return f"as {_text(data, 'copy')}" + (f" to {people}" if people else "")
 
 
 def _any_detail(data: Mapping[str, Scalar]) -> str:
@@ -195,7 +197,7 @@ _DETAILS: Mapping[str, Callable[[Mapping[str, Scalar]], str]] = {
     "breaker.release": _nothing,
     "sender.resume": _of("domain"),
     **dict.fromkeys(("bulk.start", "bulk.stop"), _bulk),
-    "letter.resend": _resent,
+    **dict.fromkeys(("letter.resend", "message.resend"), _resent),
     "letter.discard": _nothing,
     "suppression.add": _of("origin"),
     "suppression.lift": _of("origin"),

@@ -77,13 +77,27 @@ class Made(Struct, frozen=True):
     language: str = ""
 
 
+class Again(Struct, frozen=True, kw_only=True):
+    """The message that is sent again: its `id`, its bytes, and how many `files` are in them; who wants it and why.
+
+    `renamed`: its header is to name others than it does.
+    """
+
+    id: str
+    content: bytes
+    renamed: bool = False
+    files: int = 0
+    actor: str = ""
+    note: str = ""
+
+
 class Submission(Struct, frozen=True, kw_only=True):
     """What a sender gave. None means "not given": the hub's default applies and the fingerprint leaves it out.
 
     `scheduled_as`: the words that `scheduled_at` was given in, which mean another time when they are given again.
     With a `template` there is no text and no html until it is rendered, and the subject may be "". `original` is the
     message before that, what its sender gave, and `made` says from which words it was made. `over` names the one relay
-    that may carry it, which no sender can ask for.
+    that may carry it, `again` the message whose content it has; no sender can ask for either.
     """
 
     to: tuple[Mailbox, ...]
@@ -111,6 +125,12 @@ class Submission(Struct, frozen=True, kw_only=True):
     correlation_id: str | None = None
     store_body: bool = True
     over: str | None = None
+    again: Again | None = None
+
+    @property
+    def files(self) -> int:
+        """How many attachments it has."""
+        return len(self.attachments) if self.again is None else self.again.files
 
     @property
     def weight(self) -> int:
@@ -120,6 +140,8 @@ class Submission(Struct, frozen=True, kw_only=True):
         is encoded character by character, at fifty times.
         """
         found = len(self.text or "") + len(self.html or "")
+        if self.again is not None:
+            found += len(self.again.content)
         if self.attachments:
             found += sum(len(file.content) for file in self.attachments)
         if self.headers:

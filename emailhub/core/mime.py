@@ -12,7 +12,8 @@ from functools import lru_cache
 from html import unescape
 
 from emailhub.core import header
-from emailhub.core.message import Mailbox, Submission
+from emailhub.core.again import renewed
+from emailhub.core.message import Again, Mailbox, Submission
 from emailhub.core.part import attached, inline
 from emailhub.core.text_part import text_part
 
@@ -42,6 +43,8 @@ def build(submission: Submission, *, sender: Mailbox, message_id: str, date: flo
     `boundary` is letters and digits nobody can foresee; `date` unix seconds. An address with a non-ASCII local part is
     the one thing written in UTF-8 (RFC 6532): such a message needs an SMTPUTF8 relay anyway.
     """
+    if submission.again is not None:
+        return _again(submission.again, submission, [f"Date: {_date(int(date))}", f"Message-ID: {message_id}"])
     lines = [header.mailboxes("From", (sender,)), *_recipients(submission)]
     if submission.reply_to:
         lines.append(header.mailboxes("Reply-To", submission.reply_to))
@@ -56,6 +59,14 @@ def build(submission: Submission, *, sender: Mailbox, message_id: str, date: flo
     lines += [header.text(name, value) for name, value in submission.headers]
     lines.append("MIME-Version: 1.0")
     return b"".join(("\r\n".join(lines).encode(), b"\r\n", *_content(submission, boundary)))
+
+
+def _again(again: Again, submission: Submission, lines: list[str]) -> bytes:
+    without = [] if submission.request_id else ["X-Request-ID"]
+    if again.renamed:
+        lines += _recipients(submission)
+        without.append("Cc")
+    return renewed(again.content, lines, without)
 
 
 def _recipients(submission: Submission) -> list[str]:

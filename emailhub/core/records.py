@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from emailhub.core.access import ANYBODY, Principal
 from emailhub.core.delivery import OnUnknown, Outcome, Reason, Standing, State, Wish
-from emailhub.core.message import Made, Priority
+from emailhub.core.message import Again, Made, Priority
 from emailhub.core.query import Term
 from emailhub.core.reply import Reply
 from emailhub.core.verdict import Line, Session, Stage
@@ -38,12 +38,11 @@ class Parcel(Struct, frozen=True, kw_only=True):
     one stored before `key_since`. With `go` it is stored as being sent, its first attempt open, and `go` is called with
     it after the commit.
 
-    Without `store_body` its content is shown to nobody, and erased as soon as it is final.
+    Without `store_body` its content is shown to nobody, and erased as soon as it is final. `files` counts its
+    attachments. `diverted` are the recipients its sender named and it does not go to, `note` says why in one line;
+    `companion` is the part of it that is kept back, stored in the same commit under an id of its own.
 
-    `files` counts its attachments. `diverted` are the recipients its sender named and it does not go to, `note` says
-    why in one line; `companion` is the part of it that is kept back, stored in the same commit under an id of its own.
-
-    `pinned`: no other relay than its own may ever carry it.
+    `pinned`: no other relay than its own may ever carry it. `again` is the message whose content it has.
     """
 
     id: str
@@ -83,6 +82,7 @@ class Parcel(Struct, frozen=True, kw_only=True):
     files: int = 0
     note: str = ""
     pinned: bool = False
+    again: Again | None = None
     companion: Parcel | None = None
 
     @property
@@ -264,7 +264,7 @@ class Event(Struct, frozen=True):
     """Something that happened. `id` grows by one with every event and never repeats, also across restarts.
 
     `kind` of a message: accepted, scheduled (anew), sending, queued, sent, deferred, failed, held, canceled,
-    suppressed, wish, copied, dead_letter, listed (its recipient was put on the suppression list);
+    suppressed, wish, copied, resent, dead_letter, listed (its recipient was put on the suppression list);
     of a relay: breaker_opened, breaker_probing, breaker_closed, breaker_forced, breaker_auto, chaos_set;
     of a template: template_created, template_saved, template_renamed, template_published, template_deleted;
     of a job over many messages: bulk_started, bulk_stopped, bulk_done; of a letter: letter_resent, letter_discarded;

@@ -236,6 +236,15 @@ class VerbRequest(Struct, omit_defaults=True):
     reason: Annotated[Reason | UnsetType, about("one line of at most 500 characters", "customer asked")] = UNSET
 
 
+class ResendMessageRequest(Struct, omit_defaults=True):
+    """To whom, and why, for the history; the body may be left out."""
+
+    to: Annotated[
+        Addresses | UnsetType, about("who gets it; everybody it was for when left out", "ada@example.org")
+    ] = UNSET
+    reason: Annotated[Reason | UnsetType, about("one line of at most 500 characters", "the mailbox was full")] = UNSET
+
+
 class BreakerRequest(Struct, omit_defaults=True):
     """What the breaker shall do."""
 

@@ -144,6 +144,17 @@ async def _one_message(scene: Scene) -> None:
     await scene.reads(".flash", "is canceled")
 
 
+@story("/messages/{id:str}/copies")
+async def _again(scene: Scene) -> None:
+    await scene.at(f"/messages/{await scene.waiting()}")
+    await scene.hands.press("Send again…", "#actions")
+    await scene.hands.fill("#again-to", f"other{scene.number}@example.org")
+    await scene.hands.fill("#again-why", "the wrong address")
+    await scene.hands.press("Send again", "#ask-again")
+    await scene.reads("#recipients", f"other{scene.number}@example.org")
+    await scene.reads("#story", "copied from")
+
+
 @story("/messages/{id:str}/send")
 async def _for_real(scene: Scene) -> None:
     kept = await scene.hub.send(to=f"kept{scene.number}@elsewhere.test")

@@ -14,11 +14,13 @@ from emailhub.adapters.sqlite import many, withholding
 from emailhub.adapters.sqlite.writer import Transaction
 from emailhub.core.delivery import Reason, Standing, State
 from emailhub.core.errors import BatchRefused, IdempotencyConflict
-from emailhub.core.message import Made
+from emailhub.core.message import Again, Made
 from emailhub.core.records import Job, JobRecipient, Parcel, Receipt, Scalar
 from emailhub.core.routing import domain_of
 from emailhub.core.suppression import folded
 
+_NAMED = 3
+"""Addresses that are named of those a message is sent again to."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -94,12 +96,23 @@ def _store(tx: Transaction, parcels: Sequence[Parcel]) -> dict[str, int]:
     for seq, parcel in numbered:
         tx.count(parcel.accepted_at, "accepted")
         tx.tell("accepted", parcel.accepted_at, _facts(parcel, others.get(parcel.id)), seq=seq, message=parcel.id)
+        if parcel.again is not None:
+            _tell_original(tx, parcel, parcel.again)
     withheld = _withheld(tx, numbered, recipients)
     if withheld:
         kept = {one.id for one in withheld}
         recipients = [row for row in recipients if row[0] not in kept]
     _set_out(tx, [(seq, parcel) for seq, parcel in numbered if parcel.go is not None], recipients)
     return Counter(one.message for one in withheld)
+
+
+def _tell_original(tx: Transaction, parcel: Parcel, again: Again) -> None:
+    """Note in the message that is sent again what has its content now, unless it was erased meanwhile."""
+    row = tx.execute("SELECT seq FROM message WHERE id = ?", (again.id,)).fetchone()
+    facts: dict[str, Scalar] = {"copy": parcel.id, "actor": again.actor, "note": again.note}
+    facts["people"] = ", ".join((*parcel.to, *parcel.cc, *parcel.bcc)[:_NAMED])
+    if row is not None:
+        tx.tell("resent", parcel.accepted_at, facts, seq=row[0], message=again.id)
 
 
 def _withheld(

@@ -132,6 +132,19 @@ MESSAGES: tuple[Operation, ...] = (
         answer=told.Changed,
         errors=(*BODY, 404, 409),
     ),
+    Operation(
+        method="post",
+        path="/emails/{id}/resend",
+        group="Messages",
+        summary="Send a message again",
+        meaning="The same content as a message of its own, with a Message-ID of its own, to everybody it was for or to "
+        "others, whom its header names then. Both lead to each other. No key holds it back.",
+        inputs=(ID,),
+        body=asked.ResendMessageRequest,
+        body_optional=True,
+        answer=told.Accepted,
+        errors=(*BODY, 404, 409, 503),
+    ),
     *(
         Operation(
             method="post",

@@ -12,6 +12,7 @@ from emailhub.web.faces import Faces
 from emailhub.web.pages import (
     audit,
     bulk,
+    copies,
     dead_letters,
     export,
     keys,
@@ -49,6 +50,7 @@ class Pages:
                 *overview.HANDLERS,
                 *messages.HANDLERS,
                 *message.HANDLERS,
+                *copies.HANDLERS,
                 *export.HANDLERS,
                 *bulk.HANDLERS,
                 *dead_letters.HANDLERS,

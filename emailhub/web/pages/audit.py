@@ -39,6 +39,7 @@ _WORDS = {
     "message.cancel": "canceled a message",
     "message.reschedule": "rescheduled a message",
     "message.copy": "sent a captured message for real",
+    "message.resend": "sent a message again",
     "breaker.force": "forced a breaker",
     "breaker.release": "left a breaker to itself",
     "sender.resume": "let a suspended sender send",

@@ -15,19 +15,21 @@ from litestar.response import Redirect
 from litestar.types import ControllerRouterHandler
 from msgspec import Struct
 
+from emailhub.core.audit import AuditFilter
 from emailhub.core.delivery import OnUnknown, Reason, State, Verb, sources
 from emailhub.core.errors import NotFound, Refused, WrongState
 from emailhub.core.message import Made
-from emailhub.core.records import AttemptRecord, Detail, Event
+from emailhub.core.records import AttemptRecord, Detail, Event, Filter, Summary
 from emailhub.core.view import Apart, File, read
 from emailhub.engine.shelf import Entry
+from emailhub.web import scopes
 from emailhub.web.faces import Faces, GivenFaces, actor_of
 from emailhub.web.files import handed_out
-from emailhub.web.pages import diverted, story, words
+from emailhub.web.pages import audit, diverted, story, words
 from emailhub.web.pages.flash import Flash
 from emailhub.web.pages.paper import GivenPaper, is_part
 from emailhub.web.relays import ordered
-from emailhub.web.visit import AnyRequest
+from emailhub.web.visit import AnyRequest, visit
 
 _SHOWN = 200_000
 """Bytes of the source, characters of the text; escaping megabytes takes long here and longer in the browser."""
@@ -46,12 +48,22 @@ _SHOWABLE = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 _PICTURES = 4 * 1024 * 1024
 """Bytes of pictures in a preview, whose html holds all of them."""
 _VIEWS = {"preview": "Preview", "text": "Text", "headers": "Headers", "attachments": "Attachments", "raw": "Raw"}
+_OTHERS = 5
+_DEEDS = 5
 _UNKNOWN = {
     OnUnknown.RETRY: "send again, at the risk of a second copy",
     OnUnknown.HOLD: "hold for a human",
     OnUnknown.FAIL: "fail, never risk a second copy",
 }
 _VERBS = {"cancel": Verb.CANCEL, "hold": Verb.HOLD, "retry": Verb.RETRY}
+
+
+class Again(Struct, frozen=True):
+    """The form to send it again: `open` when something in it was wrong."""
+
+    open: bool
+    to: str
+    why: str
 
 
 class Content(Struct, frozen=True):
@@ -167,6 +179,9 @@ async def message(request: AnyRequest, faces: GivenFaces, paper: GivenPaper, id:
         record=_record(detail, attempts, events),
         made_from=await _template(faces, detail.summary.made),
         listed=await faces.suppressions.listed([one.address for one in detail.recipients]),
+        again=_again(request, detail),
+        others=await _others(faces, detail),
+        deeds=await _deeds(request, faces, id),
     )
 
 
@@ -220,6 +235,29 @@ async def _template(faces: Faces, made: Made | None) -> Entry | None:
         return await faces.shelf.find(made.id) if made else None
     except NotFound:
         return None
+
+
+def _again(request: AnyRequest, detail: Detail) -> Again:
+    """What the form to send it again begins with: what was typed, or whoever it failed for, or everybody."""
+    typed = request.query_params.get("again", "")
+    failed = [one.address for one in detail.recipients if one.state is State.FAILED]
+    people = failed or [one.address for one in detail.recipients]
+    return Again(bool(typed), typed or ", ".join(people), request.query_params.get("why", ""))
+
+
+async def _others(faces: Faces, detail: Detail) -> tuple[Summary, ...]:
+    """Other messages of the same request."""
+    wanted = Filter(correlation_id=detail.summary.correlation_id)
+    page = await faces.history.page(wanted, before=None, after=None, limit=_OTHERS + 1)
+    return tuple(one for one in page.items if one.id != detail.summary.id)
+
+
+async def _deeds(request: AnyRequest, faces: Faces, id: str) -> tuple[audit.Row, ...]:
+    """What people did to it lately, for those who may read the audit log."""
+    if not visit(request).caller.principal.may(scopes.ADMIN):
+        return ()
+    page = await faces.audit.page(AuditFilter(target=id), limit=_DEEDS)
+    return tuple(audit.row(entry) for entry in page.items)
 
 
 def _real_relay(faces: Faces, detail: Detail) -> str:

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from emailhub.core.delivery import State
 from emailhub.core.records import AttemptRecord, Detail, Event
+from emailhub.engine.again import COPY_OF
 from emailhub.engine.letters import OF_LETTER
 from emailhub.web.pages import talk, words
 
@@ -19,7 +20,7 @@ FACES = {
     "dashboard": "the dashboard",
     "cli": "the command line",
 }
-_ORIGINALS = (("copy of ", "copied from", "/messages/"), (OF_LETTER, "made of dead letter", "/dead-letters/"))
+_ORIGINALS = ((COPY_OF, "copied from", "/messages/"), (OF_LETTER, "made of dead letter", "/dead-letters/"))
 """How the origin of a message that was made of something begins, what is said then, and where that is shown."""
 _NAMED = 3
 """Up to so many addresses are named in a sentence; more are counted, and listed below it."""
@@ -34,6 +35,7 @@ _TITLES = {
     "suppressed": ("–", "neutral", "Suppressed"),
     "listed": ("‖", "warn", "Put on the suppression list"),
     "copied": ("➤", "info", "Sent for real"),
+    "resent": ("➤", "info", "Sent again"),
     "wish": ("!", "info", "Asked for"),
     "dead_letter": ("✕", "bad", "Dead letter"),
     "breaker_opened": ("●", "bad", "Breaker opened"),
@@ -241,6 +243,9 @@ def _told(event: Event) -> str:
         return f"published to the dead-letter queue and confirmed: {_said(event, 'reason')}"
     if event.kind == "copied":
         return f"over {_said(event, 'over')}, as a message of its own"
+    if event.kind == "resent":
+        why = f", because {_said(event, 'note')}" if _said(event, "note") else ""
+        return f"to {_said(event, 'people')}{why}, as a message of its own"
     return _said(event, "note") or ("" if event.kind in _CALM else _said(event, "text"))
 
 
