@@ -1,7 +1,7 @@
 # emailhub: `make serve` runs it, `make test` proves it. Written for GNU make 3.81 and newer.
 #
 #   ARGS="--port 9000"      is passed on by serve, pytest and bench
-#   JOBS=2                  how many processes run the tests of `make test`; 0 runs them in one, as a debugger needs
+#   JOBS=3                  how many processes run the tests of `make test`; 0 runs them in one, as a debugger needs
 #   PYTHON=/path/to/python  makes .venv with that interpreter
 
 SHELL = /bin/sh
@@ -10,7 +10,7 @@ SHELL = /bin/sh
 
 BIN = .venv/bin
 ARGS =
-JOBS = 2
+JOBS = 3
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
