@@ -20,6 +20,8 @@ Mailbox = Annotated[str, limited(format="mailbox")]
 """`ada@example.org` or `Ada Lovelace <ada@example.org>`."""
 Address = Annotated[str, limited(format="address")]
 Addresses = Mailbox | list[Mailbox]
+SomeAddresses = Mailbox | Annotated[list[Mailbox], limited(minItems=1)]
+"""None is no answer to whom it goes; `cc` of nobody is one."""
 Line = Annotated[str, limited(minLength=1, maxLength=4096)]
 """Text that goes into a header: no control character, no line break, not only spaces."""
 Text = Annotated[str, limited(minLength=1)]

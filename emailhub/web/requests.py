@@ -23,6 +23,7 @@ from emailhub.web.kinds import (
     Reason,
     RequestId,
     Share,
+    SomeAddresses,
     Text,
     about,
     limited,
@@ -240,7 +241,7 @@ class ResendMessageRequest(Struct, omit_defaults=True):
     """To whom, and why, for the history; the body may be left out."""
 
     to: Annotated[
-        Addresses | UnsetType, about("who gets it; everybody it was for when left out", "ada@example.org")
+        SomeAddresses | UnsetType, about("who gets it; everybody it was for when left out", "ada@example.org")
     ] = UNSET
     reason: Annotated[Reason | UnsetType, about("one line of at most 500 characters", "the mailbox was full")] = UNSET
 
