@@ -232,7 +232,8 @@ def _moment(text: str, now: float) -> float | None:
     if age := _AGE.fullmatch(text):
         return now - int(age[1]) * _UNITS[age[2]]
     if day := _DAY.fullmatch(text.upper()):
-        return datetime(*(int(part or 0) for part in day.groups()), tzinfo=UTC).timestamp()  # type: ignore[misc, arg-type]
+        year, month, date, hour, minute, second = (int(part or 0) for part in day.groups())
+        return datetime(year, month, date, hour, minute, second, tzinfo=UTC).timestamp()
     return None
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from emailhub.adapters.sqlite import blobs, counts, many, narrowing, searching, timings
+from emailhub.adapters.sqlite import attempts, blobs, counts, many, narrowing, searching, timings
 from emailhub.adapters.sqlite.database import Database
 from emailhub.core.delivery import OnUnknown, Reason, State, Wish
 from emailhub.core.diversion import Addressed
@@ -19,7 +19,6 @@ from emailhub.core.errors import NotFound
 from emailhub.core.message import Made
 from emailhub.core.records import (
     AttemptRecord,
-    AttemptResult,
     Detail,
     Event,
     Filter,
@@ -32,7 +31,6 @@ from emailhub.core.records import (
 )
 from emailhub.core.spread import Timings
 from emailhub.core.status import OutboxStatus
-from emailhub.core.verdict import Line, Session
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
@@ -107,7 +105,7 @@ class SqliteHistory:
 
     async def relay_attempts(self, relay: str, limit: int) -> tuple[AttemptRecord, ...]:
         """The latest finished attempts of one relay, newest first; those of all relays are looked through so far."""
-        return await self._ask(_relay_attempts, relay, limit)
+        return await self._ask(attempts.of_relay, relay, limit)
 
     async def states_of_request(self, request_id: str) -> tuple[State, ...] | None:
         """The recipients' states of the newest message with this request id."""
@@ -287,43 +285,8 @@ def _content(connection: sqlite3.Connection, id: str) -> bytes | None:
     return (blobs.read(connection, seq) if row[0] is None else row[0]) or None
 
 
-_ATTEMPT = (
-    "SELECT m.id, a.id, a.number, a.relay, a.started_at, a.body_at, a.finished_at, a.counted, a.results, a.transcript, "
-    "a.session, a.why FROM attempt a JOIN message m ON m.seq = a.seq"
-)
-_LOOKED = 2000
-"""Attempts looked through for those of one relay: a page must not take longer because the relay is seldom asked."""
-
-
-def _attempt(row: Row) -> AttemptRecord:
-    return AttemptRecord(
-        message=row[0],
-        id=row[1],
-        number=row[2],
-        relay=row[3],
-        started_at=row[4],
-        body_at=row[5],
-        finished_at=row[6],
-        counted=bool(row[7]),
-        results=msgspec.json.decode(row[8], type=tuple[AttemptResult, ...]),
-        transcript=msgspec.json.decode(row[9], type=tuple[Line, ...]),
-        session=msgspec.json.decode(row[10], type=Session),
-        why=row[11],
-    )
-
-
 def _attempts(connection: sqlite3.Connection, id: str) -> tuple[AttemptRecord, ...]:
-    found = connection.execute(f"{_ATTEMPT} WHERE a.seq = ? ORDER BY a.number", (_seq(connection, id),))
-    return tuple(_attempt(row) for row in found)
-
-
-def _relay_attempts(connection: sqlite3.Connection, relay: str, limit: int) -> tuple[AttemptRecord, ...]:
-    found = connection.execute(
-        f"{_ATTEMPT} WHERE a.id > (SELECT max(id) FROM attempt) - {_LOOKED} AND a.relay = ? "  # noqa: S608 - fixed parts only
-        "AND a.finished_at IS NOT NULL ORDER BY a.id DESC LIMIT ?",
-        (relay, limit),
-    )
-    return tuple(_attempt(row) for row in found)
+    return attempts.of_message(connection, _seq(connection, id))
 
 
 _EVENT = "SELECT e.id, e.at, e.kind, m.id, e.relay, e.data FROM event e LEFT JOIN message m ON m.seq = e.seq"
