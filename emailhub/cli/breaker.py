@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import rich_click as click
@@ -22,23 +21,20 @@ _STATES = {"open": "open", "close": "closed", "auto": "auto"}
 @click.argument("relay", required=False)
 @click.option("--reason", help="Why; kept with the change and shown on the dashboard.")
 @click.option("--until", metavar="WHEN", help="With open: a duration such as 30m or a time such as 2026-12-01T08:00Z.")
-@options.talks_to_hub
+@options.asks_hub
 def breaker(
     *,
     action: str,
     relay: str | None,
     reason: str | None,
     until: str | None,
-    url: str | None,
+    hub: Hub,
     as_json: bool,
-    env_file: Path | None,
-    config: Path | None,
 ) -> None:
     """Show the breakers, or force the one of RELAY; the name may be left out where only one sends.
 
     `open` pauses the relay, `close` ignores its failures, `auto` lets the breaker decide again.
     """
-    hub = Hub.of(options.load(env_file, config, url=url).settings)
     if action == "show":
         _show(hub.get("breakers"), as_json=as_json)
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -29,7 +28,7 @@ def keys() -> None:
 @click.option("--daily-quota", type=int, help="Most messages in a day (UTC) [no limit].")
 @click.option("--expires-at", metavar="TIME", help="When it ends, such as 2027-01-31T09:30:00Z [never].")
 @click.option("--reason", help="Why; kept in the audit log.")
-@options.talks_to_hub
+@options.asks_hub
 def create(
     *,
     name: str,
@@ -39,13 +38,10 @@ def create(
     daily_quota: int | None,
     expires_at: str | None,
     reason: str | None,
-    url: str | None,
+    hub: Hub,
     as_json: bool,
-    env_file: Path | None,
-    config: Path | None,
 ) -> None:
     """Make a key called NAME and write its secret, this once. It may send, unless --scope says otherwise."""
-    hub = Hub.of(options.load(env_file, config, url=url).settings)
     asked: dict[str, Any] = {
         "name": name,
         "scopes": [*(scopes or ("send",))],
@@ -61,10 +57,10 @@ def create(
 
 @keys.command(name="list")
 @click.option("--all", "everything", is_flag=True, help="Also those that have ended.")
-@options.talks_to_hub
-def show(*, everything: bool, url: str | None, as_json: bool, env_file: Path | None, config: Path | None) -> None:
+@options.asks_hub
+def show(*, everything: bool, hub: Hub, as_json: bool) -> None:
     """List the keys."""
-    answer = Hub.of(options.load(env_file, config, url=url).settings).get("api-keys")
+    answer = hub.get("api-keys")
     found = [key for key in answer["data"] if everything or key["state"] == "live"]
     if as_json:
         options.write_json({**answer, "data": found})
@@ -79,19 +75,16 @@ def show(*, everything: bool, url: str | None, as_json: bool, env_file: Path | N
 @click.argument("key", metavar="NAME|ID")
 @click.option("--grace", help="How long the old secret still works, such as 1h; 0: not at all [24h].")
 @click.option("--reason", help="Why; kept in the audit log.")
-@options.talks_to_hub
+@options.asks_hub
 def rotate(
     *,
     key: str,
     grace: str | None,
     reason: str | None,
-    url: str | None,
+    hub: Hub,
     as_json: bool,
-    env_file: Path | None,
-    config: Path | None,
 ) -> None:
     """Give a key a new secret and write it, this once. The old one works a while longer."""
-    hub = Hub.of(options.load(env_file, config, url=url).settings)
     document = {name: value for name, value in (("grace", grace), ("reason", reason)) if value is not None}
     _write_secret(hub.post("api-keys", _id(hub, key), "rotate", document=document), as_json=as_json)
 
@@ -99,12 +92,9 @@ def rotate(
 @keys.command()
 @click.argument("key", metavar="NAME|ID")
 @click.option("--reason", help="Why; kept with the key and in the audit log.")
-@options.talks_to_hub
-def revoke(
-    *, key: str, reason: str | None, url: str | None, as_json: bool, env_file: Path | None, config: Path | None
-) -> None:
+@options.asks_hub
+def revoke(*, key: str, reason: str | None, hub: Hub, as_json: bool) -> None:
     """End a key at once and for good."""
-    hub = Hub.of(options.load(env_file, config, url=url).settings)
     answer = hub.delete("api-keys", _id(hub, key), query=urlencode({"reason": reason}) if reason else "")
     if as_json:
         options.write_json(answer)

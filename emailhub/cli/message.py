@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import rich_click as click
@@ -30,21 +29,18 @@ _POLL_SECONDS = 0.3
 @click.option("--html", help="The HTML; `-` reads it from standard input.")
 @click.option("--key", help="Idempotency key: the same key and content send one message only.")
 @click.option("--wait", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait for the outcome.")
-@options.talks_to_hub
+@options.asks_hub
 def send(
     *,
     text: str | None,
     html: str | None,
     key: str | None,
     wait: float | None,
-    url: str | None,
+    hub: Hub,
     as_json: bool,
-    env_file: Path | None,
-    config: Path | None,
     **fields: str | Sequence[str] | None,
 ) -> None:
     """Send a message through the running hub and print its id."""
-    hub = Hub.of(options.load(env_file, config, url=url).settings)
     text, html = _bodies(text, html)
     answer = submit(hub, {name: value for name, value in {**fields, "text": text, "html": html}.items() if value}, key)
     if wait is None:
@@ -58,18 +54,15 @@ def send(
 @click.command()
 @click.argument("id")
 @click.option("--wait", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait for the outcome.")
-@options.talks_to_hub
+@options.asks_hub
 def status(
     *,
     id: str,
     wait: float | None,
-    url: str | None,
+    hub: Hub,
     as_json: bool,
-    env_file: Path | None,
-    config: Path | None,
 ) -> None:
     """Show what became of the message ID that `emailhub send` or the API gave."""
-    hub = Hub.of(options.load(env_file, config, url=url).settings)
     message = wait_for(hub, id, wait or 0)
     show(message, as_json=as_json)
     if wait is not None:

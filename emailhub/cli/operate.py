@@ -35,14 +35,13 @@ def serve(*, env_file: Path | None, config: Path | None, **flags: str | None) ->
 
 
 @click.command()
-@options.talks_to_hub
-def reload(*, url: str | None, as_json: bool, env_file: Path | None, config: Path | None) -> None:
+@options.asks_hub
+def reload(*, hub: Hub, as_json: bool) -> None:
     """Let the running hub read its settings again; says what changed.
 
     Relays, destinations, DKIM keys and rules about recipients change without a restart. Settings that do not work are
     refused whole, with every problem and exit code 78; the hub then goes on as before.
     """
-    hub = Hub.of(options.load(env_file, config, url=url).settings)
     try:
         answer = hub.post("reload", document={})
     except Refused as refused:

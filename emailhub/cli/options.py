@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ import rich_click as click
 
 from emailhub import settings
 from emailhub.cli import exits
+from emailhub.cli.hub import Hub
 from emailhub.settings import Loaded, SettingsError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -31,6 +32,16 @@ def talks_to_hub(command: Command) -> Command:
     """Adds --url, --json and what `reads_settings` adds."""
     url = click.option("--url", help="The running hub [EMAILHUB_URL].")
     return url(as_json(reads_settings(command)))
+
+
+def asks_hub(command: Callable[..., None]) -> Callable[..., None]:
+    """As `talks_to_hub`, and calls the command with the `hub` that the settings speak of."""
+
+    @wraps(command)
+    def run(*, url: str | None, env_file: Path | None, config: Path | None, **given: Any) -> None:
+        command(hub=Hub.of(load(env_file, config, url=url).settings), **given)
+
+    return talks_to_hub(run)
 
 
 def as_json(command: Command) -> Command:

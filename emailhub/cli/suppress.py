@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import rich_click as click
@@ -21,19 +20,16 @@ from emailhub.cli.hub import Hub
     help="What led to it.",
 )
 @click.option("--reason", help="Why; kept with the entry and shown on the dashboard.")
-@options.talks_to_hub
+@options.asks_hub
 def suppress(
     *,
     addresses: tuple[str, ...],
     origin: str,
     reason: str | None,
-    url: str | None,
+    hub: Hub,
     as_json: bool,
-    env_file: Path | None,
-    config: Path | None,
 ) -> None:
     """Send nothing to ADDRESS any more, also nothing that waits; without one, show the newest on the list."""
-    hub = Hub.of(options.load(env_file, config, url=url).settings)
     if addresses:
         document = {"emails": list(addresses), "origin": origin, **({"reason": reason} if reason else {})}
         answer = hub.post("suppressions", "batch", "add", document=document)
@@ -51,18 +47,15 @@ def suppress(
 @click.command()
 @click.argument("addresses", nargs=-1, required=True, metavar="ADDRESS...")
 @click.option("--reason", help="Why; kept in the history.")
-@options.talks_to_hub
+@options.asks_hub
 def lift(
     *,
     addresses: tuple[str, ...],
     reason: str | None,
-    url: str | None,
+    hub: Hub,
     as_json: bool,
-    env_file: Path | None,
-    config: Path | None,
 ) -> None:
     """Send to ADDRESS again. What was suppressed stays so until it is retried."""
-    hub = Hub.of(options.load(env_file, config, url=url).settings)
     document = {"emails": list(addresses), **({"reason": reason} if reason else {})}
     answer = hub.post("suppressions", "batch", "remove", document=document)
     if as_json:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -33,29 +32,26 @@ def users() -> None:
 @click.option("--role", type=_ROLE, default="viewer", show_default=True, help="What they may do.")
 @_from_stdin
 @_reason
-@options.talks_to_hub
+@options.asks_hub
 def add(
     *,
     name: str,
     role: str,
     password_stdin: bool,
     reason: str | None,
-    url: str | None,
+    hub: Hub,
     as_json: bool,
-    env_file: Path | None,
-    config: Path | None,
 ) -> None:
     """Let NAME log in."""
-    hub = Hub.of(options.load(env_file, config, url=url).settings)
     document = {"name": name, "role": role, "password": _password(stdin=password_stdin), **_why(reason)}
     _tell(hub.post("users", document=document), "may log in", as_json=as_json)
 
 
 @users.command(name="list")
-@options.talks_to_hub
-def show(*, url: str | None, as_json: bool, env_file: Path | None, config: Path | None) -> None:
+@options.asks_hub
+def show(*, hub: Hub, as_json: bool) -> None:
     """List who may log in."""
-    answer = Hub.of(options.load(env_file, config, url=url).settings).get("users")
+    answer = hub.get("users")
     if as_json:
         options.write_json(answer)
         return
@@ -69,19 +65,16 @@ def show(*, url: str | None, as_json: bool, env_file: Path | None, config: Path 
 @click.argument("name")
 @click.argument("role", type=_ROLE, metavar="viewer|operator")
 @_reason
-@options.talks_to_hub
+@options.asks_hub
 def role(
     *,
     name: str,
     role: str,
     reason: str | None,
-    url: str | None,
+    hub: Hub,
     as_json: bool,
-    env_file: Path | None,
-    config: Path | None,
 ) -> None:
     """Let NAME do more or less. All their log-ins end."""
-    hub = Hub.of(options.load(env_file, config, url=url).settings)
     answer = hub.patch("users", name, document={"role": role, **_why(reason)})
     _tell(answer, "has to log in again", as_json=as_json)
 
@@ -90,19 +83,16 @@ def role(
 @click.argument("name")
 @_from_stdin
 @_reason
-@options.talks_to_hub
+@options.asks_hub
 def password(
     *,
     name: str,
     password_stdin: bool,
     reason: str | None,
-    url: str | None,
+    hub: Hub,
     as_json: bool,
-    env_file: Path | None,
-    config: Path | None,
 ) -> None:
     """Give NAME another password. All their log-ins end."""
-    hub = Hub.of(options.load(env_file, config, url=url).settings)
     answer = hub.patch("users", name, document={"password": _password(stdin=password_stdin), **_why(reason)})
     _tell(answer, "has to log in again", as_json=as_json)
 
@@ -110,12 +100,9 @@ def password(
 @users.command()
 @click.argument("name")
 @_reason
-@options.talks_to_hub
-def remove(
-    *, name: str, reason: str | None, url: str | None, as_json: bool, env_file: Path | None, config: Path | None
-) -> None:
+@options.asks_hub
+def remove(*, name: str, reason: str | None, hub: Hub, as_json: bool) -> None:
     """Let NAME log in no more. All their log-ins end."""
-    hub = Hub.of(options.load(env_file, config, url=url).settings)
     answer = hub.delete("users", name, query=urlencode(_why(reason)))
     if as_json:
         options.write_json(answer)
