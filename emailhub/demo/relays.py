@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 from typing import NamedTuple
 
@@ -164,9 +164,13 @@ def _plausible(report: Report, queued_as: str, took: float) -> Report:
     ]
     if "captured" in lines[-1].text:
         lines[-1] = replace(lines[-1], text=str(said))
-    return Report(verdicts, tuple(lines), replace(report.session, stages=_stages(took)))
+    return Report(verdicts, tuple(lines), replace(report.session, stages=_stages(verdicts, took)))
 
 
-def _stages(took: float) -> tuple[tuple[str, float], ...]:
-    """`took` milliseconds, the most of it for the final reply, as with servers that write a message down first."""
-    return tuple((stage.value, share * took) for stage, share in _SHARES.items())
+def _stages(verdicts: Sequence[Verdict], took: float) -> tuple[tuple[str, float], ...]:
+    """`took` milliseconds over the stages there were, the most of it for a final reply, as with servers that write a
+    message down first."""
+    order = tuple(_SHARES)
+    met = order[: 1 + max((order.index(one.stage) for one in verdicts if one.stage in _SHARES), default=0)]
+    whole = sum(_SHARES[stage] for stage in met)
+    return tuple((stage.value, _SHARES[stage] / whole * took) for stage in met)

@@ -10,6 +10,7 @@ import pytest
 
 from emailhub.adapters.sqlite import SqliteHistory, open_database
 from emailhub.core.delivery import State
+from emailhub.core.verdict import Stage
 from emailhub.demo.hub import settings_for
 from emailhub.demo.past import Past
 from emailhub.demo.relays import ROLES
@@ -44,6 +45,18 @@ async def test_every_state_in_which_mail_can_rest_is_there_and_so_is_a_day_of_hi
     assert timings.whole.p50 < timings.whole.p95 < 86400
     assert strip.count("breaker_opened") >= 2
     assert letters == 3
+
+
+async def test_no_stage_is_timed_that_the_conversation_never_came_to(tmp_path: Path) -> None:
+    database = await open_database(tmp_path / "a.db", on_events=lambda _: None, lock_wait=0, gather=0)
+    try:
+        await Past(database, Random(1), NOW, per_minute=3, hours=3).write()
+        attempts = await SqliteHistory(database).relay_attempts("ses", 500)
+    finally:
+        await database.close()
+    refused = [one for one in attempts if one.results[0].stage == Stage.RCPT.value]
+    assert refused
+    assert {stage for one in refused for stage, _ in one.session.stages} == {"mail", "rcpt"}
 
 
 async def test_the_same_seed_makes_up_the_same_mail_and_another_one_other_mail(tmp_path: Path) -> None:
