@@ -44,6 +44,8 @@ class Flow:
         self._url = url
         self.posted: list[str] = []
         self.confirmed: list[str] = []
+        self.trying = ""
+        """Whose message is being published: RabbitMQ may have confirmed it, and that not have been read yet."""
         self.repeats = 0
         self._channel: aio_pika.abc.AbstractChannel | None = None
         self._connection: aio_pika.abc.AbstractConnection | None = None
@@ -86,14 +88,15 @@ class Flow:
             await asyncio.sleep(EVERY)
 
     async def _until_confirmed(self, name: str) -> None:
-        body = f'{{"to": "{name}@example.org", "subject": "S", "body": "Hello", "request_id": "{name}"}}'.encode()
+        self.trying = f"{name}@example.org"
+        body = f'{{"to": "{self.trying}", "subject": "S", "body": "Hello", "request_id": "{name}"}}'.encode()
         while True:
             try:
                 async with asyncio.timeout(5):
                     channel = await self._open_channel()
                     message = aio_pika.Message(body, delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
                     await channel.default_exchange.publish(message, "email.queue", mandatory=True)
-                self.confirmed.append(f"{name}@example.org")
+                self.confirmed.append(self.trying)
                 return
             except (OSError, aio_pika.exceptions.AMQPError, RuntimeError, asyncio.CancelledError):
                 # aiormq cancels whoever waits for a reply on a connection that closes.
@@ -171,7 +174,7 @@ class Story:
     async def deletion(self) -> None:
         """The queue goes with what is in it: only that is excepted, not what the hub had taken."""
         await self.node.delete_queue("email.queue")
-        gone = set(self.flow.confirmed)
+        gone = {*self.flow.confirmed, self.flow.trying}
         await self.back()
         taken = {f"{line['request_id']}@example.org" for line in self.hub.log() if line["event"] == "accepted"}
         self.excepted |= gone - taken
