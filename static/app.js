@@ -56,9 +56,19 @@ setInterval(() => document.hidden || all("[data-time=ago], [data-time=countdown]
 const OWN = new Set(["open", "title"]); // reader and script set these themselves
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
+const STILL = 5000; // milliseconds; what changes all the time needs no sign of it, and would be drawn at every frame
+const changed = new WeakMap(); // when a number or a table changed last, and whether it was still before
+let drawn = 0;
+
+function wasStill(el) {
+  let [at, still] = changed.get(el) ?? [-STILL, true];
+  if (at !== drawn) changed.set(el, [drawn, (still = drawn - at >= STILL)]);
+  return still;
+}
+
 function flash(node) {
   const el = node.nodeType === Node.TEXT_NODE ? node.parentElement?.closest("[data-fade]") : node.nodeName === "TR" && node;
-  if (el && !calm.matches) el.animate([{ opacity: 0.3 }, { opacity: 1 }], { duration: 700, easing: "ease-out" });
+  if (el && wasStill(el.closest("tbody") ?? el) && !calm.matches) el.animate([{ opacity: 0.3 }, { opacity: 1 }], { duration: 700, easing: "ease-out" });
 }
 
 function morph(old, fresh) {
@@ -126,13 +136,14 @@ async function refresh() {
 }
 
 function apply(fresh) {
+  drawn = performance.now();
   for (const part of all("[data-live]", fresh)) {
     const old = byId(part.id);
     if (old && "calm" in old.dataset && old.matches(reads)) continue;
     if (old) morph(old, part), localise(old);
   }
   document.dispatchEvent(new Event("refreshed"));
-  document.title = fresh.title;
+  if (document.title !== fresh.title) document.title = fresh.title;
 }
 
 function trouble({ level }) {

@@ -7,6 +7,7 @@ import re
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 import pytest_asyncio
@@ -428,3 +429,30 @@ async def test_the_lists_of_templates_and_suppressions_follow_what_others_do(con
     await expect(suppressions.locator("#entries")).to_contain_text("Nobody is on the list")
     assert await _unbroken(templates)
     assert await _unbroken(suppressions)
+
+
+_COUNT_FLASHES = """
+window.flashes = [];
+const animate = Element.prototype.animate;
+Element.prototype.animate = function (...how) {
+  if (this.matches("#tabs a:first-child b")) window.flashes.push(performance.now());
+  return animate.apply(this, how);
+};
+"""
+
+
+async def test_a_number_that_changes_all_the_time_does_not_flash_all_the_time(browser: Browser, hub: Hub) -> None:
+    """Drawing a flash at every frame is what live updates cost a browser most."""
+    context = await browser.new_context(base_url=f"http://127.0.0.1:{hub.port}", reduced_motion="no-preference")
+    try:
+        page = await context.new_page()
+        await page.add_init_script(_COUNT_FLASHES)
+        await _live(page, "/messages")
+        for number in range(1, 5):
+            await hub.send(subject=f"New {number}")
+            await expect(page.locator("#tabs")).to_contain_text(f"All {number}")
+        flashes = await page.evaluate("window.flashes")
+        assert flashes
+        assert all(later - earlier >= 5000 for earlier, later in pairwise(flashes))
+    finally:
+        await context.close()
