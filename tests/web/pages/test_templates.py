@@ -287,7 +287,9 @@ async def test_a_template_is_copied_and_deleted(hub: WebHub) -> None:
     await made(hub)
     answer = await press(hub, "/templates/welcome/copy")
     assert answer.headers["location"].endswith("/edit")
-    assert "Welcome mail (copy)" in await page(hub, answer.headers["location"])
+    form = await page(hub, answer.headers["location"])
+    assert "<h1>Edit Welcome mail (copy)</h1>" in form
+    assert "<title>Edit Welcome mail (copy)" in form
     answer = await press(hub, "/templates/welcome/removal", reason="unused")
     assert answer.headers["location"] == "/templates"
     assert [entry.name for entry in await hub.faces.shelf.all()] == ["Welcome mail (copy)"]
