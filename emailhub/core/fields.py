@@ -225,16 +225,25 @@ def moment(value: object, now: float, *, most: float = LATEST) -> float:
 
 
 def schedule(value: object, now: float) -> tuple[float, str | None]:
-    """When to send, as `moment` or in the words of `moments`; and those words in their normal form, if it was words."""
+    """When to send, as `moment` or in the words of `moments`; and those words in their normal form, if it was words.
+
+    A time of today may be over, which `is_over` tells.
+    """
     if not isinstance(value, str) or _DATE.match(value):
         return moment(value, now), None
     words = moments.normal(value[:65])
     found = moments.moment(words, now)
     if found is None:
         raise BadValueError(f"is not a time; write it like 2030-01-31T09:30:00Z, or in words (UTC): {moments.EXAMPLES}")
-    if found <= now and words != "now":
-        raise BadValueError("has passed already; times of day are UTC")
     return moment(found, now), words
+
+
+OVER = "has passed already; times of day are UTC"
+
+
+def is_over(at: float, words: str | None, now: float) -> bool:
+    """Whether `words` said a time that has passed. One in ISO 8601 may have: then it means at once."""
+    return words not in (None, "now") and at <= now
 
 
 def duration(value: object) -> float:

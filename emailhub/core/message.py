@@ -7,6 +7,7 @@ from enum import IntEnum
 from msgspec import Struct, field
 
 from emailhub.core.delivery import OnUnknown
+from emailhub.core.errors import Problem
 
 
 class Mailbox(Struct, frozen=True):
@@ -96,8 +97,9 @@ class Submission(Struct, frozen=True, kw_only=True):
 
     `scheduled_as`: the words that `scheduled_at` was given in, which mean another time when they are given again.
     With a `template` there is no text and no html until it is rendered, and the subject may be "". `original` is the
-    message before that, what its sender gave, and `made` says from which words it was made. `over` names the one relay
-    that may carry it, `again` the message whose content it has; no sender can ask for either.
+    message before that, what its sender gave, and `made` says from which words it was made. `late`: why it can be no
+    new message, as a time it names is over; the one that was accepted under its key in time is still its answer. `over`
+    names the one relay that may carry it, `again` the message whose content it has; no sender can ask for either.
     """
 
     to: tuple[Mailbox, ...]
@@ -124,6 +126,7 @@ class Submission(Struct, frozen=True, kw_only=True):
     expires_at: float | None = None
     correlation_id: str | None = None
     store_body: bool = True
+    late: Problem | None = None
     over: str | None = None
     again: Again | None = None
 

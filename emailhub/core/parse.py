@@ -81,9 +81,11 @@ def submission(fields: Mapping[str, object], limits: Limits, *, now: float, key:
         expires_at=expires_at,
         correlation_id=form.take("correlation_id", read.correlation_id),
         store_body=form.take("store_body", read.boolean) is not False,
+        late=form.late,
     )
     form.unknown()
     if form.problems:
+        form.problems += [form.late] if form.late else []
         raise InvalidMessage(tuple(form.problems[:PROBLEMS]))
     return result
 
@@ -100,6 +102,7 @@ class _Form:
         self.fields = fields
         self.limits = limits
         self.problems: list[Problem] = []
+        self.late: Problem | None = None
 
     def problem(self, field: str, sentence: str) -> None:
         self.problems.append(Problem(field, sentence))
@@ -238,6 +241,8 @@ class _Form:
         if _TIMES.isdisjoint(self.fields):
             return None, None, None
         scheduled_at, words = self.take("scheduled_at", lambda value: read.schedule(value, now)) or (None, None)
+        if scheduled_at is not None and read.is_over(scheduled_at, words, now):
+            self.late = Problem("scheduled_at", read.OVER)
         expires_at = self.take("expires_at", lambda value: read.moment(value, now))
         expires_in = self.take("expires_in", read.duration)
         start = max(now, scheduled_at or now)
@@ -246,7 +251,8 @@ class _Form:
         elif expires_in is not None:
             expires_at = start + expires_in
         elif expires_at is not None and expires_at <= start:
-            self.problem("expires_at", "is in the past, or not after scheduled_at; the message would never be sent")
+            why = "is in the past, or not after scheduled_at; the message would never be sent"
+            self.late = Problem("expires_at", why)
         return scheduled_at, words, expires_at
 
     def unknown(self) -> None:

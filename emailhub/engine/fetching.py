@@ -10,7 +10,7 @@ from emailhub.core.errors import FetchFailed, IdempotencyConflict, InvalidMessag
 from emailhub.core.fingerprint import fingerprint
 from emailhub.core.message import Attachment, Submission
 from emailhub.core.records import Receipt
-from emailhub.engine.keys import key_of
+from emailhub.engine.keys import QueueFacts, key_of, key_since
 from emailhub.engine.ports import Fetcher, Outbox
 
 PATIENCE = 30.0
@@ -26,10 +26,15 @@ def names_urls(submission: Submission) -> bool:
     return any(file.path is not None for file in submission.attachments)
 
 
-async def known(outbox: Outbox, submission: Submission) -> Receipt | IdempotencyConflict | None:
-    """The answer under the message's key: file or template may be gone when the same request comes again."""
-    key, _, _ = key_of(submission, None)
-    return None if key is None else await outbox.known(key, fingerprint(submission))
+async def known(
+    outbox: Outbox, submission: Submission, queue: QueueFacts | None, now: float
+) -> Receipt | IdempotencyConflict | None:
+    """The answer under the message's key: when the same request comes again, file or template may be gone, and the
+    time it names over."""
+    key, _, matches = key_of(submission, queue)
+    if key is None or not matches:
+        return None
+    return await outbox.known(key, fingerprint(submission), key_since(submission, queue, now))
 
 
 async def fetched(submission: Submission, fetcher: Fetcher | None, most_bytes: int) -> Submission:

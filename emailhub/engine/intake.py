@@ -21,7 +21,7 @@ from emailhub.core.message import Limits, Mailbox, Priority, Submission
 from emailhub.core.records import Origin, Parcel, Receipt
 from emailhub.core.routing import domain_of
 from emailhub.engine.fetching import fetched, known, names_urls
-from emailhub.engine.keys import QueueFacts, key_of
+from emailhub.engine.keys import QueueFacts, key_of, key_since
 from emailhub.engine.meter import Meter
 from emailhub.engine.ports import Broker, Fetcher, Outbox, Seat, Signer
 from emailhub.engine.quota import Built, Counter, Quotas
@@ -31,9 +31,6 @@ from emailhub.engine.templates import Templates, filled
 
 OWN_WAKE = 5.0
 """Seconds after which a fresh message is due by itself when a hand-off was published: a lost one delays it so long."""
-REDELIVERED_WITHIN = 86400.0
-"""Seconds in which a queue body without any id that RabbitMQ gives again is the one it gave before: the same text a day
-later is more likely a new message."""
 HEAVY = 256 * 1024
 """Characters and bytes from which a message is built in a thread: encoding a megabyte would stall every other request.
 """
@@ -195,10 +192,12 @@ class Intake:
     async def _built(self, item: Item) -> Built:
         submission, origin, queue = item
         try:
-            if submission.template is not None or names_urls(submission):
-                answer = await known(self._outbox, submission)
+            if submission.template is not None or submission.late is not None or names_urls(submission):
+                answer = await known(self._outbox, submission, queue, self._now())
                 if answer is not None:
                     return answer
+                if submission.late is not None:
+                    raise InvalidMessage((submission.late,))
                 submission = await filled(submission, self.templates, self.limits)
                 if names_urls(submission):
                     submission = await fetched(submission, self.fetcher, self.limits.size * 3 // 4)
@@ -251,7 +250,7 @@ class Intake:
             key=key,
             key_explicit=explicit,
             key_matches=matches,
-            key_since=now - REDELIVERED_WITHIN if queue and submission.key is None else 0.0,
+            key_since=key_since(submission, queue, now),
             fingerprint=fingerprint(submission),
             queue_body=queue.body if queue and submission.store_body else None,
             store_body=submission.store_body,

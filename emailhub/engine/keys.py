@@ -7,6 +7,10 @@ from msgspec import Struct
 from emailhub.core.fingerprint import fingerprint
 from emailhub.core.message import Submission
 
+REDELIVERED_WITHIN = 86400.0
+"""Seconds in which a queue body without any id that RabbitMQ gives again is the one it gave before: the same text a day
+later is more likely a new message."""
+
 
 class QueueFacts(Struct, frozen=True):
     """What is known of a queue message: its raw `body`, the body's hash, and if RabbitMQ delivered it before."""
@@ -25,3 +29,8 @@ def key_of(submission: Submission, queue: QueueFacts | None) -> tuple[str | None
     if key.explicit:
         return key.value, True, True
     return f"{key.value}#{fingerprint(submission).hex()}", False, True
+
+
+def key_since(submission: Submission, queue: QueueFacts | None, now: float) -> float:
+    """Unix seconds: what was accepted under the key before then is another message."""
+    return now - REDELIVERED_WITHIN if queue and submission.key is None else 0.0

@@ -216,7 +216,7 @@ class Outbox(Protocol):
         """Store the parcels in one commit, or none of them. Raises BatchRefused (IdempotencyConflict), OutboxError."""
         ...
 
-    async def known(self, key: str, fingerprint: bytes) -> Receipt | IdempotencyConflict | None:
+    async def known(self, key: str, fingerprint: bytes, since: float = 0.0) -> Receipt | IdempotencyConflict | None:
         """What a message with this key and content would be answered; None: nothing is known under the key."""
         ...
 

@@ -175,6 +175,8 @@ async def test_a_scheduled_message_is_rescheduled_and_canceled_and_nothing_else_
         if event["kind"] == "scheduled"
     ]
     assert (told["note"], told["recipients"]) == ("holiday", 1)
+    over = await hub.client.patch(f"/emails/{id}", json={"scheduled_at": "today at 7:59"})
+    assert (over.status_code, over.json()["errors"][0]["field"]) == (422, "scheduled_at")
     canceled = (await hub.client.post(f"/emails/{id}/cancel", json={})).json()
     assert (canceled["object"], canceled["id"]) == ("email", id)
     late = await hub.client.patch(f"/emails/{id}", json={"scheduled_at": "in 1 hour"})

@@ -48,6 +48,31 @@ async def test_fifty_at_once_with_each_of_two_hundred_keys_are_one_message_each(
         await fifty_for_each(hub, 200)
 
 
+@pytest.mark.parametrize(
+    "times",
+    ({"expires_at": "2027-01-15T08:15:00Z"}, {"scheduled_at": "today at 8:15"}),
+    ids=lambda times: next(iter(times)),
+)
+async def test_the_same_request_gets_its_answer_also_when_a_time_it_names_is_over(
+    hub: WebHub, times: dict[str, str]
+) -> None:
+    async def given(key: str, **fields: str) -> Any:
+        return await hub.client.post("/emails", json=GOOD | times | fields, headers={"idempotency-key": key})
+
+    first = await given("k")
+    hub.clock.at += 1800
+    assert first.status_code == 200, first.text
+    again = await given("k")
+    assert (again.json(), again.headers.get("idempotency-replayed")) == (first.json(), "true")
+    assert (await given("k", text="Other")).status_code == 409
+    fresh = await given("other")
+    assert [error["field"] for error in fresh.json()["errors"]] == [*times]
+    assert (await hub.client.post("/emails/batch", json=[GOOD, GOOD | times])).json()["errors"][0]["field"][
+        :4
+    ] == "[1]."
+    assert await hub.stored() == 1
+
+
 async def test_of_fifty_at_once_with_different_content_one_is_taken_and_the_others_conflict(hub: WebHub) -> None:
     async def once(number: int) -> Any:
         text = {"text": f"Number {number % 2}"}

@@ -201,6 +201,32 @@ async def test_the_queue_names_templates_too_and_what_cannot_be_made_is_a_dead_l
     assert "template.variables.name: is required by the template welcome" in letter.reason
 
 
+@pytest.mark.parametrize("message_id", (None, "m-1"))
+async def test_what_rabbitmq_gives_again_is_known_though_its_template_has_changed_or_makes_nothing_any_more(
+    hub: WebHub, home: Path, message_id: str | None
+) -> None:
+    letters = SqliteUpkeep(hub.database)
+    subscriber = Subscriber(hub.faces.intake, letters, limits=hub.faces.intake.limits, now=hub.clock)
+    body = json.dumps(TO | {"template_code": "welcome", "variables": {"name": "Ada"}}).encode()
+
+    async def take(*, redelivered: bool) -> None:
+        properties = Properties(message_id=message_id, redelivered=redelivered)
+        assert await subscriber.take([Delivery(body, properties)]) == [True]
+
+    await take(redelivered=False)
+    for subject in ("Goodbye, {{ name }}", "{{ name.first }}"):
+        (home / "welcome/subject.txt").write_text(subject)
+        hub.faces.intake.templates = await _fresh(hub, home)
+        await take(redelivered=True)
+    assert [one["subject"] for one in (await hub.client.get("/emails")).json()["data"]] == ["Welcome, Ada"]
+    assert await letters.pending_letters(10) == []
+    hub.clock.at += 2 * 86400
+    (home / "welcome/subject.txt").write_text("Hello again, {{ name }}")
+    hub.faces.intake.templates = await _fresh(hub, home)
+    await take(redelivered=True)
+    assert await hub.stored() == (2 if message_id is None else 1), "the same text days later is a new message"
+
+
 async def asked(hub: WebHub, clock: Callable[[], float], *beside: asyncio.Task[Any]) -> list[float]:
     """How long, by `clock`, each question about health took while `beside` ran; other mail was taken meanwhile."""
     waited = []

@@ -62,9 +62,9 @@ class SqliteOutbox:
         size = sum(map(adding.weight, parcels))
         return await self._database.write(partial(adding.add_all, parcels=parcels), weight=size)
 
-    async def known(self, key: str, fingerprint: bytes) -> Receipt | IdempotencyConflict | None:
-        """What a message with this key and content would be answered; None: nothing is known under the key."""
-        return await self._database.read(partial(_known, key=key, fingerprint=fingerprint))
+    async def known(self, key: str, fingerprint: bytes, since: float = 0.0) -> Receipt | IdempotencyConflict | None:
+        """What a message with this key and content would be answered; None: nothing is known under the key `since`."""
+        return await self._database.read(partial(_known, key=key, fingerprint=fingerprint, since=since))
 
     async def claim(
         self,
@@ -123,8 +123,11 @@ async def _answer(write: asyncio.Future[Receipt]) -> Receipt | Exception:
         return error
 
 
-def _known(connection: sqlite3.Connection, key: str, fingerprint: bytes) -> Receipt | IdempotencyConflict | None:
-    row = connection.execute("SELECT fingerprint, id FROM idempotency_key WHERE key = ?", (key,)).fetchone()
+def _known(
+    connection: sqlite3.Connection, key: str, fingerprint: bytes, since: float
+) -> Receipt | IdempotencyConflict | None:
+    select = "SELECT fingerprint, id FROM idempotency_key WHERE key = ? AND created_at >= ?"
+    row = connection.execute(select, (key, since)).fetchone()
     if row is None:
         return None
     return Receipt(row[1], replayed=True) if row[0] == fingerprint else IdempotencyConflict(key, row[1])

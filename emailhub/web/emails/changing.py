@@ -10,7 +10,7 @@ from litestar.params import FromPath
 
 from emailhub.core.address import parse_list
 from emailhub.core.errors import InvalidMessage, Problem
-from emailhub.core.fields import BadValueError, schedule
+from emailhub.core.fields import OVER, BadValueError, is_over, schedule
 from emailhub.core.message import Mailbox
 from emailhub.core.records import Detail
 from emailhub.engine.again import resend
@@ -81,9 +81,11 @@ def _new_time(fields: dict[str, object], id: str, now: float) -> tuple[float, st
     if fields.get("id") not in (None, id):
         raise InvalidMessage((Problem("id", "is not the id in the address; leave it out"),))
     try:
-        at, _ = schedule(fields["scheduled_at"], now)
+        at, words = schedule(fields["scheduled_at"], now)
     except BadValueError as error:
         raise InvalidMessage((Problem("scheduled_at", str(error)),)) from None
+    if is_over(at, words, now):
+        raise InvalidMessage((Problem("scheduled_at", OVER),))
     return at, reason
 
 
