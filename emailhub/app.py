@@ -51,6 +51,7 @@ from emailhub.reload import Read, Reloader, Requests
 from emailhub.settings import Loaded, Settings
 from emailhub.stopping import Stopping
 from emailhub.web.faces import Faces, WebOptions
+from emailhub.web.listening import bind
 from emailhub.web.server import Server
 from emailhub.web.site import create_app
 
@@ -80,7 +81,7 @@ class Hub:
         """Build, work, stop; the exit code. Raises OutboxBusy, OutboxUnusable, OSError when it cannot start."""
         started = time.monotonic()
         # Bound first: a port that is taken is told before the outbox is touched.
-        listener = Server.bind(self._settings.host, self._settings.port)
+        listener = bind(self._settings.host, self._settings.port)
         async with AsyncExitStack() as stack:
             stack.callback(listener.close)
             database = await open_database(self._settings.database, on_events=self._told)
@@ -218,7 +219,9 @@ class Hub:
             setup=self._reloader.setup,
             about=wiring.about(now()),
         )
-        server = Server(create_app(faces), header_timeout=settings.request_timeout)
+        server = Server(
+            create_app(faces), header_timeout=settings.request_timeout, connections=wiring.callers(settings)
+        )
         return Parts(
             broker=broker,
             live=live,

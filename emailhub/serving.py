@@ -6,7 +6,7 @@ import os
 
 import uvloop
 
-from emailhub import logs
+from emailhub import descriptors, logs
 from emailhub.app import Hub
 from emailhub.core.errors import OutboxBusy, OutboxError, OutboxFull, OutboxUnusable
 from emailhub.parts import EXIT_FAILED
@@ -30,6 +30,7 @@ def serve(loaded: Loaded, read: Read) -> int:
     for warning in loaded.warnings:
         log.warning("setting", text=warning)
     os.umask(0o077)
+    descriptors.widen()
     try:
         return uvloop.run(Hub(loaded, read).run())
     except OutboxBusy as error:

@@ -11,7 +11,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from emailhub import __version__
+from emailhub import __version__, descriptors
 from emailhub.adapters.capture import CaptureRelay
 from emailhub.adapters.chaos import ChaosRelay
 from emailhub.adapters.dkim import DkimKey, Signer
@@ -39,6 +39,7 @@ from emailhub.engine.sessions import Sessions
 from emailhub.engine.users import Users
 from emailhub.settings import OAuth2Settings, RelaySettings, Settings
 from emailhub.web.faces import WebOptions
+from emailhub.web.server import CONNECTIONS
 
 CAPTURE_RELAY = "capture"
 CHAOS_RELAY = "chaos"
@@ -246,6 +247,11 @@ def about(started_at: float) -> About:
         schema=migrations()[-1][0],
         started_at=started_at,
     )
+
+
+def callers(settings: Settings) -> int:
+    """How many connections the HTTP server may have open."""
+    return descriptors.for_callers(CONNECTIONS, relays=sum(relay.connections for relay in settings.relays))
 
 
 def greeting(settings: Settings, seconds: float) -> dict[str, object]:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import os
 import socket
+import time
 from collections.abc import Iterator
 from functools import partial
 from typing import Any, cast
@@ -19,21 +18,15 @@ import uvicorn
 from litestar import Litestar
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from emailhub import logs
-from emailhub.core.errors import EmailhubError
+from emailhub.web.crowd import Crowd
 from emailhub.web.errors import answer
 from emailhub.web.guard import HEADERS, WHOLE
+from emailhub.web.listening import BACKLOG
 
-log = logs.get("server")
-
-BACKLOG = 2048
+CONNECTIONS = 1000
 _NEVER = float("inf")
 HEADER_BYTES = 64 * 1024
 """Most bytes of request line and headers together; the parser itself knows no limit."""
-
-
-class CannotListen(EmailhubError, OSError):
-    """The address to listen on is taken, not ours, or not allowed."""
 
 
 class Server:
@@ -41,7 +34,8 @@ class Server:
 
     A connection is closed that has not sent its whole header `header_timeout` after it was opened or began to, or its
     whole body `body_timeout` after that, or that takes nothing of an answer for `write_timeout`; an idle one is kept
-    `keep_alive`. Above `connections` new ones get a 503. `stop` waits `grace` for running requests.
+    `keep_alive`. Above `connections` a waiting one gives way (see `crowd`), or the new one gets a 503. `stop` waits
+    `grace` for running requests.
     """
 
     def __init__(
@@ -52,7 +46,7 @@ class Server:
         body_timeout: float = 60.0,
         write_timeout: float = 30.0,
         keep_alive: float = 75.0,
-        connections: int = 1000,
+        connections: int = CONNECTIONS,
         grace: float = 5.0,
     ) -> None:
         config = _Config(
@@ -71,33 +65,9 @@ class Server:
         config.header_timeout = header_timeout
         config.body_timeout = body_timeout
         config.write_timeout = write_timeout
-        config.most_connections = connections
+        config.crowd = Crowd(connections, time.monotonic)
         self._uvicorn = _Uvicorn(config)
         self._task: asyncio.Task[None] | None = None
-
-    @staticmethod
-    def bind(host: str, port: int) -> socket.socket:
-        """A listening socket; port 0 takes any free one. Raises CannotListen, saying what to do.
-
-        Listening begins here and not at the start, because only then a second process on the same port is noticed.
-        """
-        try:
-            family, kind, protocol, _, address = _resolved(host, port)
-            listener = socket.socket(family, kind, protocol)
-        except OSError as error:
-            raise CannotListen(f"cannot listen on {host}: {error.strerror or error}. Set EMAILHUB_HOST.") from None
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                # `::` means every address, also those of IPv4.
-                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if host == "::" else 1)
-            listener.bind(address)
-            listener.listen(BACKLOG)
-            listener.setblocking(False)
-        except (OSError, OverflowError) as error:
-            listener.close()
-            raise CannotListen(_why_not(host, port, error)) from None
-        return listener
 
     async def start(self, listener: socket.socket) -> None:
         """Answer requests on `listener` from now on. Raises RuntimeError when the application cannot be started."""
@@ -121,35 +91,11 @@ class Server:
             await asyncio.gather(self._task, return_exceptions=True)
 
 
-def _resolved(host: str, port: int) -> tuple[Any, ...]:
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    # `localhost` is usually both; people and health checks type 127.0.0.1.
-    return min(found, key=lambda entry: entry[0] != socket.AF_INET)
-
-
-def _why_not(host: str, port: int, error: OSError | OverflowError) -> str:
-    number = getattr(error, "errno", None)
-    if number == errno.EADDRINUSE:
-        return _taken(host, port)
-    if number == errno.EACCES:
-        return f"cannot listen on port {port}: ports below 1024 need a privilege. Set EMAILHUB_PORT to a higher one."
-    if number == errno.EADDRNOTAVAIL:
-        return f"cannot listen on {host}: it is not an address of this machine. Set EMAILHUB_HOST."
-    return f"cannot listen on {host} port {port}: {os.strerror(number) if number else error}."
-
-
-def _taken(host: str, port: int) -> str:
-    return (
-        f"cannot listen on {host} port {port}: another process listens there. "
-        "Is emailhub running already? Stop it, or set EMAILHUB_PORT to a free port."
-    )
-
-
 class _Config(uvicorn.Config):
     header_timeout: float
     body_timeout: float
     write_timeout: float
-    most_connections: int
+    crowd: Crowd
 
 
 class _Uvicorn(uvicorn.Server):
@@ -192,14 +138,43 @@ class _Protocol(HttpToolsProtocol):
         self._stalled: asyncio.TimerHandle | None = None
         self._header_bytes = 0
         self._in_body = False
+        self.peer = ""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > self.config.most_connections:
-            log.warning("connection refused: too many", limit=self.config.most_connections)
-            self._refuse(503, "service_unavailable", "Too many connections are open. Try again in a moment.", 5)
-            return
+        self.peer = self.client[0] if self.client else ""
+        crowd = self.config.crowd
+        if len(self.connections) > crowd.most:
+            leaving = crowd.gives_way(cast("set[_Protocol]", self.connections))
+            if leaving is None:
+                self._too_many()
+                return
+            leaving.give_way()
         self._arm(self.config.header_timeout)
+
+    @property
+    def waiting_since(self) -> float | None:
+        """When this one began to wait for a whole request; None while it answers one, or is closed already."""
+        if self.transport.is_closing():
+            return None
+        if self._deadline != _NEVER:
+            return self._deadline - (self.config.body_timeout if self._in_body else self.config.header_timeout)
+        idle = self.timeout_keep_alive_task
+        return None if idle is None else idle.when() - self.timeout_keep_alive
+
+    def give_way(self) -> None:
+        """Close, so that another can come; said to whoever has begun to send something."""
+        if self._deadline == _NEVER:
+            # Between two requests a connection may end at any time (RFC 9112 section 9.3); an answer would be taken
+            # for the one to the next request.
+            self.transport.close()
+        elif self._in_body and self.cycle.response_started:
+            self.transport.abort()
+        else:
+            self._too_many()
+
+    def _too_many(self) -> None:
+        self._refuse(503, "service_unavailable", "Too many connections are open. Try again in a moment.", 5)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
@@ -219,6 +194,18 @@ class _Protocol(HttpToolsProtocol):
             self._stalled.cancel()
             self._stalled = None
         super().resume_writing()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._deadline == _NEVER and self.timeout_keep_alive_task is None and self._is_idle():
+            # Line ends between two requests, and the rest of a body that was answered early, begin no request, and
+            # have just stopped the timer of an idle connection: it would stay open for good.
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def _is_idle(self) -> bool:
+        return not self.transport.is_closing() and self.cycle.response_complete
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

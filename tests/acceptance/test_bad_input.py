@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 
+import httpx
 import pytest
 
+from emailhub.web.server import CONNECTIONS
 from tests.acceptance.hub import Hub
+from tests.support.smtp_server import SmtpServer
 from tests.web.test_bad_input import BAD_QUERIES, TABLE, send
 
+MAIL = {"to": "ada@example.org", "subject": "Hello", "text": "Hi."}
 NOT_HTTP = {
     "no http at all": b"hello\r\n\r\n",
     "tls": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 64 + b"\r\n\r\n",
@@ -71,6 +76,26 @@ async def test_bad_input_is_named_and_leaves_nothing_behind(make_hub: Callable[.
     assert "Traceback" not in hub.output()
     await hub.send()
     await hub.settled(1, final=("sent",))
+
+
+@pytest.mark.parametrize("limit", ("ulimit -Sn 1024", "ulimit -n 128"))
+async def test_whoever_takes_every_connection_and_says_nothing_stops_no_caller_and_no_mail(
+    smtp: SmtpServer, make_hub: Callable[..., Hub], limit: str
+) -> None:
+    hub = make_hub(smtp)
+    hub.under = ("sh", "-c", f'{limit}; exec "$@"', "sh")
+    await hub.start()
+    with ExitStack() as stack:
+        for number in range(CONNECTIONS + 100):
+            line = stack.enter_context(closing(socket.socket()))
+            line.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(line, ("127.0.0.1", hub.port))
+            if number % 100 == 0:
+                # From the same address, on connections of their own, long before the first of them is cut off.
+                async with httpx.AsyncClient(base_url=hub.client.base_url, timeout=3, trust_env=False) as caller:
+                    assert (await caller.post("/emails", json=MAIL)).status_code == 200
+        await hub.settled(11, final=("sent",))
+    assert not [line for line in hub.log() if line["level"] == "error"]
 
 
 async def test_a_client_that_never_finishes_its_headers_is_cut_off(make_hub: Callable[..., Hub]) -> None:

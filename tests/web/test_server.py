@@ -14,9 +14,11 @@ import pytest
 from litestar import Litestar, get
 from litestar.response import Stream
 
-from emailhub.web.server import CannotListen, Server
+from emailhub.web.listening import CannotListen, bind
+from emailhub.web.server import CONNECTIONS, Server
 from tests.support.web_hub import GOOD, SEED, WebHub
 
+ASK = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
 ANSWER = 10.0
 """Seconds any answer may take before a test fails."""
 
@@ -25,7 +27,7 @@ ANSWER = 10.0
 async def serving(app: Litestar, **limits: Any) -> AsyncIterator[tuple[Server, int]]:
     """`app` on a free port of 127.0.0.1."""
     server = Server(app, **limits)
-    listener = Server.bind("127.0.0.1", 0)
+    listener = bind("127.0.0.1", 0)
     port = listener.getsockname()[1]
     await server.start(listener)
     try:
@@ -180,16 +182,75 @@ async def test_a_missing_or_repeated_host_is_a_400(hub: WebHub) -> None:
                 assert (await client.answer())[0] == 400, hosts
 
 
-async def test_above_the_limit_new_connections_are_told_to_come_back(hub: WebHub) -> None:
-    async with serving(hub.app, connections=3) as (_, port), contextlib.AsyncExitStack() as stack:
-        for _ in range(3):
-            held = await stack.enter_async_context(wire(port))
-            await held.send(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            async with asyncio.timeout(ANSWER):
-                await held.reader.readuntil(b'"email_service"}')
+async def test_above_the_limit_new_connections_are_told_to_come_back_while_all_others_are_answered() -> None:
+    inside, go_on = asyncio.Semaphore(0), asyncio.Event()
+
+    @get("/")
+    async def slow() -> str:
+        inside.release()
+        await go_on.wait()
+        return "done"
+
+    app = Litestar([slow], openapi_config=None, logging_config=None)
+    async with serving(app, connections=3) as (_, port), contextlib.AsyncExitStack() as stack:
+        held = [await stack.enter_async_context(wire(port)) for _ in range(3)]
+        for one in held:
+            await one.send(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            await asyncio.wait_for(inside.acquire(), ANSWER)
         async with wire(port) as one_more:
             status, headers, document = await one_more.answer()
             assert (status, document["name"], headers["retry-after"]) == (503, "service_unavailable", "5")
+        go_on.set()
+        for one in held:
+            assert (await one.rest()).endswith(b"done")
+
+
+UNFINISHED = {
+    "nothing": b"",
+    "half a header": b"GET /health HTTP/1.1\r\nHost: loc",
+    "half a body": b"POST /send_email HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    b"Content-Length: 100\r\n\r\n{",
+    "one request, and then nothing": ASK,
+    "one request, and then an empty line": ASK + b"\r\n",
+}
+
+
+@pytest.mark.parametrize("sent", UNFINISHED)
+async def test_whoever_takes_every_connection_and_sends_nothing_whole_keeps_nobody_out(hub: WebHub, sent: str) -> None:
+    most = CONNECTIONS if sent == "nothing" else 100
+    async with serving(hub.app, connections=most) as (_, port), contextlib.AsyncExitStack() as stack:
+        for _ in range(most):
+            held = await stack.enter_async_context(wire(port))
+            await held.send(UNFINISHED[sent])
+            if UNFINISHED[sent].startswith(ASK):
+                await held.next()
+        client = await stack.enter_async_context(httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=1.0))
+        for _ in range(20):
+            # Same address, and always more of the others.
+            await stack.enter_async_context(wire(port))
+            assert (await client.post("/emails", json=GOOD, headers={"connection": "close"})).status_code == 200
+
+
+@pytest.mark.parametrize("sent", UNFINISHED)
+async def test_who_gives_way_is_told_unless_it_would_be_taken_for_another_answer(hub: WebHub, sent: str) -> None:
+    async with serving(hub.app, connections=1) as (_, port), wire(port) as first:
+        await first.send(UNFINISHED[sent])
+        idle = UNFINISHED[sent].startswith(ASK)
+        if idle:
+            assert (await first.next())[0] == 200
+        async with wire(port) as second:
+            await second.send(ASK)
+            assert (await second.next())[0] == 200
+        rest = await first.rest()
+        assert rest == b"" if idle else rest.startswith(b"HTTP/1.1 503 ")
+
+
+async def test_line_ends_between_two_requests_do_not_keep_a_connection(hub: WebHub) -> None:
+    async with serving(hub.app, keep_alive=0.2) as (_, port), wire(port) as client:
+        await client.send(ASK)
+        await client.next()
+        await client.send(b"\r\n")
+        assert await client.rest() == b""
 
 
 async def test_a_client_that_takes_nothing_of_its_answer_is_cut() -> None:
@@ -244,17 +305,17 @@ async def test_stopping_lets_a_running_request_finish() -> None:
 
 
 async def test_a_taken_port_is_told_in_words() -> None:
-    with Server.bind("127.0.0.1", 0) as taken:
+    with bind("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(CannotListen, match=f"port {port}: another process listens there.*EMAILHUB_PORT"):
-            Server.bind("127.0.0.1", port)
+            bind("127.0.0.1", port)
 
 
 def test_an_address_that_is_not_ours_is_told() -> None:
     with pytest.raises(CannotListen, match="EMAILHUB_HOST"):
-        Server.bind("203.0.113.1", 0)
+        bind("203.0.113.1", 0)
     with pytest.raises(CannotListen, match="EMAILHUB_HOST"):
-        Server.bind("no such host.invalid", 0)
+        bind("no such host.invalid", 0)
 
 
 async def test_an_application_that_cannot_start_is_told() -> None:
@@ -262,7 +323,7 @@ async def test_an_application_that_cannot_start_is_told() -> None:
         raise ValueError("no luck")
 
     app = Litestar([], on_startup=[fails], openapi_config=None, logging_config=None)
-    with Server.bind("127.0.0.1", 0) as listener, pytest.raises(RuntimeError, match="could not be started"):
+    with bind("127.0.0.1", 0) as listener, pytest.raises(RuntimeError, match="could not be started"):
         await Server(app).start(listener)
 
 

@@ -16,6 +16,7 @@ import pytest_asyncio
 from emailhub.engine.gate import Access
 from emailhub.web.faces import WebOptions
 from emailhub.web.gathering import gathered
+from emailhub.web.listening import bind
 from emailhub.web.server import Server
 from tests.support.web_hub import WebHub, web_hub
 
@@ -86,7 +87,7 @@ class Served:
 async def serve(folder: Path, access: Access | None = None, **kinds: Any) -> AsyncIterator[Served]:
     async with web_hub(folder, access, WebOptions(heartbeat=0.2), **kinds) as hub:
         server = Server(hub.app, write_timeout=0.5, grace=1.0)
-        listener = Server.bind("127.0.0.1", 0)
+        listener = bind("127.0.0.1", 0)
         await server.start(listener)
         served = Served(hub, server, listener.getsockname()[1])
         try:
