@@ -12,9 +12,23 @@ LATENCY_SAMPLE = 20_000
 """Messages whose time to send is ranked; enough for a p95, and bounded for a busy hour."""
 
 
+# The relays that have mail waiting, and then the oldest of each: the first entries of their parts of one index.
+_OLDEST = """
+WITH RECURSIVE line (relay) AS (
+    SELECT min(relay) FROM message INDEXED BY message_waiting WHERE waiting_since IS NOT NULL
+    UNION ALL
+    SELECT (SELECT min(m.relay) FROM message m INDEXED BY message_waiting
+            WHERE m.waiting_since IS NOT NULL AND m.relay > line.relay)
+    FROM line WHERE line.relay IS NOT NULL
+)
+SELECT min((SELECT min(m.waiting_since) FROM message m INDEXED BY message_waiting
+            WHERE m.relay = line.relay AND m.waiting_since IS NOT NULL)) FROM line
+"""
+
+
 def totals(connection: sqlite3.Connection) -> Totals:
     by_state = {State(row[0]): row[1] for row in connection.execute("SELECT state, messages FROM tally")}
-    oldest = connection.execute("SELECT min(waiting_since) FROM message WHERE waiting_since IS NOT NULL").fetchone()[0]
+    oldest = connection.execute(_OLDEST).fetchone()[0]
     return Totals(
         by_state=by_state,
         waiting=by_state[State.QUEUED] + by_state[State.DEFERRED] + by_state[State.SENDING],
@@ -67,12 +81,18 @@ def causes(connection: sqlite3.Connection, since: float, limit: int) -> tuple[tu
     return tuple((row[0], row[1]) for row in found)
 
 
+# Nothing but the index is read; what is being sent waits no more, and is as much as there are connections.
+_WAITING = """
+WITH sending (messages) AS (
+    SELECT count(*) FROM message INDEXED BY message_state WHERE state = 'sending' AND relay = ?1
+)
+SELECT count(*) - (SELECT messages FROM sending) FROM (
+    SELECT 1 FROM message INDEXED BY message_waiting WHERE relay = ?1 AND waiting_since IS NOT NULL
+    LIMIT ?2 + (SELECT messages FROM sending)
+)
+"""
+
+
 def waiting_at(connection: sqlite3.Connection, relay: str, most: int) -> int:
     """See `SqliteHistory.waiting_at`."""
-    # Left to itself SQLite walks through the relay's whole history.
-    found = connection.execute(
-        "SELECT count(*) FROM (SELECT 1 FROM message INDEXED BY message_due WHERE relay = ? AND due_at IS NOT NULL "
-        "AND state IN ('queued', 'deferred') LIMIT ?)",
-        (relay, most),
-    )
-    return int(found.fetchone()[0])
+    return int(connection.execute(_WAITING, (relay, most)).fetchone()[0])

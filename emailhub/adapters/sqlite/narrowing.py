@@ -14,7 +14,6 @@ CLOCK_SLACK = 3600.0
 """Seconds a clock may have been set back: messages are numbered in the order they came, whatever the clock said."""
 FEW = 5_000
 """A state with fewer messages is read through, rather than all messages that have a word."""
-_NOT_SENT = ", ".join(f"'{state}'" for state in State if state is not State.SENT)
 _COLUMNS = {Field.TO: "people", Field.FROM: "sender", Field.SUBJECT: "subject", Field.TAG: "tags"}
 _EVERYWHERE = "{subject people}"
 _HAS_WORDS = "message.seq IN (SELECT rowid FROM search WHERE search MATCH ?)"
@@ -181,14 +180,17 @@ def _states(_: sqlite3.Connection, term: Term) -> Condition:
 def _code(_: sqlite3.Connection, term: Term) -> Condition:
     digits = f"{term.value}[0-9][0-9]" if len(term.value) == 1 else term.value
     said = f"*[^0-9.]{digits}[^0-9.]*"
-    # What was sent has no refusal, and what is for one shows what was said to it: most rows are not looked at.
-    refused = f"message.state IN ({_NOT_SENT}) AND " if term.value[0] in "45" else ""
-    return f"({refused}({_SAID}))", (said, said)
+    # Looking for the code itself is far cheaper than for the pattern, and few have it.
+    code = "" if len(term.value) == 1 else term.value
+    refused = f"{_REFUSED} AND " if term.value[0] in "45" else ""
+    return f"({refused}({_SAID}))", (code, said, code, said)
 
 
+# What was sent has no refusal. In the words of the index that holds what was said to the others.
+_REFUSED = "message.state <> 'sent' AND (message.last <> '' OR message.recipients > 1)"
 _SAID = (
-    "' ' || message.last || ' ' GLOB ? OR message.recipients > 1 AND EXISTS "
-    "(SELECT 1 FROM recipient r WHERE r.seq = message.seq AND ' ' || r.last || ' ' GLOB ?)"
+    "instr(message.last, ?) AND ' ' || message.last || ' ' GLOB ? OR message.recipients > 1 AND EXISTS "
+    "(SELECT 1 FROM recipient r WHERE r.seq = message.seq AND instr(r.last, ?) AND ' ' || r.last || ' ' GLOB ?)"
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from emailhub.adapters.sqlite.picking import LOOKED
 from emailhub.adapters.sqlite.relays import BATCH, SqliteRelays
 from emailhub.core.claiming import Claimed, Position, Stay, Terms
 from emailhub.core.delivery import Outcome, Reason, State
+from emailhub.core.query import parse
 from emailhub.core.records import Filter, Job, Result
 from emailhub.core.turns import Turn
 from emailhub.core.verdict import Kind, Report, Stage
@@ -223,6 +224,29 @@ async def test_no_claim_reads_a_whole_table(tmp_path: Path, what: str, terms: Te
         plans = await _plans(store, lambda: store.outbox.claim(relay, limit=9, now=NOW, probe=probe, terms=terms))
         assert plans
         assert not [plan for plan in plans if plan.startswith(SCANS)]
+
+
+async def test_what_waits_and_what_was_refused_are_read_from_indexes_of_nothing_else(tmp_path: Path) -> None:
+    refused = Filter(terms=parse("code:559", NOW).terms)
+    async with opened(tmp_path / "hub.db") as store:
+        plans = await _reading(store, store.history.waiting_at("default", 100))
+        assert "SEARCH message USING COVERING INDEX message_waiting (relay=? AND waiting_since>?)" in plans
+        plans = await _reading(store, store.history.totals())
+        assert "SEARCH m USING COVERING INDEX message_waiting (relay>?)" in plans
+        assert not [plan for plan in plans if plan.startswith(SCANS)]
+        plans = await _reading(store, store.history.page(refused, before=None, after=None, limit=5))
+        assert [plan for plan in plans if plan.startswith(SCANS)] == ["SCAN message USING INDEX message_said"]
+
+
+async def _reading(store: Store, answer: Awaitable[object]) -> list[str]:
+    """How SQLite goes about every statement that is run for `answer`."""
+    seen: list[str] = []
+    for _ in range(READERS):
+        await store.database.read(lambda c: c.set_trace_callback(seen.append))
+    await answer
+    for _ in range(READERS):
+        await store.database.read(lambda c: c.set_trace_callback(None))
+    return await store.database.write(lambda tx: _explained(tx, set(seen)))
 
 
 async def test_finding_mail_another_home_and_letting_it_go_read_no_whole_table(tmp_path: Path) -> None:

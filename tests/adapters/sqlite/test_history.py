@@ -209,6 +209,17 @@ async def test_what_waits_at_a_relay_is_its_own_mail_alone_without_what_is_sched
         assert (await store.history.waiting_at("gmail", 100), await store.history.waiting_at("other", 100)) == (1, 0)
 
 
+async def test_the_oldest_that_waits_is_found_whatever_its_relay(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        assert (await store.history.totals()).oldest_waiting is None
+        for number, relay in enumerate("bcad"):
+            at = NOW + (number - 2) ** 2
+            await store.outbox.add([parcel(f"M{number}", relay=relay, accepted_at=at)])
+        assert (await store.history.totals()).oldest_waiting == NOW
+        await store.verbs.cancel("M2", now=NOW, actor="op", note="")
+        assert (await store.history.totals()).oldest_waiting == NOW + 1
+
+
 async def test_a_list_item_tells_what_lists_show(tmp_path: Path) -> None:
     async with opened(tmp_path / "hub.db") as store:
         await store.outbox.add([parcel("A", to=("a@x.test", "b@x.test"), to_header="a@x.test", request_id="r")])

@@ -15,7 +15,7 @@ from emailhub.core.delivery import State
 from emailhub.core.errors import OutboxError
 from emailhub.core.query import parse
 from emailhub.core.records import Filter
-from tests.support.factories import DAY, NOW, REFUSED, SENT, Store, failing, opened, parcel
+from tests.support.factories import DAY, NOW, REFUSED, REPORT, SENT, Store, failing, opened, parcel, results
 
 LATER = NOW + 1000
 
@@ -111,6 +111,18 @@ async def test_a_search_finds_what_it_says(store: Store, text: str, ids: str | N
         assert parse(text, LATER).mistakes
         return
     assert await found(store, text) == ids
+
+
+async def test_a_code_is_found_that_only_one_of_several_recipients_got(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        await store.outbox.add([parcel("A", to=("a@x.test", "b@x.test"))])
+        (job,) = await store.claim(LATER)
+        refused, _ = results(job, REFUSED, text="550 5.1.1 unknown")
+        _, taken = results(job, SENT, text="250 ok")
+        await store.outbox.record(job, [refused, taken], REPORT, LATER)
+        assert await found(store, "code:5.1.1") == "A"
+        assert await found(store, "code:250") == "A"
+        assert await found(store, "code:551") == ""
 
 
 async def test_a_search_within_a_state_is_the_same_however_many_messages_it_has(
