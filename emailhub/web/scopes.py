@@ -57,7 +57,7 @@ NEEDS: Final[Mapping[str, Mapping[str, Need]]] = {
     "/messages/{id}": {"GET": READ},
     "/messages/{id}/files/{number}": {"GET": READ},
     "/messages/{id}/copies": {"POST": ADMIN},
-    "/messages/{id}/preview": {"GET": READ},
+    "/messages/{id}/preview": {"GET": READ, "POST": READ},
     "/messages/{id}/source": {"GET": READ},
     "/messages/{id}/{verb}": {"POST": ADMIN},
     "/send": {"GET": SEND, "POST": SEND},

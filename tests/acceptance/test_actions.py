@@ -165,6 +165,18 @@ async def _for_real(scene: Scene) -> None:
     await scene.reads(".flash", "for real")
 
 
+@story("/messages/{id:str}/preview")
+async def _remote_images(scene: Scene) -> None:
+    # In a template: counted, and loaded by no browser.
+    html = '<h1>Sale</h1><template><img src="https://pictures.test/sale.png"></template>'
+    await scene.at(f"/messages/{await scene.waiting(html=html)}")
+    await scene.reads("#content .remote", "1 remote image is loaded only if you ask")
+    async with scene.page.expect_response(lambda answer: answer.request.method == "POST") as shown:
+        await scene.hands.press("Load remote images", "#content")
+    assert "img-src data: https:" in (await shown.value).headers["content-security-policy"]
+    await expect(scene.page.frame_locator("iframe").locator("h1")).to_have_text("Sale")
+
+
 async def _is(scene: Scene, id: str, state: str) -> bool:
     return (await scene.hub.get(f"/emails/{id}"))["status"] == state
 

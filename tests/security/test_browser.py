@@ -18,7 +18,7 @@ import pytest_asyncio
 
 from emailhub.engine.gate import Access
 from emailhub.web.elsewhere import ELSEWHERE
-from emailhub.web.pages.message import PREVIEW_POLICY
+from emailhub.web.pages.preview import PREVIEW_POLICY
 from tests.support.web_hub import GOOD, WebHub, web_hub
 from tests.web.test_guard import HOST, PASSWORD, PUBLIC, SAME, routes
 
@@ -42,7 +42,7 @@ FOREIGN: tuple[dict[str, str], ...] = (
 """What the browser of a person who is logged in says of a request that no page of ours made; the least is nothing."""
 TYPES = ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", None)
 """What a form of another site can send without the browser asking first."""
-NO_BODY = {"/logout", "/logout-everywhere", "/messages/{id:str}/{verb:str}"}
+NO_BODY = {"/logout", "/logout-everywhere", "/messages/{id:str}/{verb:str}", "/messages/{id:str}/preview"}
 """They read no body, so no type of it is wrong; where they come from is looked at as everywhere."""
 
 

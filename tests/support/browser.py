@@ -104,11 +104,11 @@ def chromium_path() -> str:
 
 
 @asynccontextmanager
-async def launched_browser() -> AsyncIterator[Browser]:
-    """A headless browser with an empty profile of its own, closed at the end."""
+async def launched_browser(*more: str) -> AsyncIterator[Browser]:
+    """A headless browser with an empty profile of its own and `more` arguments, closed at the end."""
     path = chromium_path()
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=_ARGUMENTS)
+        browser = await playwright.chromium.launch(executable_path=path, args=[*_ARGUMENTS, *more])
         try:
             yield browser
         finally:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from base64 import b64encode
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import msgspec
 from litestar import Response, get, post
@@ -20,7 +18,7 @@ from emailhub.core.delivery import OnUnknown, Reason, State, Verb, sources
 from emailhub.core.errors import NotFound, Refused, WrongState
 from emailhub.core.message import Made
 from emailhub.core.records import AttemptRecord, Detail, Event, Filter, Summary
-from emailhub.core.view import Apart, File, read
+from emailhub.core.view import File, read
 from emailhub.engine.shelf import Entry
 from emailhub.web import scopes
 from emailhub.web.faces import Faces, GivenFaces, actor_of
@@ -28,25 +26,21 @@ from emailhub.web.files import handed_out
 from emailhub.web.pages import audit, diverted, story, words
 from emailhub.web.pages.flash import Flash
 from emailhub.web.pages.paper import GivenPaper, is_part
+from emailhub.web.pages.preview import (
+    IMAGES_POLICY,
+    PREVIEW_POLICY,
+    WIDTHS,
+    Remote,
+    framed,
+    previewed,
+    remote_references,
+    width_of,
+)
 from emailhub.web.relays import ordered
 from emailhub.web.visit import AnyRequest, visit
 
 _SHOWN = 200_000
 """Bytes of the source, characters of the text; escaping megabytes takes long here and longer in the browser."""
-PREVIEW_POLICY = (
-    "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; "
-    "frame-ancestors 'self'"
-)
-"""What the html of a message may do: look like itself, with pictures it carries inline. No script, no network."""
-# Possessive: two runs of white space that can share one are tried in every split, which takes minutes for a long one.
-_REMOTE = re.compile(
-    r"""(?:\b(?:src|srcset|background|poster)\s*+=|url\()\s*+(?:["']\s*+)?(?:https?:)?//""", re.IGNORECASE
-)
-_CONNECTING = re.compile(r"<(/?)(?=(?:i?frame|frameset|fencedframe|portal|object|embed|link)[\s/>])", re.IGNORECASE)
-_CID = re.compile(r"(?<![a-z0-9])cid:([A-Za-z0-9!#$%*+/=?^_{|}~.@-]{1,200})", re.IGNORECASE)
-_SHOWABLE = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
-_PICTURES = 4 * 1024 * 1024
-"""Bytes of pictures in a preview, whose html holds all of them."""
 _VIEWS = {"preview": "Preview", "text": "Text", "headers": "Headers", "attachments": "Attachments", "raw": "Raw"}
 _OTHERS = 5
 _DEEDS = 5
@@ -74,13 +68,14 @@ class Content(Struct, frozen=True):
     headers: tuple[tuple[str, str], ...] = ()
     text: str | None = None
     files: tuple[File, ...] = ()
-    remote: int = 0
+    remote: Remote = Remote()
+    width: str = ""
     raw: str = ""
     cut: int = 0
 
 
-def content_of(source: bytes | None, asked: str) -> Content:
-    """The view `asked` for, or the best there is."""
+def content_of(source: bytes | None, asked: str, width: str) -> Content:
+    """The view `asked` for, or the best there is; html at `width`."""
     if source is None:
         return Content("erased", ())
     seen = read(source)
@@ -95,46 +90,10 @@ def content_of(source: bytes | None, asked: str) -> Content:
         text=(seen.text or "")[:_SHOWN],
         files=seen.files,
         remote=remote_references(seen.html or ""),
+        width=width,
         raw=source[:_SHOWN].decode(errors="replace").replace("\r\n", "\n") if view == "raw" else "",
         cut=_SHOWN if len(source if view == "raw" else seen.text or "") > _SHOWN else 0,
     )
-
-
-def harmless(html: str) -> str:
-    """`html` without the elements for which browsers open a connection before they ask the content policy.
-
-    A connection or a look-up of a name made for one recipient is enough to tell its sender that somebody looks.
-    """
-    return _CONNECTING.sub(r"<\1x-", html)
-
-
-def previewed(source: bytes) -> str:
-    """The html of a message, harmless, with the pictures it carries in their places, unless they are too large."""
-    apart = Apart(source)
-    seen = apart.view()
-    room, pictures = _PICTURES, dict[str, str]()
-    for number, file in enumerate(seen.files):
-        if file.content_id and file.type in _SHOWABLE and file.size <= room:
-            room -= file.size
-            pictures[file.content_id] = f"data:{file.type};base64,{b64encode(apart.opened(number)).decode()}"
-    html = harmless(seen.html or "")
-    return _CID.sub(lambda found: pictures.get(unquote(found[1]), found[0]), html) if pictures else html
-
-
-def remote_references(html: str) -> int:
-    """How much in `html` would be loaded from elsewhere."""
-    return len(_REMOTE.findall(html))
-
-
-def framed(html: str) -> Response[str]:
-    """Harmless `html` that somebody else wrote, for the sandboxed frame in one of our pages."""
-    headers = {
-        "content-security-policy": PREVIEW_POLICY,
-        "cache-control": "private, no-store",
-        "referrer-policy": "no-referrer",
-        "x-dns-prefetch-control": "off",
-    }
-    return Response(html, media_type="text/html; charset=utf-8", headers=headers)
 
 
 def verbs_for(states: set[State]) -> list[tuple[str, str]]:
@@ -160,7 +119,8 @@ async def message(request: AnyRequest, faces: GivenFaces, paper: GivenPaper, id:
     content = None
     if not is_part(request):
         # In a thread: taking megabytes apart would stall every other request.
-        content = await asyncio.to_thread(content_of, await history.content(id), request.query_params.get("view", ""))
+        asked, width = request.query_params.get("view", ""), width_of(request.query_params.get("width"))
+        content = await asyncio.to_thread(content_of, await history.content(id), asked, width)
     return await paper.page(
         request,
         "messages/message.html",
@@ -176,6 +136,7 @@ async def message(request: AnyRequest, faces: GivenFaces, paper: GivenPaper, id:
         real=_real_relay(faces, detail),
         unknown_words=_UNKNOWN,
         content=content,
+        widths=WIDTHS,
         record=_record(detail, attempts, events),
         made_from=await _template(faces, detail.summary.made),
         listed=await faces.suppressions.listed([one.address for one in detail.recipients]),
@@ -188,8 +149,18 @@ async def message(request: AnyRequest, faces: GivenFaces, paper: GivenPaper, id:
 @get("/messages/{id:str}/preview", name="message_preview", include_in_schema=False)
 async def preview(faces: GivenFaces, id: FromPath[str]) -> Response[str]:
     """The html of the message, for the frame in its page."""
+    return await _shown(faces, id, PREVIEW_POLICY)
+
+
+@post("/messages/{id:str}/preview", name="message_images", status_code=200, include_in_schema=False)
+async def with_images(faces: GivenFaces, id: FromPath[str]) -> Response[str]:
+    """The same with its remote images: into the frame, once, by a form of our own page. No address leads here."""
+    return await _shown(faces, id, IMAGES_POLICY)
+
+
+async def _shown(faces: Faces, id: str, policy: str) -> Response[str]:
     source = await faces.history.content(id)
-    return framed(await asyncio.to_thread(previewed, source) if source is not None else "")
+    return framed(await asyncio.to_thread(previewed, source) if source is not None else "", policy)
 
 
 @get("/messages/{id:str}/source", name="message_source", include_in_schema=False)
@@ -294,4 +265,4 @@ def _record(detail: Detail, attempts: tuple[AttemptRecord, ...], events: tuple[E
     return msgspec.json.format(msgspec.json.encode(whole), indent=2).decode()
 
 
-HANDLERS: tuple[ControllerRouterHandler, ...] = (message, preview, source, file, act)
+HANDLERS: tuple[ControllerRouterHandler, ...] = (message, preview, with_images, source, file, act)

@@ -26,8 +26,8 @@ from emailhub.web.errors import WebError
 from emailhub.web.faces import Faces, GivenFaces
 from emailhub.web.pages import history
 from emailhub.web.pages.form import read_form
-from emailhub.web.pages.message import framed, harmless, remote_references
 from emailhub.web.pages.paper import GivenPaper, Paper
+from emailhub.web.pages.preview import WIDTHS, framed, harmless, remote_references, width_of
 from emailhub.web.pages.send import problems_by_field, split_addresses
 from emailhub.web.visit import AnyRequest, visit
 
@@ -52,7 +52,7 @@ class Look(Struct, frozen=True, kw_only=True):
     view: str = "preview"
     version: int | None = None
     language: str = ""
-    phone: bool = False
+    width: str = ""
     values: str = ""
 
     @classmethod
@@ -65,7 +65,7 @@ class Look(Struct, frozen=True, kw_only=True):
             view=view if view in VIEWS else "preview",
             version=int(number) if number.isascii() and number.isdecimal() and len(number) < 10 else None,
             language=(given.get("language") or "")[:35],
-            phone=given.get("width") == "phone",
+            width=width_of(given.get("width")),
             values=(given.get("values") or "").strip(),
         )
 
@@ -76,7 +76,7 @@ class Look(Struct, frozen=True, kw_only=True):
             "view": other.view if other.view != "preview" else "",
             "version": str(other.version or ""),
             "language": other.language,
-            "width": "phone" if other.phone else "",
+            "width": other.width,
             "values": other.values,
         }
         given = urlencode({name: value for name, value in query.items() if value})
@@ -171,6 +171,7 @@ async def show(
         shown=look.version or entry.newest,
         views=VIEWS,
         tried=tried,
+        widths=WIDTHS,
         remote=remote_references(html or ""),
         values=look.values or (_written(stand_ins(found)) if found else ""),
         compact=_quoted(look.values or stand_ins(found)) if found else "",

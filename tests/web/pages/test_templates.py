@@ -9,7 +9,7 @@ import pytest
 
 from emailhub.core.errors import Problem, Refused
 from emailhub.core.template import Broken, Template, Variable, VariableType
-from emailhub.web.pages.message import PREVIEW_POLICY
+from emailhub.web.pages.preview import PREVIEW_POLICY
 from emailhub.web.pages.templates import Look, stand_ins
 from tests.support.templates import PlainRenderer
 from tests.support.web_hub import START, WebHub
@@ -100,7 +100,7 @@ async def test_typed_values_are_shown_and_kept_in_the_address(hub: WebHub) -> No
     assert address
     frame = await hub.client.get(address[1].replace("&amp;", "&"))
     assert frame.text == "<p>Hello &lt;Bob&gt; &amp; co</p>"
-    assert Look.of("welcome", {"values": values, "width": "phone"}).path(phone=False).count("values=") == 1
+    assert Look.of("welcome", {"values": values, "width": "phone"}).path(width="").count("values=") == 1
 
 
 async def test_values_that_do_not_fit_are_told_where_the_preview_was(hub: WebHub) -> None:
@@ -351,5 +351,5 @@ def test_a_variable_without_a_sample_is_shown_with_something_of_its_type() -> No
 
 def test_nonsense_in_an_address_is_as_if_it_were_not_there() -> None:
     look = Look.of("a b/c", {"view": "x", "version": "²", "width": "9", "language": "f" * 99})
-    assert (look.view, look.version, look.phone, len(look.language)) == ("preview", None, False, 35)
+    assert (look.view, look.version, look.width, len(look.language)) == ("preview", None, "", 35)
     assert Look.of("a b/c", {}).path() == "/templates/a%20b%2Fc"
