@@ -1,4 +1,4 @@
-"""The page about the API: every example runs as it stands there, and it leaves out no field and no error."""
+"""The page about the API, and README: every example runs as it stands there, and no field and no error is left out."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from playwright._impl._driver import compute_driver_executable
 
 from emailhub.core import parse
 from emailhub.web.errors import NAMES
 from tests.acceptance.hub import Hub, running
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 KEY = "eh_of_the_page_0123456789"
 CURL = 'curl() { command curl --silent --show-error --fail-with-body --noproxy "*" "$@"; }\n'
 
@@ -56,6 +58,24 @@ async def test_every_python_program_works(hub: Hub) -> None:
     before = sum((await hub.counts()).values())
     await run(hub, sys.executable, "-W", "error", "-c", script, *programs)
     assert sum((await hub.counts()).values()) == before + 3
+
+
+async def test_the_node_program_that_needs_no_package_works(hub: Hub) -> None:
+    (program,) = [block for block in blocks("js") if "import" not in block]
+    node, _ = compute_driver_executable()  # the browser tests bring their own
+    (hub.folder / "program.mjs").write_text(program)
+    id = (await run(hub, str(node), "program.mjs")).strip()
+    assert (await hub.get(f"/emails/{id}"))["subject"] == "Welcome"
+
+
+async def test_the_first_command_of_the_readme_works_on_a_hub_without_any_setting(tmp_path: Path) -> None:
+    (command,) = [
+        block for block in re.findall(r"^```sh\n(.*?)^```", README, re.DOTALL | re.MULTILINE) if "curl" in block
+    ]
+    async with running(tmp_path) as plain:
+        address = str(plain.client.base_url).rstrip("/")
+        said = await run(plain, "bash", "-euc", CURL + command.replace("http://127.0.0.1:8000", address))
+        assert (await plain.get("/emails"))["data"][0]["id"] in said
 
 
 def test_it_names_every_field_every_error_and_only_links_that_lead_somewhere() -> None:

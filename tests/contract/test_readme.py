@@ -9,6 +9,8 @@ import click
 
 from emailhub.cli import cli
 from emailhub.cli.exits import EPILOG
+from emailhub.core import parse, shapes
+from emailhub.core.message import Limits
 from emailhub.settings import BEGIN, END, markdown
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
@@ -21,6 +23,19 @@ def test_the_settings_in_the_readme_are_those_of_the_code() -> None:
     assert match[1].strip() == markdown(), (
         "run `python -m emailhub.settings` and paste its output between the two lines"
     )
+
+
+def test_the_readme_names_every_field_of_a_message() -> None:
+    (row,) = re.findall(r"^\| `POST /emails` \| (.*) \|$", README, re.MULTILINE)
+    named = {name.lower().replace("-", "_") for name in re.findall(r"`([A-Za-z_-]+)`", row)}
+    assert named == set(parse.FIELDS)
+
+
+def test_the_body_for_the_queue_in_the_readme_is_a_message() -> None:
+    (body,) = re.findall(r"^```json\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    request = shapes.read(body.encode(), shapes.Properties())
+    assert isinstance(request, shapes.Request)
+    assert parse.submission(request.fields, Limits(), now=0.0, key=request.key).html == "<p>It works.</p>"
 
 
 def test_no_heading_stands_over_two_tables() -> None:
