@@ -121,7 +121,9 @@ def web_address(value: object) -> str:
     if len(found) > URL:
         raise BadValueError(f"is {len(found)} characters long; at most {URL} are allowed")
     if not _URL.fullmatch(found):
-        raise BadValueError("must be a URL such as https://example.org/u/42, other characters in percent-encoding")
+        raise BadValueError(
+            "must be an https URL such as https://example.org/u/42, other characters in percent-encoding"
+        )
     if "=?" in found:
         raise BadValueError("holds =?, which mail programs read as encoded text; write it as %3D? or =%3F")
     return found

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final, TypeAlias
 
 from emailhub.core.access import Kind, Principal, Scope
-from emailhub.web.elsewhere import ELSEWHERE
+from emailhub.web.elsewhere import ELSEWHERE, OF_EMAILS
 from emailhub.web.errors import WebError
 
 Need: TypeAlias = frozenset[Scope]
@@ -140,6 +140,10 @@ NEEDS: Final[Mapping[str, Mapping[str, Need]]] = {
         path: dict.fromkeys(("GET", "POST", "PUT", "PATCH", "DELETE"), ANY)
         for name in ELSEWHERE
         for path in (f"/{name}", f"/{name}/{{rest}}")
+    },
+    **{
+        path: dict.fromkeys(("GET", "POST", "PUT", "PATCH", "DELETE"), ANY)
+        for path in (path.replace(":path", "").replace(":str", "") for path in OF_EMAILS)
     },
 }
 """By the path as the routes have it, then by method; whatever answers GET answers HEAD."""

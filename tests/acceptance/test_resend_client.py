@@ -316,6 +316,16 @@ async def test_a_template_is_published_used_changed_taken_back_and_removed(story
     assert "names no template" in (await refused(resend.Emails.send, message)).message
 
 
+async def test_the_client_for_event_loops_works_too(story: Story) -> None:
+    sent = await resend.Emails.send_async({**LEAST, "subject": "Later", "scheduled_at": "in 1 hour"})
+    moved = await resend.Emails.update_async({"id": sent["id"], "scheduled_at": "in 2 hours"})
+    canceled = await resend.Emails.cancel_async(moved["id"])
+    assert (await resend.Emails.get_async(canceled["id"]))["last_event"] == "canceled"
+    assert (await resend.Emails.list_async({"limit": 1}))["data"][0]["id"] == sent["id"]
+    batch = await resend.Batch.send_async([{**LEAST, "subject": "From a loop"}] * 2)
+    assert len(await story.arrived("From a loop", 2)) == len(batch["data"]) == 2
+
+
 async def test_every_refusal_is_the_error_the_client_has_for_it(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(await refused(resend.Emails.send, {**LEAST, "to": "nobody"}), exceptions.ValidationError)
     missing = await refused(resend.Emails.send, {"from": "shop@example.org", "to": "ada@example.org"})
@@ -334,8 +344,11 @@ async def test_every_refusal_is_the_error_the_client_has_for_it(story: Story, mo
     ):
         error = await refused(verb, given)
         assert (str(error.code), error.error_type) == ("409", "invalid_state")
-    for elsewhere in (resend.Domains.list, resend.Webhooks.list, resend.Broadcasts.list):
-        error = await refused(elsewhere)
+    for elsewhere, *of in (
+        *((resend.Domains.list,), (resend.Webhooks.list,), (resend.Broadcasts.list,)),
+        *((resend.Emails.share, sent["id"]), (resend.Emails.metrics,), (resend.Emails.Receiving.list,)),
+    ):
+        error = await refused(elsewhere, *of)
         assert (str(error.code), error.error_type) == ("404", "not_found")
         assert "emailhub" in error.message
     monkeypatch.setattr(resend, "api_key", "re_not_this_one_at_all")

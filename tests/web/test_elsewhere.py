@@ -21,7 +21,24 @@ async def test_each_answers_every_method_with_a_404_that_says_what_there_is_inst
             assert body["errors"] == []
 
 
-@pytest.mark.parametrize("path", ("/emails/abc/share", "/emails/a/attachments/0", "/emails/receiving/abc", "/nowhere"))
+@pytest.mark.parametrize(
+    ("method", "path", "instead"),
+    (
+        ("GET", "/emails/metrics?start_date=2026-11-01", "GET /metrics"),
+        ("GET", "/emails/receiving", "receives no mail"),
+        ("GET", "/emails/receiving/abc/attachments", "receives no mail"),
+        ("POST", "/emails/abc/share", "may log in"),
+    ),
+)
+async def test_what_clients_ask_of_messages_and_is_not_here_says_what_there_is_instead(
+    hub: WebHub, method: str, path: str, instead: str
+) -> None:
+    response = await hub.client.request(method, path)
+    assert (response.status_code, response.json()["name"]) == (404, "not_found")
+    assert instead in response.json()["message"]
+
+
+@pytest.mark.parametrize("path", ("/emails/a/attachments/0", "/emails/abc/nothing", "/nowhere"))
 async def test_other_addresses_are_404_in_the_same_shape(hub: WebHub, path: str) -> None:
     response = await hub.client.get(path)
     assert (response.status_code, response.json()["name"]) == (404, "not_found")
