@@ -19,6 +19,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bench.million_beside import fill
 from bench.million_words import DOMAINS, FIRST, LAST, MAIL, REPLIES, TAGS
 from emailhub.adapters.sqlite import open_database, searching
 from emailhub.adapters.sqlite.upkeep import SqliteUpkeep
@@ -76,6 +77,7 @@ def build(outbox: Path, count: int, seed: int = 1, now: float | None = None) -> 
     for sql in later:
         database.execute(sql)
     _count(database)
+    fill(database, count, seed, now or time.time())
     database.execute("PRAGMA journal_mode = WAL").fetchall()
     database.close()
     asyncio.run(_finish(outbox))

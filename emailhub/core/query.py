@@ -116,6 +116,13 @@ def written(field: Field, value: str) -> str:
     return plain if field is Field.TEXT else f"{field}:{plain}"
 
 
+class Count(Struct, frozen=True):
+    """How many messages a query finds; not `whole`: there are more, or there may be."""
+
+    messages: int
+    whole: bool = True
+
+
 def has_words(text: str) -> bool:
     """Whether there is anything in `text` an index of words holds."""
     return any(category(letter)[0] in "LN" for letter in text)

@@ -324,11 +324,15 @@ class Filter(Struct, frozen=True):
 
 
 class Page(Struct, frozen=True):
-    """A page of a list, newest first: `older` and `newer` are message ids to page from, None at the end."""
+    """A page of a list, newest first: `older` and `newer` are message ids to page from, None at the end.
+
+    `reached`: only messages that came then or later were looked at; older ones may match too.
+    """
 
     items: tuple[Summary, ...]
     older: str | None
     newer: str | None
+    reached: float | None = None
 
 
 class DeadLetter(Struct, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -9,6 +10,7 @@ from emailhub.core.claiming import ANY, Claimed, Terms
 from emailhub.core.delivery import Reason, State
 from emailhub.core.diversion import Addressed
 from emailhub.core.errors import IdempotencyConflict, Problem
+from emailhub.core.query import Count
 from emailhub.core.records import (
     AttemptRecord,
     DeadLetter,
@@ -147,12 +149,17 @@ class Broker(Protocol):
 class History(Protocol):
     """What can be read of the outbox. Never blocks a write and never changes anything."""
 
-    async def page(self, filter: Filter, *, before: str | None, after: str | None, limit: int) -> Page:
-        """Messages newest first; `before`/`after` are message ids. Raises NotFound for an unknown one."""
+    async def page(
+        self, filter: Filter, *, before: str | None, after: str | None, limit: int, patience: float = math.inf
+    ) -> Page:
+        """Messages newest first; `before`/`after` are message ids. Raises NotFound for an unknown one.
+
+        After `patience` seconds of processor time it gives what it has found so far.
+        """
         ...
 
-    async def count(self, filter: Filter, most: int) -> int:
-        """How many messages `filter` wants, counted up to `most`."""
+    async def count(self, filter: Filter, most: int, *, patience: float = math.inf) -> Count:
+        """How many messages `filter` wants, counted up to `most`, or as far as `patience` reaches."""
         ...
 
     async def not_searchable(self) -> int:

@@ -12,6 +12,7 @@ from emailhub.core import mime
 from emailhub.core.delivery import OnUnknown, Reason, State, summarize
 from emailhub.core.errors import NotFound
 from emailhub.core.message import Mailbox, Submission
+from emailhub.core.query import Count
 from emailhub.core.records import (
     AttemptRecord,
     AttemptResult,
@@ -243,7 +244,9 @@ class DemoOutbox:
         self._details.insert(0, detail)
         self._canned[detail.summary.id] = canned
 
-    async def page(self, filter: Filter, *, before: str | None, after: str | None, limit: int) -> Page:
+    async def page(
+        self, filter: Filter, *, before: str | None, after: str | None, limit: int, patience: float = 0.0
+    ) -> Page:
         rows = [one.summary for one in self._details if _matches(one, filter)]
         rows.sort(key=lambda row: -row.accepted_at)
         ids = [row.id for row in rows]
@@ -255,8 +258,8 @@ class DemoOutbox:
         older = items[-1].id if items and start + limit < len(rows) else None
         return Page(tuple(items), older, items[0].id if items and start > 0 else None)
 
-    async def count(self, filter: Filter, most: int) -> int:
-        return min(sum(_matches(one, filter) for one in self._details), most)
+    async def count(self, filter: Filter, most: int, *, patience: float = 0.0) -> Count:
+        return Count(min(sum(_matches(one, filter) for one in self._details), most))
 
     async def not_searchable(self) -> int:
         return 0

@@ -104,10 +104,7 @@ def _preview(connection: sqlite3.Connection, filter: Filter, most: int | None) -
     upto = last if most is None else min(most, last)
     narrow = narrowing.narrowed(connection, filter)
     narrow.and_also(f"{narrow.seq} <= ?", upto)
-    found = connection.execute(
-        f"SELECT message.state, count(*) FROM {narrow.source} {narrow.where} GROUP BY message.state",  # noqa: S608
-        narrow.values,
-    )
+    found = connection.execute(narrow.select("message.state, count(*)", "GROUP BY message.state"), narrow.given())
     return Preview(upto, {State(state): count for state, count in found})
 
 
@@ -118,11 +115,8 @@ def _candidates(connection: sqlite3.Connection, job: Job, limit: int) -> tuple[C
     narrow.and_also(f"{narrow.seq} <= ?", job.order.upto)
     # Without the + SQLite gathers and sorts all messages in these states for the next few.
     narrow.and_also(f"+message.state IN ({', '.join('?' * len(states))})", *states)
-    found = connection.execute(
-        f"SELECT message.seq, message.id, message.domain, message.relay FROM {narrow.source} {narrow.where} "  # noqa: S608
-        f"ORDER BY {narrow.seq} LIMIT ?",
-        (*narrow.values, limit),
-    )
+    what, rest = "message.seq, message.id, message.domain, message.relay", f"ORDER BY {narrow.seq} LIMIT ?"
+    found = connection.execute(narrow.select(what, rest), narrow.given(limit))
     return tuple(Candidate(*row) for row in found.fetchall())
 
 

@@ -16,7 +16,7 @@ from typing import IO
 
 import aiosqlite
 
-from emailhub.adapters.sqlite import faults
+from emailhub.adapters.sqlite import endings, faults
 from emailhub.adapters.sqlite.thread import in_thread
 from emailhub.adapters.sqlite.writer import Batch, I, T, Transaction, Writer
 from emailhub.core.errors import OutboxBusy, OutboxError, OutboxUnusable
@@ -47,6 +47,8 @@ _WRITER_PRAGMAS = (
     "PRAGMA busy_timeout = 5000",
 )
 _READER_PRAGMAS = (
+    "PRAGMA temp_store = MEMORY",
+    endings.TABLE,
     "PRAGMA query_only = ON",
     # A checkpoint by a second connection may corrupt the file in SQLite before 3.51.3; only the writer makes them.
     "PRAGMA wal_autocheckpoint = 0",

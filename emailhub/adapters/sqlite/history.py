@@ -5,18 +5,19 @@ But for a search of words: what is not in their index yet is put there first, by
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
 
-from emailhub.adapters.sqlite import attempts, blobs, counts, many, narrowing, searching, timings
+from emailhub.adapters.sqlite import attempts, blobs, counts, listing, many, narrowing, searching, timings
 from emailhub.adapters.sqlite.database import Database
 from emailhub.core.delivery import OnUnknown, Reason, State, Wish
 from emailhub.core.diversion import Addressed
 from emailhub.core.errors import NotFound
-from emailhub.core.message import Made
+from emailhub.core.query import Count
 from emailhub.core.records import (
     AttemptRecord,
     Detail,
@@ -26,7 +27,6 @@ from emailhub.core.records import (
     Minute,
     Page,
     RecipientRecord,
-    Summary,
     Totals,
 )
 from emailhub.core.spread import Timings
@@ -34,19 +34,6 @@ from emailhub.core.status import OutboxStatus
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
-
-_COLUMNS = (
-    "seq id state reason relay face from_header to_header recipients subject request_id correlation_id priority "
-    "accepted_at scheduled_at expires_at due_at final_at changed_at attempts last size"
-)
-_MORE = ("message_id", "reply_to", "template", "template_version", "template_language")
-_SUMMARY = ", ".join(
-    [
-        *(f"message.{column}" for column in _COLUMNS.split()),
-        "message.diverted <> ''",
-        *(f"message.{column}" for column in _MORE),
-    ]
-)
 
 
 class SqliteHistory:
@@ -58,15 +45,20 @@ class SqliteHistory:
     def status(self) -> OutboxStatus:
         return self._database.status()
 
-    async def page(self, filter: Filter, *, before: str | None, after: str | None, limit: int) -> Page:
-        """Newest first: those older than message `before`, or the ones just newer than `after`. Raises NotFound."""
-        await self._prepare(filter)
-        return await self._ask(_page, filter, before, after, limit)
+    async def page(
+        self, filter: Filter, *, before: str | None, after: str | None, limit: int, patience: float = math.inf
+    ) -> Page:
+        """Newest first: those older than message `before`, or the ones just newer than `after`. Raises NotFound.
 
-    async def count(self, filter: Filter, most: int) -> int:
-        """How many messages `filter` wants, counted up to `most`."""
+        Where messages have to be looked at one by one, it stops after `patience` seconds of processor time.
+        """
         await self._prepare(filter)
-        return await self._ask(_count, filter, most)
+        return await self._ask(listing.page, filter, before, after, limit, patience)
+
+    async def count(self, filter: Filter, most: int, *, patience: float = math.inf) -> Count:
+        """How many messages `filter` wants, counted up to `most` and with `patience` as in `page`."""
+        await self._prepare(filter)
+        return await self._ask(listing.count, filter, most, patience)
 
     async def not_searchable(self) -> int:
         """How many old messages no search finds by their words yet."""
@@ -145,80 +137,8 @@ class SqliteHistory:
         return await self._database.read(run)
 
 
-def _summary(row: Row) -> Summary:
-    return Summary(
-        seq=row[0],
-        id=row[1],
-        state=State(row[2]),
-        reason=Reason(row[3]),
-        relay=row[4],
-        face=row[5],
-        from_header=row[6],
-        to_header=row[7],
-        recipients=row[8],
-        subject=row[9],
-        request_id=row[10],
-        correlation_id=row[11],
-        priority=row[12],
-        accepted_at=row[13],
-        scheduled_at=row[14],
-        expires_at=row[15],
-        due_at=row[16],
-        final_at=row[17],
-        changed_at=row[18],
-        attempts=row[19],
-        last=row[20],
-        size=row[21],
-        diverted=bool(row[22]),
-        message_id=row[23],
-        reply_to=msgspec.json.decode(row[24], type=tuple[str, ...]) if row[24] else (),
-        made=Made(*row[25:28]) if row[25] else None,
-    )
-
-
-def _seq(connection: sqlite3.Connection, id: str) -> int:
-    row = connection.execute("SELECT seq FROM message WHERE id = ?", (id,)).fetchone()
-    if row is None:
-        raise NotFound("message", id)
-    return int(row[0])
-
-
-def _page(connection: sqlite3.Connection, filter: Filter, before: str | None, after: str | None, limit: int) -> Page:
-    narrow = narrowing.narrowed(connection, filter)
-    if before is not None:
-        narrow.and_also(f"{narrow.seq} < ?", _seq(connection, before))
-    elif after is not None:
-        narrow.and_also(f"{narrow.seq} > ?", _seq(connection, after))
-    order = "ASC" if after is not None and before is None else "DESC"
-    found = connection.execute(
-        f"SELECT {_SUMMARY} FROM {narrow.source} {narrow.where} "  # noqa: S608 - fixed parts only
-        f"ORDER BY {narrow.seq} {order} LIMIT ?",
-        (*narrow.values, limit + 1),
-    ).fetchall()
-    more = len(found) > limit
-    items = [_summary(row) for row in found[:limit]]
-    if order == "ASC":
-        items.reverse()
-        return Page(tuple(items), older=items[-1].id if items else None, newer=items[0].id if more else None)
-    paged = before is not None
-    return Page(
-        tuple(items),
-        older=items[-1].id if more else None,
-        newer=items[0].id if paged and items else None,
-    )
-
-
-def _count(connection: sqlite3.Connection, filter: Filter, most: int) -> int:
-    narrow = narrowing.narrowed(connection, filter)
-    found = connection.execute(
-        f"SELECT count(*) FROM (SELECT 1 FROM {narrow.source} {narrow.where} LIMIT ?)",  # noqa: S608 - fixed parts only
-        (*narrow.values, most),
-    )
-    return int(found.fetchone()[0])
-
-
 def _find(connection: sqlite3.Connection, id: str) -> Detail:
-    row = connection.execute(f"SELECT {_SUMMARY} FROM message WHERE id = ?", (id,)).fetchone()  # noqa: S608
+    row = connection.execute(f"SELECT {listing.SUMMARY} FROM message WHERE id = ?", (id,)).fetchone()  # noqa: S608
     if row is None:
         raise NotFound("message", id)
     more = connection.execute(
@@ -228,7 +148,7 @@ def _find(connection: sqlite3.Connection, id: str) -> Detail:
     ).fetchone()
     pairs = tuple[tuple[str, str], ...]
     return Detail(
-        summary=_summary(row),
+        summary=listing.summary(row),
         sender=more[0],
         detail=more[1],
         on_unknown=OnUnknown(more[2]),
@@ -275,7 +195,7 @@ def _addressed(connection: sqlite3.Connection, seqs: Sequence[int]) -> dict[int,
 
 
 def _content(connection: sqlite3.Connection, id: str) -> bytes | None:
-    seq = _seq(connection, id)
+    seq = listing.seq_of(connection, id)
     row = connection.execute(
         f"SELECT {blobs.SMALL} FROM body b JOIN message m ON m.seq = b.seq AND m.store_body WHERE b.seq = ?",  # noqa: S608
         (seq,),
@@ -286,7 +206,7 @@ def _content(connection: sqlite3.Connection, id: str) -> bytes | None:
 
 
 def _attempts(connection: sqlite3.Connection, id: str) -> tuple[AttemptRecord, ...]:
-    return attempts.of_message(connection, _seq(connection, id))
+    return attempts.of_message(connection, listing.seq_of(connection, id))
 
 
 _EVENT = "SELECT e.id, e.at, e.kind, m.id, e.relay, e.data FROM event e LEFT JOIN message m ON m.seq = e.seq"
@@ -297,7 +217,7 @@ def _event(row: Row) -> Event:
 
 
 def _events(connection: sqlite3.Connection, id: str) -> tuple[Event, ...]:
-    found = connection.execute(f"{_EVENT} WHERE e.seq = ? ORDER BY e.id", (_seq(connection, id),))
+    found = connection.execute(f"{_EVENT} WHERE e.seq = ? ORDER BY e.id", (listing.seq_of(connection, id),))
     return tuple(_event(row) for row in found)
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from emailhub.core.delivery import State
+from emailhub.adapters.sqlite import endings
 from emailhub.core.query import Field, Term, has_words
 from emailhub.core.records import Filter
 
@@ -16,17 +16,24 @@ FEW = 5_000
 """A state with fewer messages is read through, rather than all messages that have a word."""
 _COLUMNS = {Field.TO: "people", Field.FROM: "sender", Field.SUBJECT: "subject", Field.TAG: "tags"}
 _EVERYWHERE = "{subject people}"
-_HAS_WORDS = "message.seq IN (SELECT rowid FROM search WHERE search MATCH ?)"
-_HAS_WORDS_BETWEEN = _HAS_WORDS.replace("?)", "? AND rowid BETWEEN ? AND ?)")
+_SPAN = "WITH span (low, high) AS (VALUES (?, ?)) "
+_IN_SPAN = "BETWEEN (SELECT low FROM span) AND (SELECT high FROM span)"
+_HAS_WORDS = f"message.seq IN (SELECT rowid FROM search WHERE search MATCH ? AND rowid {_IN_SPAN})"  # noqa: S608
+EVERYTHING: Final = (0, 2**62)
+"""A span every message is in."""
 Condition = tuple[str, Sequence[object]]
 """An expression in SQL with its parameters."""
 
 
 class Narrowed(NamedTuple):
-    """What follows FROM; the number of a message there; the conditions and their values. Nothing else is quoted in."""
+    """What follows FROM; the number of a message there; the conditions and their values. Nothing else is quoted in.
+
+    `looks`: no index brings what is wanted alone, so that messages are looked at one by one.
+    """
 
     source: str
     seq: str
+    looks: bool
     wheres: list[str]
     values: list[object]
 
@@ -35,30 +42,62 @@ class Narrowed(NamedTuple):
         self.wheres.append(where)
         self.values.extend(values)
 
-    @property
-    def where(self) -> str:
-        """The whole WHERE, "" when everything is wanted."""
-        return f"WHERE {' AND '.join(self.wheres)}" if self.wheres else ""
+    def select(self, what: str, rest: str = "") -> str:
+        """The statement that selects `what`, for the values `given`."""
+        wheres = [*self.wheres, f"{self.seq} {_IN_SPAN}"] if self.looks else self.wheres
+        where = f"WHERE {' AND '.join(wheres)}" if wheres else ""
+        return f"{_SPAN if self.looks else ''}SELECT {what} FROM {self.source} {where} {rest}"  # noqa: S608 - fixed parts
+
+    def given(self, *more: object, span: tuple[int, int] = EVERYTHING) -> list[object]:
+        """The values of the statement and of its rest; of what it looks at only the messages in `span` are found."""
+        return [*(span if self.looks else ()), *self.values, *more]
 
 
 def narrowed(connection: sqlite3.Connection, filter: Filter) -> Narrowed:
     """How to find what `filter` wants."""
-    found = [
-        *_exact(filter),
-        *(_condition(connection, term) for term in filter.terms if not _by_words(connection, term)),
-    ]
-    words = _match([term for term in filter.terms if _by_words(connection, term)])
-    if words and (few := _few(connection, filter)):
-        found.append((_HAS_WORDS_BETWEEN, (words, *_span(connection, few))))
-        words = ""
+    words = [term for term in filter.terms if _by_words(connection, term)]
+    others = [term for term in filter.terms if term not in words]
+    match = " AND ".join(f"({_phrase(connection, term)})" for term in words)
+    found = [*_exact(filter), *(_condition(connection, term) for term in others)]
+    found += [_tagged(term) for term in words if term.field is Field.TAG]
+    looks = bool(match) + len(found) > 1 + sum(term.field in _TIMES for term in others) or not all(map(_served, others))
+    if match and _few(connection, filter):
+        found.append((_HAS_WORDS, (match,)))
+        match = ""
     # The outer table of a CROSS JOIN is the one that is walked: newest first, only what has the words.
-    source = "search CROSS JOIN message ON message.seq = search.rowid" if words else "message"
-    narrow = Narrowed(source, "search.rowid" if words else "message.seq", [], [])
-    if words:
-        narrow.and_also("search MATCH ?", words)
-    for where, values in found:
+    source = "search CROSS JOIN message ON message.seq = search.rowid" if match else "message"
+    narrow = Narrowed(source, "search.rowid" if match else "message.seq", looks, [], [])
+    if match:
+        narrow.and_also("search MATCH ?", match)
+    for where, values in [*_bounds(connection, filter, narrow.seq), *found]:
         narrow.and_also(where, *values)
     return narrow
+
+
+def _served(term: Term) -> bool:
+    """Whether an index brings what the term alone wants, in the order of a list."""
+    if term.negated:
+        return False
+    if term.field is Field.STATE:
+        return len(term.states) == 1
+    if term.field is Field.CODE:
+        return term.value[0] in _REFUSALS
+    return term.field in _SERVED or _is_address(term)
+
+
+_TIMES = frozenset({Field.BEFORE, Field.AFTER})
+_SERVED = _TIMES | {Field.ID, Field.REQUEST, Field.RELAY, Field.HAS}
+_REFUSALS = frozenset("45")
+"""What a code of a refusal begins with."""
+
+
+def _bounds(connection: sqlite3.Connection, filter: Filter, seq: str) -> Iterator[Condition]:
+    """Between which messages those are that came before and after the times asked for."""
+    for term in filter.terms:
+        if term.field is Field.BEFORE and not term.negated:
+            yield f"{seq} < ?", (_first_at(connection, term.at + CLOCK_SLACK),)
+        elif term.field is Field.AFTER and not term.negated:
+            yield f"{seq} >= ?", (_first_at(connection, term.at - CLOCK_SLACK),)
 
 
 def searches_words(filter: Filter) -> bool:
@@ -84,42 +123,37 @@ def _exact(filter: Filter) -> list[Condition]:
     return [*found, ("message.template <> ''", ())] if filter.template else found
 
 
-def _few(connection: sqlite3.Connection, filter: Filter) -> set[State]:
-    """The states wanted, when they have few messages; none when they have many, or any is wanted."""
+def _few(connection: sqlite3.Connection, filter: Filter) -> bool:
+    """Whether the states wanted have few messages."""
     wanted = [{filter.state}] if filter.state else []
     wanted += [set(term.states) for term in filter.terms if term.field is Field.STATE and not term.negated]
     tally: dict[str, int] = dict(connection.execute("SELECT state, messages FROM tally").fetchall())
-    return next((states for states in wanted if sum(tally[state.value] for state in states) < FEW), set())
-
-
-def _span(connection: sqlite3.Connection, states: set[State]) -> tuple[int, int]:
-    """The first and the last message in one of `states`: what waits is mostly new."""
-    ends = [
-        connection.execute(
-            "SELECT (SELECT min(seq) FROM message WHERE state = ?1), (SELECT max(seq) FROM message WHERE state = ?1)",
-            (state.value,),
-        ).fetchone()
-        for state in states
-    ]
-    return min((low for low, _ in ends if low), default=0), max((high for _, high in ends if high), default=0)
+    return any(sum(tally[state.value] for state in states) < FEW for states in wanted)
 
 
 def _by_words(connection: sqlite3.Connection, term: Term) -> bool:
-    """Whether the index of words alone decides."""
-    if term.negated or term.field not in _WORDS or term.field is Field.TAG or _is_address(term):
+    """Whether the index of words decides, for a tag together with the tags themselves."""
+    if term.negated or term.field not in _WORDS or _is_address(term):
         return False
+    if term.field is Field.TAG:
+        return has_words(term.value)
     return term.field is not Field.TEXT or not _called(connection, term.value)
 
 
-def _match(terms: Sequence[Term]) -> str:
-    return " AND ".join(f"({_phrase(term)})" for term in terms)
-
-
-def _phrase(term: Term, column: str = "") -> str:
+def _phrase(connection: sqlite3.Connection, term: Term) -> str:
     """The term in the language of FTS5, in which a quoted string is words and nothing else."""
-    words = '"' + term.value.replace('"', '""') + '"'
-    beginning = "" if term.whole or not term.value[-1].isalnum() else " *"
-    return f"{column or _COLUMNS.get(term.field, _EVERYWHERE)} : {words}{beginning}"
+    column, value = _COLUMNS.get(term.field, _EVERYWHERE), term.value
+    if term.field is Field.TAG:
+        return f"{column} : {_quoted(value.replace('=', ' ', 1))}"
+    if term.whole or not value[-1].isalnum():
+        return f"{column} : {_quoted(value)}"
+    if (each := endings.words(connection, value)) is None:
+        return f"{column} : {_quoted(value)} *"
+    return f"{column} : ({' OR '.join(map(_quoted, each or [value]))})"
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
 
 
 def _is_address(term: Term) -> bool:
@@ -145,32 +179,37 @@ def _condition(connection: sqlite3.Connection, term: Term) -> Condition:
 
 
 def _text(connection: sqlite3.Connection, term: Term) -> Condition:
-    match = _match([term])
+    match = _phrase(connection, term)
     if not _called(connection, term.value):
         return _HAS_WORDS, (match,)
     called = _CALLED.replace("?1", "?")
     return f"({_HAS_WORDS} OR message.seq IN ({called}))", (match, term.value, term.value, term.value)
 
 
-def _words(_: sqlite3.Connection, term: Term) -> Condition:
+def _words(connection: sqlite3.Connection, term: Term) -> Condition:
     if _is_address(term):
         return "message.seq IN (SELECT seq FROM recipient WHERE address = ? COLLATE NOCASE)", (term.value,)
-    return _HAS_WORDS, (_match([term]),)
+    return _HAS_WORDS, (_phrase(connection, term),)
 
 
-def _tag(_: sqlite3.Connection, term: Term) -> Condition:
+def _tag(connection: sqlite3.Connection, term: Term) -> Condition:
     """The index brings the messages that may have it, the tags themselves decide."""
+    exact, values = _tagged(term)
+    return (
+        (f"({_HAS_WORDS} AND {exact})", (_phrase(connection, term), *values))
+        if has_words(term.value)
+        else (exact, values)
+    )
+
+
+def _tagged(term: Term) -> Condition:
     name, equals, value = term.value.partition("=")
     wheres, values = ["json_extract(t.value, '$[0]') = ?"], [name]
     if equals:
         wheres.append("json_extract(t.value, '$[1]') = ?")
         values.append(value)
     has = "EXISTS (SELECT 1 FROM body b, json_each(b.tags) t WHERE b.seq = message.seq AND "
-    exact = f"{has}{' AND '.join(wheres)})"
-    if not has_words(term.value):
-        return exact, values
-    whole = Term(term.field, f"{name} {value}", whole=True)
-    return f"({_HAS_WORDS} AND {exact})", (_match([whole]), *values)
+    return f"{has}{' AND '.join(wheres)})", values
 
 
 def _states(_: sqlite3.Connection, term: Term) -> Condition:
@@ -182,7 +221,7 @@ def _code(_: sqlite3.Connection, term: Term) -> Condition:
     said = f"*[^0-9.]{digits}[^0-9.]*"
     # Looking for the code itself is far cheaper than for the pattern, and few have it.
     code = "" if len(term.value) == 1 else term.value
-    refused = f"{_REFUSED} AND " if term.value[0] in "45" else ""
+    refused = f"{_REFUSED} AND " if term.value[0] in _REFUSALS else ""
     return f"({refused}({_SAID}))", (code, said, code, said)
 
 
@@ -210,14 +249,12 @@ def _has(_: sqlite3.Connection, __: Term) -> Condition:
     return "message.files > 0", ()
 
 
-def _before(connection: sqlite3.Connection, term: Term) -> Condition:
-    bound = _first_at(connection, term.at + CLOCK_SLACK)
-    return "(message.seq < ? AND message.accepted_at < ?)", (bound, term.at)
+def _before(_: sqlite3.Connection, term: Term) -> Condition:
+    return "message.accepted_at < ?", (term.at,)
 
 
-def _after(connection: sqlite3.Connection, term: Term) -> Condition:
-    bound = _first_at(connection, term.at - CLOCK_SLACK)
-    return "(message.seq >= ? AND message.accepted_at >= ?)", (bound, term.at)
+def _after(_: sqlite3.Connection, term: Term) -> Condition:
+    return "message.accepted_at >= ?", (term.at,)
 
 
 def _first_at(connection: sqlite3.Connection, at: float) -> int:

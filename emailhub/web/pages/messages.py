@@ -22,6 +22,8 @@ _ROWS = 50
 _FRESH = 99
 _COUNTED = 10_000
 """Messages that match are counted so far."""
+_LOOKING, _COUNTING = 0.04, 0.02
+"""Seconds of processor time in which messages are looked at one by one, and in which they are counted."""
 EXPORTED = 100_000
 """Messages of one file, the newest."""
 _EMPTY = {
@@ -168,18 +170,21 @@ async def messages(request: AnyRequest, faces: GivenFaces, paper: GivenPaper) ->
 
 
 async def _matching(faces: Faces, wanted: Filter, page: Page) -> str:
-    """How many there are beyond this page: `1,384`, `10,000+`; nothing when there are none."""
+    """How many there are, when there are more than on this page: `1,384`, `10,000+`; nothing when there are not."""
     if not (page.older or page.newer):
         return ""
-    count = await faces.history.count(wanted, _COUNTED + 1)
-    return f"{_COUNTED:,}+" if count > _COUNTED else f"{count:,}"
+    count = await faces.history.count(wanted, _COUNTED, patience=_COUNTING)
+    # What was counted before patience was at its end may be less than what an older page shows.
+    return f"{max(count.messages, len(page.items)):,}{'' if count.whole else '+'}"
 
 
 async def _page(faces: Faces, query: Query, wanted: Filter, mistakes: tuple[Mistake, ...]) -> Page:
     """What the URL asks for; nothing where that has mistakes, which would find more than was meant."""
     if mistakes:
         return Page((), None, None)
-    return await faces.history.page(wanted, before=query.before or None, after=query.after or None, limit=_ROWS)
+    return await faces.history.page(
+        wanted, before=query.before or None, after=query.after or None, limit=_ROWS, patience=_LOOKING
+    )
 
 
 def _tabs(query: Query, totals: Totals, path: str) -> list[Tab]:
@@ -196,7 +201,7 @@ async def _fresh(faces: Faces, wanted: Filter, first: str) -> str:
     if not first:
         return ""
     try:
-        newer = await faces.history.page(wanted, before=None, after=first, limit=_FRESH)
+        newer = await faces.history.page(wanted, before=None, after=first, limit=_FRESH, patience=_LOOKING)
     except NotFound:
         return ""
     return "" if not newer.items else f"{_FRESH}+" if newer.newer else str(len(newer.items))

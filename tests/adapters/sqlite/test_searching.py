@@ -10,10 +10,10 @@ import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from emailhub.adapters.sqlite import narrowing, searching
+from emailhub.adapters.sqlite import endings, narrowing, searching, stretches
 from emailhub.core.delivery import State
 from emailhub.core.errors import OutboxError
-from emailhub.core.query import parse
+from emailhub.core.query import Count, parse
 from emailhub.core.records import Filter
 from tests.support.factories import DAY, NOW, REFUSED, REPORT, SENT, Store, failing, opened, parcel, results
 
@@ -25,7 +25,7 @@ async def found(store: Store, text: str, **exact: object) -> str:
     query = parse(text, LATER)
     assert query.mistakes == ()
     page = await store.history.page(Filter(terms=query.terms, **exact), before=None, after=None, limit=50)  # type: ignore[arg-type]
-    assert await store.history.count(Filter(terms=query.terms, **exact), 50) == len(page.items)  # type: ignore[arg-type]
+    assert await store.history.count(Filter(terms=query.terms, **exact), 50) == Count(len(page.items))  # type: ignore[arg-type]
     return "".join(item.id for item in page.items)
 
 
@@ -132,6 +132,39 @@ async def test_a_search_within_a_state_is_the_same_however_many_messages_it_has(
         monkeypatch.setattr(narrowing, "FEW", few)
         assert await found(store, "order", state=State.QUEUED) == "E"
         assert await found(store, "order state:failed,sent") == "A"
+
+
+@pytest.mark.parametrize("text", ("o", "ord", "ORDER 1", "to:ad", "from:sh", "subject:h", "-or", "zz", "or hi", "mär"))
+async def test_a_word_that_is_begun_finds_the_same_however_many_words_begin_so(
+    store: Store, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    one_by_one = await found(store, text)
+    monkeypatch.setattr(endings, "MOST", 0)
+    assert await found(store, text) == one_by_one
+
+
+async def test_a_search_that_runs_out_of_patience_says_how_far_it_came_and_goes_on_from_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stretches, "FIRST", 2)
+    odd = Filter(terms=parse("-even", LATER).terms)
+    async with opened(tmp_path / "hub.db") as store:
+        given = [parcel(f"M{n}", subject=("even", "odd")[n % 2], accepted_at=NOW + n) for n in range(6)]
+        await store.outbox.add(given)
+        assert await store.history.count(odd, 9, patience=0.0) == Count(1, whole=False)
+        assert await store.history.count(odd, 9) == Count(3)
+        assert await store.history.count(odd, 2) == Count(2, whole=False)
+        pages, older = [], None
+        for _ in range(3):
+            page = await store.history.page(odd, before=older, after=None, limit=5, patience=0.0)
+            pages.append(([item.id for item in page.items], page.reached))
+            older = page.older
+        assert pages == [(["M5"], NOW + 4), (["M3"], NOW + 2), (["M1"], None)]
+        assert older is None
+        whole = await store.history.page(odd, before=None, after=None, limit=5)
+        assert ([item.id for item in whole.items], whole.reached) == (["M5", "M3", "M1"], None)
+        full = await store.history.page(odd, before=None, after=None, limit=1, patience=0.0)
+        assert ([item.id for item in full.items], full.older) == (["M5"], "M4")
 
 
 async def test_pages_of_a_search_run_both_ways(store: Store) -> None:

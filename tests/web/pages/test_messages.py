@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from emailhub.adapters.sqlite import stretches
 from emailhub.core.delivery import State
 from emailhub.web.pages.messages import Query
 from tests.support.web_hub import WebHub
@@ -40,6 +41,24 @@ async def test_a_search_that_finds_nothing_says_what_was_searched(hub: WebHub) -
         "No message matches “<nothing>”. Words are searched in subjects and addresses of recipients, and as ids."
         in text
     )
+
+
+async def test_a_search_that_would_take_long_says_how_far_it_looked_and_goes_on_by_a_link(
+    hub: WebHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stretches, "FIRST", 2)
+    monkeypatch.setattr("emailhub.web.pages.messages._LOOKING", 0.0)
+    ids = [await hub.send(subject=subject) for subject in ("Early", "Early", "Early", "late", "late")]
+    first = await page(hub, "/messages?q=-late")
+    assert "Nothing that matches came since" in (text := words_of(first))
+    assert "Older messages were not looked through yet. Look further back" in text
+    (link,) = re.findall(r'<a href="([^"]+)">Look further back', first)
+    second = await page(hub, link.replace("&amp;", "&"))
+    assert _ids(second) == [ids[2], ids[1]]
+    assert "There may be older ones: go on with “Older”." in words_of(second)
+    third = await page(hub, f"/messages?q=-late&before={ids[1]}")
+    assert _ids(third) == [ids[0]]
+    assert "There may be older ones" not in third
 
 
 async def test_a_mistake_is_explained_in_its_place_and_nothing_is_listed(hub: WebHub) -> None:
