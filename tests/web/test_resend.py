@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
@@ -31,6 +33,7 @@ async def test_it_is_the_same_message_under_an_id_of_its_own_and_both_name_each_
         cc="bob@example.org", bcc="eve@example.org", reply_to="Help <help@example.org>", request_id="r-1",
         attachments=[file], tags=[{"name": "kind", "value": "bill"}], metadata={"n": 1}, priority="low",
     )  # fmt: skip
+    hub.clock.at += 86_400
     status, answer = await again(hub, id, {"reason": "the mailbox was full"})
     assert status == 200
     first, second = await hub.faces.history.find(id), await hub.faces.history.find(answer["id"])
@@ -44,7 +47,8 @@ async def test_it_is_the_same_message_under_an_id_of_its_own_and_both_name_each_
         assert getattr(second.summary, name) == getattr(first.summary, name), name
     assert (second.tags, second.metadata, second.snippet) == (first.tags, first.metadata, first.snippet)
     before, after = await headers(hub, id), await headers(hub, answer["id"])
-    assert {name for name in before if before[name] != after[name]} == {"Message-ID"}
+    assert {name for name in before if before[name] != after[name]} == {"Message-ID", "Date"}
+    assert parsedate_to_datetime(after["Date"]) - parsedate_to_datetime(before["Date"]) == timedelta(days=1)
     assert "eve@example.org" not in str(after)
     assert after["Message-ID"] == second.summary.message_id != first.summary.message_id
     told = (await hub.faces.history.events(id))[-1]
