@@ -4,7 +4,7 @@ const byId = (id) => document.getElementById(id);
 const all = (selector) => [...document.querySelectorAll(selector)];
 const row = () => document.activeElement?.closest(".rows tbody tr");
 const box = (el) => el?.querySelector(".pick input");
-const GO = { o: "/", m: "/messages", d: "/dead-letters", r: "/relays", e: "/templates", s: "/suppressions", k: "/api-keys", t: "/send", a: "/audit", j: "/jobs", c: "/settings" };
+const GO = { o: "/", m: "/messages", d: "/dead-letters", r: "/relays", e: "/templates", s: "/suppressions", k: "/api-keys", u: "/users", t: "/send", a: "/audit", j: "/jobs", c: "/settings" };
 const GRACE = 1500; // milliseconds between `g` and where to
 let going = 0;
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import json
 import re
 from collections.abc import AsyncIterator, Callable
+from io import StringIO
 from typing import Any
 
 import pytest
@@ -171,14 +173,33 @@ async def test_a_message_is_retried_with_one_key(page: Page, hub: Hub) -> None:
 
 
 @pytest.mark.nightly
-async def test_the_filter_is_downloaded_as_a_file(page: Page, hub: Hub) -> None:
-    ids = await _failed(hub, 3)
-    await page.goto("/messages?q=state%3Afailed")
-    async with page.expect_download() as download:
-        await page.get_by_role("link", name="JSON lines").click()
-    path = await (await download.value).path()
-    rows = [json.loads(line) for line in (await asyncio.to_thread(path.read_text)).splitlines()]
-    assert [row["id"] for row in rows] == ids[::-1]
+async def test_the_filter_is_downloaded_as_a_file_that_computes_nothing(page: Page, hub: Hub) -> None:
+    ids = (await _failed(hub, 3))[::-1]
+    await hub.send(subject="=HYPERLINK(1)", to="-1+cmd@example.org")
+    await hub.settled(5, final=("failed", "scheduled"))
+    await page.goto("/messages?q=subject%3Asale+state%3Afailed")
+    rows = [json.loads(line) for line in (await _downloaded(page, "JSON lines", "messages.jsonl")).splitlines()]
+    assert [row["id"] for row in rows] == ids
+    assert {(row["state"], row["subject"], row["last"]) for row in rows} == {
+        ("failed", "Sale", "550 5.1.1 user unknown")
+    }
+    table = list(csv.DictReader(StringIO(await _downloaded(page, "CSV", "messages.csv"))))
+    assert [row["id"] for row in table] == ids
+    assert [{name: str(value) for name, value in row.items() if value is not None} for row in rows] == [
+        {name: value for name, value in row.items() if value} for row in table
+    ]
+    await page.goto("/messages?q=hyperlink")
+    (cells,) = csv.DictReader(StringIO(await _downloaded(page, "CSV", "messages.csv")))
+    assert (cells["subject"], cells["to"]) == ("'=HYPERLINK(1)", "'-1+cmd@example.org")
+    assert not [value for value in cells.values() if value.startswith(("=", "+", "-", "@"))]
+
+
+async def _downloaded(page: Page, link: str, name: str) -> str:
+    async with page.expect_download() as started:
+        await page.get_by_role("link", name=link, exact=True).click()
+    download = await started.value
+    assert download.suggested_filename == name
+    return await asyncio.to_thread((await download.path()).read_text, newline="")
 
 
 @pytest.mark.nightly

@@ -197,14 +197,17 @@ def _tabs(query: Query, totals: Totals, path: str) -> list[Tab]:
 
 
 async def _fresh(faces: Faces, wanted: Filter, first: str) -> str:
-    """How many messages are wanted that are newer than the first one on screen: `12`, `99+`, or nothing."""
-    if not first:
-        return ""
+    """How many messages are wanted that are not on screen: `12`, `99+`, or nothing.
+
+    They are newer than the `first` one there; where there is none, the list was empty.
+    """
     try:
-        newer = await faces.history.page(wanted, before=None, after=first, limit=_FRESH, patience=_LOOKING)
+        newer = await faces.history.page(wanted, before=None, after=first or None, limit=_FRESH, patience=_LOOKING)
     except NotFound:
         return ""
-    return "" if not newer.items else f"{_FRESH}+" if newer.newer else str(len(newer.items))
+    count = len(newer.items)
+    more = newer.newer if first else newer.older
+    return f"{count}+" if more and count == _FRESH else str(count or "")
 
 
 async def _rows(faces: Faces, ids: list[str]) -> list[Summary]:

@@ -1,5 +1,6 @@
 """What is around every page: navigation, banners, the live parts, errors and the form to sign in."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -144,3 +145,17 @@ async def test_the_switch_of_the_theme_leads_to_no_other_host(hub: WebHub, back:
     )
     assert answer.headers["location"] == "/"
     assert "emailhub_theme=;" in answer.headers["set-cookie"].replace('""', "")
+
+
+async def test_the_help_names_every_key_and_the_keys_lead_to_every_page_of_the_navigation(hub: WebHub) -> None:
+    html = await page(hub, "/")
+    help = html[html.index('<dl class="keys">') :]
+    link = re.search(r'src="(/static/shortcuts[^"]+)"', html)
+    assert link
+    script = (await hub.client.get(link[1])).text
+    go = dict(re.findall(r'(\w): "(/[a-z-]*)"', script[script.index("const GO") : script.index("};")]))
+    keys = set(re.findall(r'^  "?([^": ]+)"?: ', script[script.index("const KEYS") :], re.MULTILINE))
+    assert set(re.findall(r"<kbd>g</kbd> <kbd>(\w)</kbd>", help)) == set(go)
+    assert set(re.findall(r"<kbd>(.)</kbd>", re.sub(r"<kbd>g</kbd> <kbd>.</kbd>", "", help))) == keys - {"g"}
+    nav = html[html.index('<nav aria-label="Pages">') : html.index("</nav>")]
+    assert set(re.findall(r'href="([^"]+)"', nav)) <= set(go.values())

@@ -129,6 +129,16 @@ async def test_a_page_from_a_message_that_is_gone_is_not_found(hub: WebHub) -> N
     await page(hub, "/messages?before=01NOSUCHMESSAGE", 404)
 
 
+async def test_the_first_message_of_an_empty_list_is_announced_too(hub: WebHub) -> None:
+    assert part(await page(hub, "/messages?state=queued", **{"x-part": "1"}), "news").startswith("</p>")
+    await hub.send()
+    assert words_of(part(await page(hub, "/messages?state=queued", **{"x-part": "1"}), "news")).startswith("1 new")
+    assert part(await page(hub, "/messages?state=held", **{"x-part": "1"}), "news").startswith("</p>")
+    for _ in range(100):
+        await hub.send()
+    assert words_of(part(await page(hub, "/messages?state=queued", **{"x-part": "1"}), "news")).startswith("99+ new")
+
+
 async def test_new_messages_are_announced_and_not_shoved_in(hub: WebHub) -> None:
     first = await hub.send()
     await hub.send()
