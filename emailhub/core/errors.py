@@ -93,13 +93,14 @@ class NotFound(EmailhubError, LookupError):
 
 
 class WrongState(EmailhubError):
-    """The verb does not apply to the state the message is in now."""
+    """The verb does not apply to the state the message is in now, or for the reason `why`."""
 
-    def __init__(self, verb: str, id: str, state: str) -> None:
-        super().__init__(f"message {id} is {state}: nothing in it to {verb}")
+    def __init__(self, verb: str, id: str, state: str, why: str = "") -> None:
+        nothing = f"message {id} is {state}: nothing in it to {verb}"
+        super().__init__(f"cannot {verb} message {id}: {why}" if why else nothing)
         self.verb = verb
         self.id = id
-        self.state = state
+        self.why = why or f"it is {state}"
 
 
 class Outdated(EmailhubError):

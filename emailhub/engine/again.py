@@ -43,7 +43,7 @@ async def resend(
     """
     detail, content = await history.find(id), await history.content(id)
     if content is None:
-        raise WrongState("send again: its content was erased, or is to be read by nobody (store_body)", id, "empty")
+        raise WrongState("resend", id, "empty", "its content was erased, or is for nobody to read (store_body)")
     files = len((await asyncio.to_thread(read, content)).files)
     boxes = {box.address: box for box in reversed(to)}
     if len(boxes) > intake.limits.recipients:

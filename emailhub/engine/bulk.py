@@ -161,7 +161,7 @@ class Bulk:
     def _ways(self, one: Candidate) -> Sequence[str]:
         ways = self._desk.ways_for(one.domain, one.relay)
         if not ways:
-            raise WrongState("retry: no relay may send for this sender", one.id, "kept")
+            raise WrongState("retry", one.id, "kept", "no relay may send for this sender")
         return ways
 
 

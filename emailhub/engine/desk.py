@@ -111,7 +111,7 @@ class Desk:
         original = await self._history.find(id)
         relay = self._home(domain_of(original.sender))
         if original.summary.reason is not Reason.CAPTURED or relay in (None, original.summary.relay):
-            raise WrongState("send for real: it was not captured, or no real relay is set up", id, "not captured")
+            raise WrongState("send", id, "final", "it was not captured, or no real relay is set up")
         now = self._now()
         new_id = mime.new_id(now, self._entropy(10))
         withheld = await self._verbs.copy(
@@ -158,7 +158,7 @@ class Desk:
         found = await self._history.find(id)
         ways = self.ways_for(domain_of(found.sender), found.summary.relay)
         if not ways:
-            raise WrongState("retry: no relay may send for this sender", id, found.summary.state.value)
+            raise WrongState("retry", id, found.summary.state.value, "no relay may send for this sender")
         return ways
 
     async def _done(self, verb: str, id: str, actor: Actor, reason: str) -> Detail:

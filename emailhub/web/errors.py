@@ -205,7 +205,7 @@ def _invalid_name(error: errors.InvalidMessage) -> str:
 
 def _why_not(error: errors.EmailhubError) -> str:
     if isinstance(error, errors.WrongState):
-        return f"Cannot {error.verb} message {error.id}: it is {error.state}."
+        return f"Cannot {error.verb} message {error.id}: {error.why}."
     text = str(error)
     return f"{text[:1].upper()}{text[1:]}."
 

@@ -125,11 +125,8 @@ def _listed(listed: dict[int, tuple[str, str]]) -> str:
 
 def _demand_content(tx: Transaction, seq: int, id: str) -> None:
     if not tx.execute("SELECT length(content) FROM body WHERE seq = ?", (seq,)).fetchone()[0]:
-        raise WrongState(
-            "send: its content was erased, when its time of keeping ended or (store_body false) it was final",
-            id,
-            "empty",
-        )
+        why = "its content was erased, when its time of keeping ended or (store_body false) it was final"
+        raise WrongState("send", id, "empty", why)
 
 
 def stop(tx: Transaction, id: str, outcome: Outcome, wish: Wish, now: float, actor: str, note: str) -> None:
