@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from litestar import Router, get, post
@@ -22,6 +23,7 @@ from emailhub.web.visit import AnyRequest
 
 LATEST: Final = 20
 _FIELDS = ("action", "query", "ids", "pace", "dry_run", "reason")
+_ID = re.compile(r"[!-~]{1,64}")
 _ACTIONS = {action.value: action for action in Action}
 
 
@@ -135,8 +137,12 @@ class _Reader:
         except BadValueError as error:
             self._wrong("ids", str(error))
             return Filter()
-        if not found or not all(isinstance(id, str) and 0 < len(id) <= 64 and id.isprintable() for id in found):
+        if not found:
             self._wrong("ids", text)
+        for number, id in enumerate(found):
+            if not (isinstance(id, str) and _ID.fullmatch(id)):
+                self._wrong(f"ids[{number}]", "is no id of a message, such as 01M86ZVV9FQESMTXYZCHHA5N7M")
+                break
         return Filter(ids=tuple(str(id) for id in found))
 
     def pace(self) -> float | None:

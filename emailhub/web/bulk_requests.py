@@ -25,7 +25,7 @@ class BulkRequest(Struct, omit_defaults=True):
         ),
     ] = UNSET
     ids: Annotated[
-        list[Annotated[str, limited(minLength=1, maxLength=64)]] | UnsetType,
+        list[Annotated[str, limited(pattern="^[!-~]{1,64}$")]] | UnsetType,
         about("1 to 100 messages, instead of a search", ["01M86ZVV9FQESMTXYZCHHA5N7M"], minItems=1, maxItems=IDS),
     ] = UNSET
     pace: Annotated[

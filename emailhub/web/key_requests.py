@@ -17,7 +17,14 @@ class NewKeyRequest(Struct, omit_defaults=True):
     """A key to make: without `permission` and `scopes` it may do everything."""
 
     name: Annotated[
-        str, about("what it is called in records; no other key that works has it", "billing", format="key-name")
+        str,
+        about(
+            "what it is called in records, in printable characters; no other key that works has it",
+            "billing",
+            minLength=1,
+            maxLength=50,
+            format="key-name",
+        ),
     ]
     permission: Annotated[
         Literal["full_access", "sending_access"] | UnsetType,

@@ -13,6 +13,7 @@ from emailhub.web import bulk_requests, key_requests, letter_requests, scopes, t
 from emailhub.web.errors import NAMES, ErrorBody
 from emailhub.web.links import links, name
 from emailhub.web.operations import OPERATIONS, Input, Operation
+from emailhub.web.operations.operation import KEY
 from emailhub.web.requests import NEEDS, shapes_sent
 from emailhub.web.samples import sample
 from emailhub.web.sendable import closed, example
@@ -26,6 +27,7 @@ _MEANINGS = {
     401: "A credential is missing.",
     403: "The credential is not accepted, lacks the scope, or the face is closed.",
     404: "There is no such thing.",
+    408: "The request did not arrive in time.",
     409: "The key was used with other content, or the state does not allow it.",
     413: "The body is too large.",
     415: "The body is not plain JSON.",
@@ -36,10 +38,27 @@ _MEANINGS = {
     500: "A fault in emailhub.",
     503: "Not now: too much waits, the disk is nearly full, or the hub is stopping; come back after `Retry-After`.",
 }
-_ALWAYS = (400, 421, 500)
+_ALWAYS = (400, 408, 421, 500, 503)
 _GUARDED = {Area.OPEN: (), Area.SEND: (401, 403, 429), Area.API: (401, 403, 429), Area.SHARED: (401, 403)}
 """What may be answered before an operation of an area begins."""
 _WAITS = frozenset({429, 503})
+_WHOLE = {"type": "integer", "minimum": 0}
+_RATE: dict[str, Any] = {
+    "RateLimit-Limit": {"description": "requests that the tightest rate allows in its span", "schema": _WHOLE},
+    "RateLimit-Remaining": {"description": "how many of them are left", "schema": _WHOLE},
+    "RateLimit-Reset": {"description": "seconds until there are more", "schema": _WHOLE},
+    "RateLimit-Policy": {
+        "description": "that rate and its span in seconds, such as `10;w=1`",
+        "schema": {"type": "string"},
+    },
+}
+"""On every answer to a caller whom a rate holds."""
+_REPLAYED: dict[str, Any] = {
+    "Idempotency-Replayed": {
+        "description": "`true`: a request with this key came before, and this is its answer",
+        "schema": {"const": "true"},
+    }
+}
 _SHOWN = frozenset({"to", "subject", "text", "reason", "transient", "slow", "delay"})
 """Optional fields that an example has anyway."""
 _EXAMPLES = {
@@ -126,9 +145,11 @@ def _responses(operation: Operation, components: dict[str, Any]) -> dict[str, An
         content["application/json"]["example"] = sample(components[answer.__name__], components)
     statuses = {*operation.errors, *_ALWAYS, *_GUARDED[operation.area]}
     errors: dict[str, Any] = {str(status): {"$ref": f"#/components/responses/{status}"} for status in sorted(statuses)}
-    if operation.area is Area.OPEN and "503" in errors:
+    if operation.area is Area.OPEN and 503 in operation.errors:
         errors["503"] = {"description": "As above, and not well.", "content": content}
     done: dict[str, Any] = {"description": "Done.", "content": content}
+    if KEY in operation.inputs:
+        done["headers"] = _REPLAYED
     if found := links(operation):
         done["links"] = found
     return {"200": done} | errors
@@ -162,7 +183,7 @@ def _error(status: int, text: str) -> dict[str, Any]:
     if status in _WAITS:
         found["headers"] = {
             "Retry-After": {"description": "seconds to wait", "schema": {"type": "integer", "minimum": 1}}
-        }
+        } | (_RATE if status == 429 else {})
     return found
 
 

@@ -61,10 +61,10 @@ class AttachmentRequest(Struct, kw_only=True, omit_defaults=True):
     ] = UNSET
     content_id: Annotated[
         str | UnsetType,
-        about("the html shows it in its place as `cid:` and this", "logo", format="content-id"),
+        about("the html shows it in its place as `cid:` and this", "logo", minLength=1, format="content-id"),
     ] = UNSET
     inline_content_id: Annotated[
-        str | UnsetType, about("the same under its older name", "logo", format="content-id")
+        str | UnsetType, about("the same under its older name", "logo", minLength=1, format="content-id")
     ] = UNSET
 
 

@@ -211,8 +211,9 @@ def _settle_times(body: dict[str, Any]) -> None:
             body[name] = (datetime.now(UTC) + timedelta(days=3)).timestamp()
         elif isinstance(body.get(name), str) and (name == "scheduled_at" or _is_time(body[name])):
             body[name] = body[name] if body[name] in WORDS and name == "scheduled_at" else _later(3)
-    if isinstance(body.get("expires_in"), str) and re.fullmatch(r"\d+(\.\d+)?[smhd]", body["expires_in"], re.ASCII):
-        body["expires_in"] = "24h"
+    for name in ("expires_in", "grace"):
+        if isinstance(body.get(name), str) and re.fullmatch(r"\d+(\.\d+)?[smhd]", body[name], re.ASCII):
+            body[name] = "24h"
     if body.get("expires_at") is not None and body.get("scheduled_at") is not None:
         del body["scheduled_at"]
     if body.get("state") == "auto":

@@ -194,12 +194,13 @@ def test_what_may_be_answered_to_every_request_is_described_for_every_operation(
     paths = document(None)["paths"]
     for operation in OPERATIONS:
         told = {int(status) for status in paths[operation.path][operation.method]["responses"]}
-        assert told >= {200, 400, 421, 500} | guarded[operation.area] | set(operation.errors)
+        assert told >= {200, 400, 408, 421, 500, 503} | guarded[operation.area] | set(operation.errors)
         assert not operation.body or told >= {413, 415, 422}, operation.path
 
 
 def test_a_link_leads_to_the_operations_on_what_was_answered() -> None:
     paths = document(None)["paths"]
+    assert "Idempotency-Replayed" in paths["/emails"]["post"]["responses"]["200"]["headers"]
     links = paths["/emails"]["post"]["responses"]["200"]["links"]
     assert set(links) >= {"get_emails_id", "patch_emails_id", "post_emails_id_cancel", "get_emails_id_attempts"}
     assert links["get_emails_id"]["parameters"] == {"id": "$response.body#/id"}
