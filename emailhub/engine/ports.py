@@ -184,7 +184,7 @@ class History(Protocol):
         ...
 
     async def relay_attempts(self, relay: str, limit: int) -> tuple[AttemptRecord, ...]:
-        """The latest finished attempts of one relay, newest first, among the latest of all relays."""
+        """The latest finished attempts of one relay, newest first."""
         ...
 
     async def states_of_request(self, request_id: str) -> tuple[State, ...] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from functools import lru_cache
 from typing import Any
 
 from litestar import Response, Router, get
@@ -66,16 +67,22 @@ class ShapeView(Struct, frozen=True):
     values: tuple[str, ...]
 
 
+@lru_cache(maxsize=1)
+def _document(public_url: str) -> dict[str, Any]:
+    """The document, which nobody changes: to make it takes longer than to show it."""
+    return document(public_url)
+
+
 @get("/schema/openapi.json")
 async def openapi_document(faces: GivenFaces) -> Response[dict[str, Any]]:
     """The API as an OpenAPI 3.1 document."""
-    return Response(document(faces.options.public_url), media_type=DOCUMENT)
+    return Response(_document(faces.options.public_url), media_type=DOCUMENT)
 
 
 @get("/docs")
 async def reference(request: AnyRequest, faces: GivenFaces, paper: GivenPaper) -> Response[str] | Response[bytes]:
     """The same for people."""
-    found = document(faces.options.public_url)
+    found = _document(faces.options.public_url)
     schemas = found["components"]["schemas"]
     base = faces.options.public_url or f"{request.url.scheme}://{request.headers.get('host', 'localhost')}"
     views = [_view(operation, found, base.rstrip("/")) for operation in OPERATIONS]

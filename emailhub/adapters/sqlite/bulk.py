@@ -22,6 +22,10 @@ Ways = Callable[[Candidate], Sequence[str]]
 """The relays a message may go over, the one that takes it first; raises WrongState when there is none."""
 
 
+_MANY = 100_000
+"""A state with fewer messages is read through for those that have the words, since all of them are counted."""
+
+
 class SqliteBulk:
     """See `engine.bulk.BulkStore`."""
 
@@ -102,10 +106,28 @@ def _find(connection: sqlite3.Connection | Transaction, id: str) -> Job:
 def _preview(connection: sqlite3.Connection, filter: Filter, most: int | None) -> Preview:
     last = connection.execute("SELECT coalesce(max(seq), 0) FROM message").fetchone()[0]
     upto = last if most is None else min(most, last)
-    narrow = narrowing.narrowed(connection, filter)
+    narrow = narrowing.narrowed(connection, filter, _MANY)
+    if narrow.words:
+        return Preview(upto, _having_words(connection, narrow.words, upto))
     narrow.and_also(f"{narrow.seq} <= ?", upto)
     found = connection.execute(narrow.select("message.state, count(*)", "GROUP BY message.state"), narrow.given())
     return Preview(upto, {State(state): count for state, count in found})
+
+
+def _having_words(connection: sqlite3.Connection, words: str, upto: int) -> dict[State, int]:
+    """How many messages up to `upto` have the words, by state, without a look at those in the state most are in."""
+    (most,) = connection.execute("SELECT state FROM tally ORDER BY messages DESC LIMIT 1").fetchone()
+    others = [state.value for state in State if state != most]
+    found = connection.execute(
+        "SELECT state, count(*) FROM message INDEXED BY message_state "  # noqa: S608 - question marks
+        f"WHERE state IN ({', '.join('?' * len(others))}) AND seq <= ? "
+        "AND +seq IN (SELECT rowid FROM search WHERE search MATCH ?) GROUP BY state",
+        (*others, upto, words),
+    )
+    counts = {State(state): count for state, count in found}
+    sql = "SELECT count(*) FROM search WHERE search MATCH ? AND rowid <= ?"
+    (all,) = connection.execute(sql, (words, upto)).fetchone()
+    return counts | {State(most): left} if (left := all - sum(counts.values())) else counts
 
 
 def _candidates(connection: sqlite3.Connection, job: Job, limit: int) -> tuple[Candidate, ...]:

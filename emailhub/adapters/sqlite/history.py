@@ -96,7 +96,7 @@ class SqliteHistory:
         return await self._ask(_relay_events, relay, limit)
 
     async def relay_attempts(self, relay: str, limit: int) -> tuple[AttemptRecord, ...]:
-        """The latest finished attempts of one relay, newest first; those of all relays are looked through so far."""
+        """The latest finished attempts of one relay, newest first."""
         return await self._ask(attempts.of_relay, relay, limit)
 
     async def states_of_request(self, request_id: str) -> tuple[State, ...] | None:

@@ -18,7 +18,8 @@ _COLUMNS = {Field.TO: "people", Field.FROM: "sender", Field.SUBJECT: "subject", 
 _EVERYWHERE = "{subject people}"
 _SPAN = "WITH span (low, high) AS (VALUES (?, ?)) "
 _IN_SPAN = "BETWEEN (SELECT low FROM span) AND (SELECT high FROM span)"
-_HAS_WORDS = f"message.seq IN (SELECT rowid FROM search WHERE search MATCH ? AND rowid {_IN_SPAN})"  # noqa: S608
+# Without the + SQLite may look for each message that has the words, rather than look if a message is one of them.
+_HAS_WORDS = f"+message.seq IN (SELECT rowid FROM search WHERE search MATCH ? AND rowid {_IN_SPAN})"  # noqa: S608
 EVERYTHING: Final = (0, 2**62)
 """A span every message is in."""
 Condition = tuple[str, Sequence[object]]
@@ -28,12 +29,14 @@ Condition = tuple[str, Sequence[object]]
 class Narrowed(NamedTuple):
     """What follows FROM; the number of a message there; the conditions and their values. Nothing else is quoted in.
 
-    `looks`: no index brings what is wanted alone, so that messages are looked at one by one.
+    `looks`: no index brings what is wanted alone, so that messages are looked at one by one. `words` is what the index
+    of words is asked when that is all that is wanted, "" when it is not.
     """
 
     source: str
     seq: str
     looks: bool
+    words: str
     wheres: list[str]
     values: list[object]
 
@@ -53,20 +56,21 @@ class Narrowed(NamedTuple):
         return [*(span if self.looks else ()), *self.values, *more]
 
 
-def narrowed(connection: sqlite3.Connection, filter: Filter) -> Narrowed:
-    """How to find what `filter` wants."""
+def narrowed(connection: sqlite3.Connection, filter: Filter, few: int = FEW) -> Narrowed:
+    """How to find what `filter` wants; a state with less than `few` messages is read through for words."""
     words = [term for term in filter.terms if _by_words(connection, term)]
     others = [term for term in filter.terms if term not in words]
     match = " AND ".join(f"({_phrase(connection, term)})" for term in words)
     found = [*_exact(filter), *(_condition(connection, term) for term in others)]
     found += [_tagged(term) for term in words if term.field is Field.TAG]
     looks = bool(match) + len(found) > 1 + sum(term.field in _TIMES for term in others) or not all(map(_served, others))
-    if match and _few(connection, filter):
+    if match and _few(connection, filter, few):
         found.append((_HAS_WORDS, (match,)))
         match = ""
     # The outer table of a CROSS JOIN is the one that is walked: newest first, only what has the words.
     source = "search CROSS JOIN message ON message.seq = search.rowid" if match else "message"
-    narrow = Narrowed(source, "search.rowid" if match else "message.seq", looks, [], [])
+    only = match if not found else ""
+    narrow = Narrowed(source, "search.rowid" if match else "message.seq", looks, only, [], [])
     if match:
         narrow.and_also("search MATCH ?", match)
     for where, values in [*_bounds(connection, filter, narrow.seq), *found]:
@@ -123,12 +127,12 @@ def _exact(filter: Filter) -> list[Condition]:
     return [*found, ("message.template <> ''", ())] if filter.template else found
 
 
-def _few(connection: sqlite3.Connection, filter: Filter) -> bool:
+def _few(connection: sqlite3.Connection, filter: Filter, few: int) -> bool:
     """Whether the states wanted have few messages."""
     wanted = [{filter.state}] if filter.state else []
     wanted += [set(term.states) for term in filter.terms if term.field is Field.STATE and not term.negated]
     tally: dict[str, int] = dict(connection.execute("SELECT state, messages FROM tally").fetchall())
-    return any(sum(tally[state.value] for state in states) < FEW for states in wanted)
+    return any(sum(tally[state.value] for state in states) < few for states in wanted)
 
 
 def _by_words(connection: sqlite3.Connection, term: Term) -> bool:

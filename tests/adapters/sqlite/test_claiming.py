@@ -226,7 +226,9 @@ async def test_no_claim_reads_a_whole_table(tmp_path: Path, what: str, terms: Te
         assert not [plan for plan in plans if plan.startswith(SCANS)]
 
 
-async def test_what_waits_and_what_was_refused_are_read_from_indexes_of_nothing_else(tmp_path: Path) -> None:
+async def test_what_waits_what_was_refused_and_what_a_relay_did_are_read_from_indexes_of_nothing_else(
+    tmp_path: Path,
+) -> None:
     refused = Filter(terms=parse("code:559", NOW).terms)
     async with opened(tmp_path / "hub.db") as store:
         plans = await _reading(store, store.history.waiting_at("default", 100))
@@ -234,6 +236,8 @@ async def test_what_waits_and_what_was_refused_are_read_from_indexes_of_nothing_
         plans = await _reading(store, store.history.totals())
         assert "SEARCH m USING COVERING INDEX message_waiting (relay>?)" in plans
         assert not [plan for plan in plans if plan.startswith(SCANS)]
+        plans = await _reading(store, store.history.relay_attempts("default", 5))
+        assert "SEARCH a USING INDEX attempt_relay (relay=?)" in plans
         plans = await _reading(store, store.history.page(refused, before=None, after=None, limit=5))
         assert [plan for plan in plans if plan.startswith(SCANS)] == ["SCAN message USING INDEX message_said"]
 

@@ -80,6 +80,8 @@ async def test_the_latest_attempts_of_a_relay_are_told_newest_first_without_runn
         await store.claim(NOW + 3)
         (other,) = (await store.outbox.claim("other", limit=1, now=NOW)).jobs
         await store.outbox.record(other, results(other, SENT), REPORT, NOW + 4)
+        # As if others had made thousands since.
+        await store.database.write(lambda tx: tx.execute("UPDATE attempt SET id = 9999 WHERE relay = 'other'").rowcount)
         assert [one.message for one in await store.history.relay_attempts("default", 9)] == ["B", "A"]
         (newest,) = await store.history.relay_attempts("default", 1)
         assert (newest.message, newest.transcript, newest.session) == ("B", REPORT.transcript, REPORT.session)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from emailhub.adapters.sqlite import endings, narrowing, searching, stretches
+from emailhub.adapters.sqlite.bulk import SqliteBulk
 from emailhub.core.delivery import State
 from emailhub.core.errors import OutboxError
 from emailhub.core.query import Count, parse
@@ -132,6 +134,16 @@ async def test_a_search_within_a_state_is_the_same_however_many_messages_it_has(
         monkeypatch.setattr(narrowing, "FEW", few)
         assert await found(store, "order", state=State.QUEUED) == "E"
         assert await found(store, "order state:failed,sent") == "A"
+
+
+@pytest.mark.parametrize("text", ("order", "test", "zz", "hi state:queued", "-order", "code:550", "tag:category"))
+async def test_what_would_be_done_to_all_that_match_is_told_by_state(store: Store, text: str) -> None:
+    wanted = Filter(terms=parse(text, LATER).terms)
+    items = (await store.history.page(wanted, before=None, after=None, limit=50)).items
+    bulk = SqliteBulk(store.database)
+    assert (await bulk.preview(wanted)).by_state == Counter(item.state for item in items)
+    early = Counter(item.state for item in items if item.seq <= 2)
+    assert (await bulk.preview(wanted, 2)).by_state == early
 
 
 @pytest.mark.parametrize("text", ("o", "ord", "ORDER 1", "to:ad", "from:sh", "subject:h", "-or", "zz", "or hi", "mär"))
