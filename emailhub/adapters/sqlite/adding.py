@@ -85,11 +85,11 @@ def _known(parcel: Parcel, held: dict[str, tuple[bytes, str, float]]) -> Receipt
 
 def _store(tx: Transaction, parcels: Sequence[Parcel]) -> dict[str, int]:
     """Store them; how many recipients of which were suppressed at once, by the message's id."""
-    first = many.next_id(tx, "message", "seq")
-    numbered = list(enumerate(_with_companions(parcels), first))
+    last_seq, last_recipient, last_attempt, listed = tx.execute(_BEFORE).fetchone()
+    numbered = list(enumerate(_with_companions(parcels), last_seq + 1))
     many.insert(tx, _MESSAGE, [_message(seq, parcel) for seq, parcel in numbered])
     many.insert(tx, _BODY, [_body(seq, parcel) for seq, parcel in numbered])
-    ids = count(many.next_id(tx, "recipient", "id"))
+    ids = count(last_recipient + 1)
     recipients = [(next(ids), *row) for seq, parcel in numbered for row in _recipients(seq, parcel)]
     many.insert(tx, _RECIPIENT, recipients)
     others = _others(parcels)
@@ -98,12 +98,18 @@ def _store(tx: Transaction, parcels: Sequence[Parcel]) -> dict[str, int]:
         tx.tell("accepted", parcel.accepted_at, _facts(parcel, others.get(parcel.id)), seq=seq, message=parcel.id)
         if parcel.again is not None:
             _tell_original(tx, parcel, parcel.again)
-    withheld = _withheld(tx, numbered, recipients)
+    withheld = _withheld(tx, numbered, recipients) if listed else []
     if withheld:
         kept = {one.id for one in withheld}
         recipients = [row for row in recipients if row[0] not in kept]
-    _set_out(tx, [(seq, parcel) for seq, parcel in numbered if parcel.go is not None], recipients)
+    going = [(seq, parcel) for seq, parcel in numbered if parcel.go is not None]
+    _set_out(tx, going, recipients, last_attempt + 1)
     return Counter(one.message for one in withheld)
+
+
+_BEFORE = """SELECT coalesce((SELECT max(seq) FROM message), 0), coalesce((SELECT max(id) FROM recipient), 0),
+    coalesce((SELECT max(id) FROM attempt), 0), EXISTS (SELECT 1 FROM suppression)"""
+"""What the numbers go on from, and whether anybody is on the suppression list: most lists are empty."""
 
 
 def _tell_original(tx: Transaction, parcel: Parcel, again: Again) -> None:
@@ -132,15 +138,17 @@ def _withheld(
     return held
 
 
-def _set_out(tx: Transaction, going: Sequence[tuple[int, Parcel]], recipients: Sequence[tuple[Any, ...]]) -> None:
-    """Open the first attempt of what goes at once."""
+def _set_out(
+    tx: Transaction, going: Sequence[tuple[int, Parcel]], recipients: Sequence[tuple[Any, ...]], first: int
+) -> None:
+    """Open the first attempt of what goes at once; they are numbered from `first`."""
     if not going:
         return
     addressed: dict[int, list[JobRecipient]] = {}
     for id, seq, address, *_ in recipients:
         addressed.setdefault(seq, []).append(JobRecipient(id, address, Standing()))
     going = [(seq, parcel) for seq, parcel in going if seq in addressed]
-    numbered = list(enumerate(going, many.next_id(tx, "attempt", "id")))
+    numbered = list(enumerate(going, first))
     many.insert(tx, _ATTEMPT, [(id, seq, 1, parcel.relay, parcel.accepted_at) for id, (seq, parcel) in numbered])
     for id, (seq, parcel) in numbered:
         facts: dict[str, Scalar] = {"state": State.SENDING.value, "over": parcel.relay, "number": 1}

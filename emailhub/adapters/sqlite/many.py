@@ -39,12 +39,13 @@ def insert(tx: Executor, into: str, rows: Sequence[Row], *, row: str = "", then:
 def update(tx: Executor, change: str, rows: Sequence[Row], where: str) -> list[tuple[Any, ...]]:
     """Run `change FROM (rows) AS v WHERE where`, in which the values of a row are `v.column1`, `v.column2` …
 
-    Returns what a RETURNING in `where` gives.
+    `where` compares with a value that is never NULL. Returns what a RETURNING in it gives.
     """
     found: list[tuple[Any, ...]] = []
     if rows:
-        values = f"({', '.join('?' * len(rows[0]))})"
-        for some in _portions(rows):
+        nothing = (None,) * len(rows[0])
+        values = f"({', '.join('?' * len(nothing))})"
+        for some in _filled(rows, nothing):
             sql = _statement(f"{change} FROM (VALUES", values, len(some), f") AS v WHERE {where}")
             found += tx.execute(sql, _flat(some)).fetchall()
     return found
@@ -53,12 +54,12 @@ def update(tx: Executor, change: str, rows: Sequence[Row], where: str) -> list[t
 def among(
     tx: Executor, before: str, values: Sequence[Any], after: str = "", *, given: Row = ()
 ) -> list[tuple[Any, ...]]:
-    """The rows of `before IN (values) after`; the parameters `given` belong to `before`.
+    """The rows of `before IN (values) after`; the parameters `given` belong to `before`. None of `values` is None.
 
     Run in several portions, so neither an order nor a group may reach over all of them.
     """
     found: list[tuple[Any, ...]] = []
-    for some in _portions(values):
+    for some in _filled(values, None):
         found += tx.execute(_statement(f"{before} IN (", "?", len(some), f") {after}"), (*given, *some)).fetchall()
     return found
 
@@ -67,6 +68,16 @@ def next_id(tx: Executor, table: str, column: str) -> int:
     """The number the next row of `table` gets: what SQLite itself would choose."""
     row = tx.execute(f"SELECT max({column}) FROM {table}").fetchone()  # noqa: S608 - our own names
     return (row[0] or 0) + 1
+
+
+def _filled(rows: Sequence[T], nothing: T) -> Iterable[Sequence[T]]:
+    """`rows` by the 64, the last ones filled up with `nothing` to 1, 2, 4 …, so that one statement takes them all.
+
+    A NULL is equal to no value, so what it stands in for is not there.
+    """
+    for start in range(0, len(rows), MOST):
+        some = rows[start : start + MOST]
+        yield [*some, *[nothing] * ((1 << (len(some) - 1).bit_length()) - len(some))]
 
 
 def _portions(rows: Sequence[T]) -> Iterable[Sequence[T]]:

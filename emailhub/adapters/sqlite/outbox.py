@@ -133,11 +133,12 @@ def _known(
     return Receipt(row[1], replayed=True) if row[0] == fingerprint else IdempotencyConflict(key, row[1])
 
 
+_NEXT_DUE = """SELECT
+    (SELECT min(due_at) FROM message WHERE relay = ?1 AND priority = 0 AND due_at IS NOT NULL),
+    (SELECT min(due_at) FROM message WHERE relay = ?1 AND priority = 1 AND due_at IS NOT NULL),
+    (SELECT min(due_at) FROM message WHERE relay = ?1 AND priority = 2 AND due_at IS NOT NULL)"""
+"""For each priority the end of an index."""
+
+
 def _next_due(connection: sqlite3.Connection, relay: str) -> float | None:
-    found = [
-        connection.execute(
-            "SELECT min(due_at) FROM message WHERE relay = ? AND priority = ? AND due_at IS NOT NULL", (relay, priority)
-        ).fetchone()[0]
-        for priority in (0, 1, 2)
-    ]
-    return min((due for due in found if due is not None), default=None)
+    return min((due for due in connection.execute(_NEXT_DUE, (relay,)).fetchone() if due is not None), default=None)

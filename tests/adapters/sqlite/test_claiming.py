@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from emailhub.adapters.sqlite import many
 from emailhub.adapters.sqlite.database import READERS
 from emailhub.adapters.sqlite.picking import LOOKED
 from emailhub.adapters.sqlite.relays import BATCH, SqliteRelays
@@ -226,6 +227,38 @@ async def test_no_claim_reads_a_whole_table(tmp_path: Path, what: str, terms: Te
         assert not [plan for plan in plans if plan.startswith(SCANS)]
 
 
+async def test_a_hand_off_is_claimed_by_one_look_at_its_ids_and_none_at_the_line(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        await store.outbox.add(numbered(20, due_at=LATER))
+        handed = [f"M{number:04}" for number in (7, 3, 11)]
+        jobs: list[Job] = []
+
+        async def claim() -> None:
+            jobs.extend((await store.outbox.claim("default", limit=3, now=NOW, ids=handed)).jobs)
+
+        seen = await _statements(store, claim)
+        looks = [one for one in seen if one.startswith("SELECT") and "FROM message WHERE" in one]
+        assert ids(jobs) == handed
+        assert len(looks) == 1
+        plans = await store.database.write(lambda tx: _explained(tx, looks))
+        assert plans == ["SEARCH message USING INDEX sqlite_autoindex_message_1 (id=?)"]
+
+
+@pytest.mark.parametrize("count", (1, 2, 3, 23, 64, 65, 130))
+async def test_a_statement_for_many_rows_reaches_exactly_those_however_many(tmp_path: Path, count: int) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        await store.outbox.add(numbered(140))
+        wanted = [f"M{number:04}" for number in range(5, 5 + count)]
+
+        def change(tx: Any) -> tuple[list[Any], list[Any]]:
+            found = many.among(tx, "SELECT id FROM message WHERE relay = ?1 AND id", wanted, given=("default",))
+            many.update(tx, "UPDATE message SET last = v.column2", [(id, "x") for id in wanted], "id = v.column1")
+            return found, tx.execute("SELECT id FROM message WHERE last = 'x' ORDER BY id").fetchall()
+
+        found, changed = await store.database.write(change)
+        assert sorted(found) == changed == [(id,) for id in wanted]
+
+
 async def test_what_waits_what_was_refused_and_what_a_relay_did_are_read_from_indexes_of_nothing_else(
     tmp_path: Path,
 ) -> None:
@@ -290,12 +323,18 @@ async def test_no_filtered_list_and_no_look_at_what_is_due_reads_a_whole_table(t
         assert not [plan for plan in plans if plan.startswith(SCANS)]
 
 
-async def _plans(store: Store, work: Any) -> list[str]:
-    """How SQLite goes about every statement that `work` runs on the tables of mail."""
+async def _statements(store: Store, work: Any) -> list[str]:
+    """What `work` runs on the writing connection."""
     seen: list[str] = []
     await store.database.write(lambda tx: _trace(tx, seen.append))
     await work()
     await store.database.write(lambda tx: _trace(tx, None))
+    return seen
+
+
+async def _plans(store: Store, work: Any) -> list[str]:
+    """How SQLite goes about every statement that `work` runs on the tables of mail."""
+    seen = await _statements(store, work)
     statements = {one for one in seen if one.split(None, 1)[0] in ("SELECT", "UPDATE", "WITH")}
     return await store.database.write(lambda tx: _explained(tx, statements))
 
