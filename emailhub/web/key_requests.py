@@ -10,7 +10,7 @@ from emailhub.core.access import Scope
 from emailhub.core.api_key import DOMAINS, QUOTA
 from emailhub.web.kinds import Duration, Instant, Reason, about, limited
 
-_Pattern = Annotated[str, limited(format="domain-pattern")]
+_Pattern = Annotated[str, limited(minLength=1, maxLength=255, format="domain-pattern")]
 
 
 class NewKeyRequest(Struct, omit_defaults=True):
@@ -39,7 +39,7 @@ class NewKeyRequest(Struct, omit_defaults=True):
         about("domains it may send from, none: any; `*.` for sub-domains", ["example.com"], maxItems=DOMAINS),
     ] = UNSET
     rate: Annotated[
-        Annotated[str, limited(format="rates")] | UnsetType,
+        Annotated[str, limited(minLength=1, format="rates")] | UnsetType,
         about("most requests in a span, with commas between several", "10/s"),
     ] = UNSET
     daily_quota: Annotated[int | UnsetType, about("most messages in a day (UTC)", 5000, minimum=1, maximum=QUOTA)] = (

@@ -44,6 +44,9 @@ _numbers = itertools.count()
 _ADDRESS = re.compile(r'(?:"[^"\x00-\x1f]+" <)?[a-z0-9.]+@[a-z0-9]+\.[a-z]+>?')
 """What `_addresses` makes; formats are not always heeded."""
 
+_DOMAIN = re.compile(r"(\*\.)?[a-z]{1,20}\.(org|com)")
+_RATES = re.compile(r"[1-9][0-9]{0,3}/s(, [1-9][0-9]{0,5}/d)?")
+
 _names = st.text(st.characters(categories=("L", "N")), min_size=1, max_size=20).map(
     lambda name: unicodedata.normalize("NFC", name)
 )
@@ -68,9 +71,9 @@ schemathesis.openapi.format("https-url", st.just("https://example.com/a.pdf"))
 schemathesis.openapi.format("moment", st.sampled_from(WORDS) | st.floats(1, 300).map(_later))
 schemathesis.openapi.format("key-name", st.from_regex("[a-z][a-z0-9 ]{0,20}[a-z]", fullmatch=True))
 schemathesis.openapi.format("password", st.from_regex("correct horse [a-z]{1,20}", fullmatch=True))
-schemathesis.openapi.format("domain-pattern", st.from_regex(r"(\*\.)?[a-z]{1,20}\.(org|com)", fullmatch=True))
+schemathesis.openapi.format("domain-pattern", st.from_regex(_DOMAIN, fullmatch=True))
 schemathesis.openapi.format("search", st.sampled_from(("state:failed code:550", "order -to:ada@example.org")))
-schemathesis.openapi.format("rates", st.from_regex(r"[1-9][0-9]{0,3}/s(, [1-9][0-9]{0,5}/d)?", fullmatch=True))
+schemathesis.openapi.format("rates", st.from_regex(_RATES, fullmatch=True))
 schemathesis.openapi.format("jinja", st.sampled_from(SOURCES))
 schemathesis.openapi.format("jinja-line", st.sampled_from(SOURCES))
 
@@ -135,6 +138,10 @@ def _settle(body: dict[str, Any]) -> None:
             body[name] = [_address(one) for one in value] if isinstance(value, list) else _address(value)
     if isinstance(body.get("query"), str) and body["query"] and parse(body["query"], 0.0).mistakes:
         body["query"] = "order"
+    if isinstance(body.get("from_domains"), list):
+        body["from_domains"] = [_settled(one, _DOMAIN, "example.org") for one in body["from_domains"]]
+    if "rate" in body:
+        body["rate"] = _settled(body["rate"], _RATES, "10/s")
     _settle_times(body)
     _settle_odds(body)
     _settle_lists(body)
@@ -262,6 +269,11 @@ def _headers(given: dict[str, Any]) -> dict[str, Any]:
 
 def _address(value: Any) -> Any:
     return "ada@example.org" if isinstance(value, str) and not _ADDRESS.fullmatch(value) else value
+
+
+def _settled(value: Any, good: re.Pattern[str], instead: str) -> Any:
+    """`instead` of a text that the schema allows and its format does not."""
+    return instead if isinstance(value, str) and value and not good.fullmatch(value) else value
 
 
 def _line_of(value: str) -> str:
