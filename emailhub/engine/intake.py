@@ -13,16 +13,17 @@ from emailhub.core import header, mime
 from emailhub.core.access import Principal
 from emailhub.core.address import needs_smtputf8
 from emailhub.core.delivery import OnUnknown
-from emailhub.core.diversion import CAPTURE, CAPTURING, NO_RULES, Addressed, Course, Diversion
+from emailhub.core.diversion import NO_RULES, Addressed, Diversion
 from emailhub.core.errors import BatchRefused, InvalidMessage, Problem, Refused
 from emailhub.core.fingerprint import fingerprint
 from emailhub.core.measure import check_size
 from emailhub.core.message import Limits, Mailbox, Priority, Submission
 from emailhub.core.records import Origin, Parcel, Receipt
 from emailhub.core.routing import domain_of
-from emailhub.engine.fetching import fetched, known, names_urls
+from emailhub.engine.fetching import Larder, Shelf, fetched, known, names_urls
 from emailhub.engine.keys import QueueFacts, key_of, key_since
 from emailhub.engine.meter import Meter
+from emailhub.engine.parting import sent_on
 from emailhub.engine.ports import Broker, Fetcher, Outbox, Seat, Signer
 from emailhub.engine.quota import Built, Counter, Quotas
 from emailhub.engine.receipts import merged, tell
@@ -100,6 +101,7 @@ class Intake:
         self.diversion = diversion
         self.signer = signer
         self.fetcher = fetcher
+        self._larder = Larder()
 
     async def accept(self, submission: Submission, origin: Origin) -> Receipt:
         """Store one message; its receipt once it is on the disk.
@@ -117,11 +119,11 @@ class Intake:
             self._check_room()
         except Refused as refused:
             return [refused] * len(items)
-        built = await self._all_built(items)
-        held = await self._quotas.hold(built)
-        parcels = [parcel for parcel in held if isinstance(parcel, Parcel)]
-        stored = await self._store(parcels, self._outbox.add) if parcels else []
-        return merged(held, stored)
+        with self._larder.shelf(self.limits.size) as shelf:
+            held = await self._quotas.hold(await self._all_built(items, shelf))
+            parcels = [parcel for parcel in held if isinstance(parcel, Parcel)]
+            stored = await self._store(parcels, self._outbox.add) if parcels else []
+            return merged(held, stored)
 
     async def accept_all(self, items: Sequence[Item]) -> list[Receipt]:
         """Store the messages in one commit, or none of them; their receipts, in order.
@@ -129,7 +131,10 @@ class Intake:
         Raises BatchRefused (InvalidMessage, IdempotencyConflict), Refused, OutboxError.
         """
         self._check_room()
-        built = await self._all_built(items)
+        with self._larder.shelf(self.limits.size) as shelf:
+            return await self._all_stored(await self._all_built(items, shelf))
+
+    async def _all_stored(self, built: Sequence[Built]) -> list[Receipt]:
         for one in built:
             if isinstance(one, Refused):
                 raise one
@@ -171,13 +176,13 @@ class Intake:
         # Where RabbitMQ hands work out, it decides who carries what.
         return None if parcel.scheduled_at is not None or self._broker.can_hand_off else self._seat(parcel.relay)
 
-    async def _all_built(self, items: Sequence[Item]) -> list[Built]:
+    async def _all_built(self, items: Sequence[Item], shelf: Shelf) -> list[Built]:
         if self.signer is None and not any(submission.template or names_urls(submission) for submission, _, _ in items):
-            return await self._one_by_one(items)
+            return await self._one_by_one(items, shelf)
         # Side by side: the threads that sign and the processes that render use every core, and fetching takes long.
-        return await asyncio.gather(*map(self._built, items))
+        return await asyncio.gather(*(self._built(item, shelf) for item in items))
 
-    async def _one_by_one(self, items: Sequence[Item]) -> list[Built]:
+    async def _one_by_one(self, items: Sequence[Item], shelf: Shelf) -> list[Built]:
         built: list[Built] = []
         load = 0
         for item in items:
@@ -186,10 +191,10 @@ class Intake:
                 # A hundred messages, none of which is large, would stall every other request.
                 await asyncio.sleep(0)
                 load = 0
-            built.append(await self._built(item))
+            built.append(await self._built(item, shelf))
         return built
 
-    async def _built(self, item: Item) -> Built:
+    async def _built(self, item: Item, shelf: Shelf) -> Built:
         submission, origin, queue = item
         try:
             if submission.template is not None or submission.late is not None or names_urls(submission):
@@ -200,7 +205,7 @@ class Intake:
                     raise InvalidMessage((submission.late,))
                 submission = await filled(submission, self.templates, self.limits)
                 if names_urls(submission):
-                    submission = await fetched(submission, self.fetcher, self.limits.size * 3 // 4)
+                    submission = await fetched(submission, self.fetcher, self.limits.size * 3 // 4, shelf)
             if self._is_heavy(submission):
                 return await asyncio.to_thread(self._build, submission, origin, queue)
             return self._build(submission, origin, queue)
@@ -266,40 +271,7 @@ class Intake:
             expires_at=submission.expires_at or max(now, submission.scheduled_at or now) + self.defaults.expire_after,
             due_at=self._due_at(submission, now, relay),
         )
-        return self._sent_on(parcel, course) if course.note else parcel
-
-    def _sent_on(self, parcel: Parcel, course: Course) -> Parcel:
-        """`parcel` on its `course`: to somebody else, captured, or in two parts of which one is captured."""
-        if course.kept.all and parcel.relay in CAPTURING:
-            return parcel
-        if not course.out.all:
-            return replace(parcel, relay=CAPTURE, note=course.note)
-        out, kept = course.out, course.kept
-        companion = None
-        if kept.all:
-            companion = replace(
-                parcel,
-                id=mime.new_id(parcel.accepted_at, self._entropy(10)),
-                relay=CAPTURE,
-                to=kept.to,
-                cc=kept.cc,
-                bcc=kept.bcc,
-                to_header=kept.all[0],
-                key=None,
-                queue_body=None,
-                note=course.note,
-                due_at=parcel.scheduled_at or parcel.accepted_at,
-            )
-        return replace(
-            parcel,
-            to=out.to,
-            cc=out.cc,
-            bcc=out.bcc,
-            to_header=out.all[0] if kept.all else parcel.to_header,
-            diverted=course.diverted,
-            note=course.note,
-            companion=companion,
-        )
+        return sent_on(parcel, course, self._entropy) if course.note else parcel
 
     def _check_sender(self, submission: Submission, principal: Principal) -> str:
         """The domain it is sent from. Raises InvalidMessage when `principal` may not send from there."""

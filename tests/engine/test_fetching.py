@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from emailhub.core.errors import BatchRefused, FetchFailed, IdempotencyConflict, InvalidMessage
+from emailhub.core.errors import BatchRefused, FetchFailed, IdempotencyConflict, InvalidMessage, Refused
 from emailhub.core.message import Attachment, Key, Submission
 from emailhub.core.records import Origin, Receipt
 from emailhub.engine import fetching
+from emailhub.engine.intake import Item
 from tests.engine.test_intake import Door, submission
 from tests.support.factories import Store, opened
 
@@ -157,3 +158,36 @@ async def test_a_file_that_is_not_there_is_asked_for_once(store: Store) -> None:
     (answer,) = await door(store, web).intake.accept_many([(with_files(URL), ORIGIN, None)])
     assert isinstance(answer, InvalidMessage)
     assert len(web.asked) == 1
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All files together may have no more than one message, 4000 bytes."""
+    monkeypatch.setattr(fetching, "MOST", 1)
+
+
+def named(count: int) -> list[Item]:
+    return [(with_files(f"https://files.example.org/{name}.pdf"), ORIGIN, None) for name in "abcdef"[:count]]
+
+
+@pytest.mark.usefixtures("small")
+async def test_the_files_of_a_batch_are_not_fetched_beyond_what_all_may_have_together(store: Store) -> None:
+    web = Web(**dict.fromkeys("abcdef", b"x" * 1900))
+    found = door(store, web)
+    with pytest.raises(Refused, match=r"more than 0\.0038147 MiB: give fewer") as caught:
+        await found.intake.accept_all(named(6))
+    assert (caught.value.status, await store.rows("SELECT count(*) FROM message")) == (413, [(0,)])
+    answers = await found.intake.accept_many(named(6))
+    assert [type(answer) for answer in answers] == [Receipt, Receipt, Refused, Refused, Refused, Refused]
+    assert len(await found.intake.accept_all(named(2))) == 2, "what is stored is not counted any more"
+
+
+@pytest.mark.usefixtures("small")
+async def test_while_the_files_of_others_take_all_the_room_a_message_is_for_later(store: Store) -> None:
+    found = door(store, Web(a=b"x" * 1900))
+    with found.intake._larder.shelf(4000) as others:
+        others.put(3000)
+        with pytest.raises(Refused, match="are being fetched already") as caught:
+            await found.intake.accept(with_files(URL), ORIGIN)
+        assert (caught.value.status, caught.value.name) == (503, "service_unavailable")
+    assert await found.intake.accept(with_files(URL), ORIGIN)
