@@ -81,7 +81,8 @@ class Caller(Struct, frozen=True):
 class Denial(Struct, frozen=True):
     """Why not: an HTTP `status`, a machine-readable `name`, a sentence with the next step.
 
-    `log_in` says that a log-in would help, `retry_after` how many seconds to wait, `scheme` what the browser used.
+    `log_in` says that a log-in would help, `retry_after` how many seconds to wait, `scheme` what the browser used;
+    `cross_site`, that the page of another site asked.
     """
 
     status: int
@@ -90,3 +91,4 @@ class Denial(Struct, frozen=True):
     log_in: bool = False
     retry_after: float | None = None
     scheme: str = "http"
+    cross_site: bool = False

@@ -81,6 +81,7 @@ class People(Protocol):
     def guards(self) -> bool: ...
     def use(self, token: str, now: float) -> Principal | None: ...
     def alive(self, token: str, now: float) -> bool: ...
+    def name_of(self, token: str, now: float) -> str: ...
 
 
 class Gate:
@@ -124,6 +125,18 @@ class Gate:
                 self._admitted.clear()
             self._admitted[knock] = _Admitted(found, shown.until if shown else math.inf, shown)
         return found
+
+    def whose(self, knock: Knock, now: float) -> tuple[str, str]:
+        """The name of whoever shows a key or a log-in, "" when nobody does, and the address it comes from.
+
+        For the record of what was not let in; nothing is opened by it.
+        """
+        client = client_of(knock.peer, knock.forwarded_for, self._access.trusted_proxies)
+        shown = self._key(knock.authorization, now)
+        if shown is not None:
+            return shown.principal.name, client
+        session = knock.secure_session or knock.plain_session
+        return (self._people.name_of(session, now) if session and self._people else ""), client
 
     def forget(self) -> None:
         """Look at everybody anew: keys or people have changed."""
@@ -279,6 +292,7 @@ _CROSS_SITE = Denial(
     403,
     "invalid_permission",
     "The request comes from another site. If it is your own page behind a proxy, set EMAILHUB_PUBLIC_URL.",
+    cross_site=True,
 )
 
 

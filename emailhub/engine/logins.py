@@ -13,14 +13,12 @@ from emailhub import logs
 from emailhub.core.audit import REFUSED, Deed
 from emailhub.core.errors import LogInRefused, OutboxError
 from emailhub.engine.guessing import Guesses, network_of
+from emailhub.engine.refusals import UNKNOWN, Bucket, told_more
 from emailhub.engine.sessions import Sessions, digest
 from emailhub.engine.users import Hasher, Users, UserStore
 
 WAITING = 10
 """Log-ins that may wait for their password to be looked at, which takes a tenth of a second each."""
-RECORDED = 20
-"""Failed log-ins of a minute that the audit log has one by one; the next entry tells how many more there were."""
-_UNKNOWN = "unknown"
 _WRONG = "Name or password is not right."
 
 log = logs.get("login")
@@ -59,9 +57,7 @@ class LogIns:
         self._guesses = Guesses()
         self._turn = asyncio.Lock()
         self._waiting = 0
-        self._minute = 0
-        self._failed = 0
-        self._untold = 0
+        self._telling = Bucket()
 
     def know(self, places: Iterable[tuple[str, str]]) -> None:
         """These users (name, network) have logged in from these networks before."""
@@ -112,6 +108,7 @@ class LogIns:
         wait = self._guesses.wait(name, network, now)
         if wait > 0:
             # Not even a right password is looked at: otherwise the wait would tell when it was right.
+            log.info("log-in not looked at", client=network, seconds=round(wait))
             text = f"Too many wrong passwords. Try again in {_span(wait)}."
             raise LogInRefused("rate_limit_exceeded", text, retry_after=wait)
 
@@ -138,17 +135,12 @@ class LogIns:
 
     async def _tell_failure(self, attempt: Attempt, now: float) -> None:
         # What was typed as a name may be a password.
-        name = attempt.name if self._users.hash_of(attempt.name) is not None else _UNKNOWN
+        name = attempt.name if self._users.hash_of(attempt.name) is not None else UNKNOWN
         log.warning("log-in refused", user=name, client=attempt.client)
-        if int(now // 60) != self._minute:
-            self._minute, self._failed = int(now // 60), 0
-        self._failed += 1
-        if self._failed > RECORDED:
-            self._untold += 1
+        untold = self._telling.take(now)
+        if untold is None:
             return
-        more = f", and {self._untold} more before" if self._untold else ""
-        self._untold = 0
-        detail = f"wrong name or password{more}"
+        detail = f"wrong name or password{told_more(untold)}"
         deed = self._deed("session.begin", name, attempt.client, detail=detail, result=REFUSED)
         try:
             await self._record(deed)

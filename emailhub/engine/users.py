@@ -108,6 +108,11 @@ class Users:
         user = self._users.get(session.user) if session is not None else None
         return user.principal if user is not None else None
 
+    def name_of(self, token: str, now: float) -> str:
+        """Whose log-in it is, without counting as use; "" when there is none."""
+        session = self._sessions.find(token, now)
+        return session.user if session is not None else ""
+
     def alive(self, token: str, now: float) -> bool:
         """Whether the log-in goes on, without counting as use."""
         return self._sessions.find(token, now) is not None

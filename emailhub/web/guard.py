@@ -6,7 +6,7 @@ It sits outside the router, so that it also covers what the router itself answer
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, cast
 from urllib.parse import quote
@@ -17,14 +17,17 @@ from litestar.utils.path import normalize_path
 
 from emailhub import logs
 from emailhub.core.errors import Refused
-from emailhub.engine.gate import Area, Caller, Denial, Gate, Knock, Way
+from emailhub.engine.desk import Actor
+from emailhub.engine.gate import SAFE_METHODS, Area, Caller, Denial, Gate, Knock, Way
+from emailhub.engine.refusals import Refusals
 from emailhub.engine.throttle import Throttle
 from emailhub.web import scopes
 from emailhub.web.bodies import BODY_BUDGET, Bodies, large
 from emailhub.web.elsewhere import ELSEWHERE
 from emailhub.web.errors import Answer, ErrorPage, answer, answer_of, denied
+from emailhub.web.knocking import STREAM, headers_of, knock_of, tried_of
 from emailhub.web.lanes import Asked, Lane
-from emailhub.web.visit import Trace, Visit, for_people, remember, trace_of
+from emailhub.web.visit import Trace, Visit, for_people, refusal, remember, trace_of
 
 log = logs.get("http")
 
@@ -48,8 +51,6 @@ WHOLE = "emailhub.whole"
 """The extension of our own server that writes a complete answer in one piece: `whole(status, head, body) -> bool`."""
 _STATIC = b"".join(b"%b: %b\r\n" % header for header in HEADERS.items())
 
-COOKIE = "emailhub_session"
-SECURE_COOKIE = f"__Host-{COOKIE}"
 _AREAS = {
     "health": Area.OPEN,
     "static": Area.OPEN,
@@ -70,16 +71,11 @@ _AREAS = {
 """By the first segment of the path; whatever is not named belongs to the dashboard."""
 _BOTH = frozenset({"api-keys", "audit", "dead-letters", "relays", "settings", "suppressions", "templates", "users"})
 """Pages for people and JSON for programs at the same addresses: each face asks for its own credential."""
-_STREAM = "/events"
 _PAGES = frozenset({Area.DASHBOARD, Area.LOGIN, Area.SHARED})
 _COUNTED = frozenset({Area.API, Area.SEND})
 """The areas whose requests count against the rate; who watches the hub must not be refused when it is busy."""
 _SHORT = 200
 """Characters of a path worth remembering."""
-_ONCE = frozenset({"host", "authorization"})
-_PROXY_HEADERS = frozenset(
-    {"x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "forwarded", "via"}
-)
 
 
 def area_of(path: str, headers: dict[str, str]) -> Area:
@@ -109,6 +105,7 @@ class Guard:
         lanes: Mapping[str, Lane] | None = None,
         throttle: Throttle | None = None,
         bodies: Bodies | None = None,
+        refusals: Refusals | None = None,
     ) -> None:
         self._app = app
         self._gate = gate
@@ -118,13 +115,14 @@ class Guard:
         self._now = now
         self._lanes = lanes or {}
         self._throttle = throttle or Throttle()
+        self._refusals = refusals
         self._bodies = bodies or Bodies(BODY_BUDGET)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == ScopeType.WEBSOCKET:
             await send({"type": "websocket.close", "code": 1008, "reason": "There are no WebSockets here."})
             return
-        headers = _headers(scope["headers"])
+        headers = headers_of(scope["headers"])
         trace = trace_of(headers, self._now())
         outgoing = _Outgoing(send, trace, scope.get("extensions") or {})
         began = time.perf_counter()
@@ -146,10 +144,11 @@ class Guard:
         inner = self._localised(scope)
         area = area_of(inner["path"], headers)
         html = area in _PAGES and "text/html" in headers.get("accept", "")
-        decision = self._gate.admit(_knock(inner, headers, area), self._now())
+        knock = knock_of(inner, headers, area)
+        decision = self._gate.admit(knock, self._now())
         if isinstance(decision, Denial):
-            log.info("denied", name=decision.name, status=decision.status, area=area.value, client=_peer(scope))
             await self._deny(inner, decision, send, html=html)
+            await self._tell_denied(inner, knock, decision)
             return
         held = self._throttle or decision.principal.rates
         refusal = self._too_often(area, decision, send) if held else None
@@ -179,6 +178,22 @@ class Guard:
             return
         remember(inner, seen)
         await self._app(inner, receive, cast("Send", send))
+        why = refusal(inner)
+        if why is not None:
+            await self._tell_refused(inner, seen.caller, why)
+
+    async def _tell_refused(self, scope: HTTPScope, caller: Caller, why: str) -> None:
+        if self._refusals is not None and scope["method"] not in SAFE_METHODS:
+            actor = Actor(caller.name, "", caller.client)
+            await self._refusals.note(actor, tried_of(scope), why, self._now())
+
+    async def _tell_denied(self, scope: HTTPScope, knock: Knock, denial: Denial) -> None:
+        now = self._now()
+        name, client = self._gate.whose(knock, now)
+        log.info("denied", name=denial.name, status=denial.status, area=knock.area.value, client=client, who=name)
+        if denial.cross_site and self._refusals is not None:
+            tried = tried_of(scope)
+            await self._refusals.note(Actor(name, "", client), tried, "asked for by another site", now)
 
     def _localised(self, scope: HTTPScope) -> HTTPScope:
         """A copy of `scope` with the path as routes know it, whether or not the proxy cut the prefix off."""
@@ -188,7 +203,7 @@ class Guard:
         inner = cast("HTTPScope", dict(scope))
         # The router reads `//emails` as `/emails`; the gate must judge the same path.
         inner["path"] = _normal(path) if len(path) < _SHORT else normalize_path(path)
-        if inner["method"] == "HEAD" and inner["path"] != _STREAM:
+        if inner["method"] == "HEAD" and inner["path"] != STREAM:
             # The server sends no body for HEAD by itself; this way every page knows the method.
             inner["method"] = "GET"
         return inner
@@ -283,50 +298,6 @@ class _Outgoing:
         return found
 
 
-def session_cookie(cookies: str | None, scheme: str) -> str | None:
-    """The session token in a Cookie header; under HTTPS only from the name no other host can set."""
-    name = SECURE_COOKIE if scheme == "https" else COOKIE
-    pairs = (pair.strip().partition("=") for pair in (cookies or "").split(";"))
-    return next((value[:128] for given, _, value in pairs if given == name), None)
-
-
-def _knock(scope: HTTPScope, headers: dict[str, str], area: Area) -> Knock:
-    cookies = headers.get("cookie")
-    return Knock(
-        area=area,
-        method=scope["method"],
-        peer=_peer(scope),
-        scheme=scope["scheme"],
-        host=headers.get("host"),
-        origin=headers.get("origin"),
-        fetch_site=headers.get("sec-fetch-site"),
-        authorization=headers.get("authorization"),
-        secure_session=session_cookie(cookies, "https") if cookies else None,
-        plain_session=session_cookie(cookies, "http") if cookies else None,
-        forwarded_for=headers.get("x-forwarded-for"),
-        forwarded_proto=headers.get("x-forwarded-proto"),
-        forwarded=not _PROXY_HEADERS.isdisjoint(headers),
-        stream=scope["path"] == _STREAM,
-    )
-
-
-def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """The headers by lower-case name. Repeated ones are joined; a repeated Host or Authorization counts as none."""
-    found: dict[str, str] = {}
-    twice: set[str] = set()
-    for name_bytes, value_bytes in raw:
-        name, value = name_bytes.decode("latin-1").lower(), value_bytes.decode("latin-1")
-        if name in found:
-            twice.add(name)
-            value = f"{found[name]}{'; ' if name == 'cookie' else ', '}{value}"
-        found[name] = value
-    return {name: value for name, value in found.items() if name not in twice or name not in _ONCE} if twice else found
-
-
 @lru_cache(maxsize=256)
 def _normal(path: str) -> str:
     return normalize_path(path)
-
-
-def _peer(scope: Any) -> str:
-    return scope["client"][0] if scope.get("client") else ""

@@ -15,7 +15,7 @@ from emailhub.engine.logins import Attempt
 from emailhub.web.body import read_bytes, require_media
 from emailhub.web.errors import WebError, answer
 from emailhub.web.faces import GivenFaces
-from emailhub.web.guard import COOKIE, SECURE_COOKIE, session_cookie
+from emailhub.web.knocking import COOKIE, SECURE_COOKIE, session_cookie
 from emailhub.web.pages import Pages
 from emailhub.web.visit import AnyRequest, visit
 

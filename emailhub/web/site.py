@@ -12,6 +12,7 @@ from litestar.exceptions import HTTPException
 from litestar.routes import BaseRoute, HTTPRoute
 from litestar.types import ControllerRouterHandler
 
+from emailhub.engine.refusals import Refusals
 from emailhub.engine.throttle import Throttle
 from emailhub.web import (
     audit,
@@ -39,7 +40,7 @@ from emailhub.web.errors import Answer, ErrorPage, allow, answer_of, note
 from emailhub.web.faces import Faces
 from emailhub.web.guard import Guard
 from emailhub.web.pages import Pages
-from emailhub.web.visit import AnyRequest, visit
+from emailhub.web.visit import AnyRequest, refuse, visit
 
 
 def create_app(faces: Faces, routers: Sequence[ControllerRouterHandler] = ()) -> Litestar:
@@ -83,6 +84,7 @@ def create_app(faces: Faces, routers: Sequence[ControllerRouterHandler] = ()) ->
         body_limit=faces.options.body_limit,
         error_page=pages.error_page,
         now=faces.now,
+        refusals=Refusals(faces.audit),
         throttle=Throttle(faces.options.api_rate),
         bodies=Bodies(faces.options.body_budget),
         lanes={**contract.lanes(faces), **emails.lanes(faces)},
@@ -109,10 +111,16 @@ def _methods(route: BaseRoute) -> set[str]:
     return {str(method) for method in route.methods} if isinstance(route, HTTPRoute) else set()
 
 
+_REFUSED = frozenset({403, 409})
+"""Not allowed, or not as things stand."""
+
+
 def _on_error(error_page: ErrorPage) -> Any:
     def on_error(request: AnyRequest, error: Exception) -> Response[Any]:
         reply = answer_of(error)
         note(error, reply, request.method, request.url.path)
+        if reply.status in _REFUSED:
+            refuse(request.scope, reply.body.message)
         return _response(request, reply, error_page)
 
     return on_error

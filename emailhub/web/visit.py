@@ -19,6 +19,7 @@ AnyRequest: TypeAlias = Request[Any, Any, Any]
 PART = "x-part"
 """The header with which the script asks for the changing parts of a page, without its frame."""
 _KEY = "emailhub.visit"
+_REFUSED = "emailhub.refused"
 _FORM = "application/x-www-form-urlencoded"
 _entropy = Entropy()
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
@@ -57,6 +58,16 @@ def visit(request: AnyRequest) -> Visit:
 def remember(scope: Scope, found: Visit) -> None:
     """Keep the visit with the request."""
     scope["state"][_KEY] = found
+
+
+def refuse(scope: Scope, why: str) -> None:
+    """Keep with the request why what it asks for is not done; the audit log will have it."""
+    scope["state"][_REFUSED] = why
+
+
+def refusal(scope: Scope) -> str | None:
+    """What `refuse` kept."""
+    return scope["state"].get(_REFUSED)
 
 
 def for_people(headers: dict[str, str]) -> bool:

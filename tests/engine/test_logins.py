@@ -10,7 +10,8 @@ import pytest_asyncio
 from emailhub.core.access import Role
 from emailhub.core.errors import LogInRefused, NotFound, OutboxError
 from emailhub.engine.desk import Actor
-from emailhub.engine.logins import RECORDED, WAITING, Attempt
+from emailhub.engine.logins import WAITING, Attempt
+from emailhub.engine.refusals import BURST
 from tests.support.staff import People
 
 NOW = 1_800_000_000.0
@@ -109,9 +110,9 @@ async def test_a_failed_log_in_is_in_the_log_without_what_was_typed_as_a_name(pe
 
 
 async def test_an_attack_does_not_fill_the_log(people: People) -> None:
-    for number in range(RECORDED + 7):
+    for number in range(BURST + 7):
         await refused(people, attempt(name=f"u{number}", client=f"10.0.1.{number}"))
-    assert len(people.store.deeds) == RECORDED
+    assert len(people.store.deeds) == BURST
     people.now += 60
     await refused(people, attempt(name="u", client="10.0.2.1"))
     assert people.store.deeds[-1].detail == "wrong name or password, and 7 more before"

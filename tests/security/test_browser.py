@@ -71,10 +71,16 @@ class Target:
         return re.sub(r"\{(\w+):\w+\}", lambda found: known.get(found[1], "0"), route)
 
     async def state(self) -> list[str]:
-        """All that is stored, but for what is remembered of visits, and the index of words that follows the mail."""
+        """All that is stored, but for what is remembered of visits and refused, and the index of words that follows the
+        mail."""
         path = self.hub.database.path
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
-            return [line for line in database.iterdump() if not re.match(r'INSERT INTO "(audit|session|search)', line)]
+            return [line for line in database.iterdump() if not _REMEMBERED.match(line)]
+
+
+_REMEMBERED = re.compile(
+    r"""INSERT INTO "(audit|session|search|sqlite_sequence" VALUES\('audit')|DELETE FROM "sqlite_seq"""
+)
 
 
 @pytest_asyncio.fixture

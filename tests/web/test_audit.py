@@ -10,13 +10,16 @@ from typing import Any
 import pytest
 
 from emailhub.core.access import Scope
+from emailhub.core.api_key import Grant
 from emailhub.core.audit import REFUSED, AuditFilter, Deed
 from emailhub.engine.desk import Actor
 from emailhub.engine.gate import Access
 from emailhub.web import scopes
-from tests.support.web_hub import START, WebHub, web_hub
+from tests.support.web_hub import GOOD, START, WebHub, web_hub
 
 ALL = AuditFilter()
+HOST = "http://10.0.0.5:8000"
+FORM = {"content-type": "application/x-www-form-urlencoded", "sec-fetch-site": "same-origin"}
 ANN = Actor("ann", "dashboard", "10.0.0.7")
 
 
@@ -44,11 +47,48 @@ async def test_an_action_over_the_api_is_told_with_who_from_where_what_and_why(h
     }
 
 
-async def test_what_is_refused_is_not_told_as_done(hub: WebHub) -> None:
+async def test_what_cannot_be_done_as_things_stand_is_told_as_refused_with_who_and_why(hub: WebHub) -> None:
     id = await hub.send()
     await hub.client.post(f"/emails/{id}/cancel")
     assert (await hub.client.post(f"/emails/{id}/hold")).status_code == 409
-    assert [entry["what"] for entry in await listed(hub)] == ["message.cancel"]
+    assert (await hub.client.post(f"/messages/{id}/hold", headers=FORM)).status_code == 303
+    told = [[entry[name] for name in ("actor", "peer", "what", "target", "result")] for entry in await listed(hub)]
+    assert told == [
+        ["local", "127.0.0.1", "action.refuse", f"POST /messages/{id}/hold", "refused"],
+        ["local", "127.0.0.1", "action.refuse", f"POST /emails/{id}/hold", "refused"],
+        ["local", "127.0.0.1", "message.cancel", id, "done"],
+    ]
+    assert all("canceled" in entry["detail"] for entry in (await listed(hub))[:2])
+
+
+async def test_asking_for_a_page_one_may_not_see_is_no_action(tmp_path: Path) -> None:
+    async with web_hub(tmp_path, Access(listen="0.0.0.0", api_keys=("k" * 32,))) as hub:
+        made = await hub.faces.keyring.create(Grant(name="shop", scopes=frozenset({Scope.SEND})), ANN)
+        shop = hub.client_from("10.9.9.9", authorization=f"Bearer {made.secret}")
+        assert (await shop.get("/audit")).status_code == 403
+        assert (await shop.post("/reload")).status_code == 403
+        assert (await shop.post("/emails", json=GOOD | {"from": "x@elsewhere.example"})).status_code == 200
+        page = await hub.faces.audit.page(AuditFilter(what="action"), limit=9)
+        (deed,) = (entry.deed for entry in page.items)
+        assert (deed.actor, deed.peer, deed.target) == ("key shop", "10.9.9.9", "POST /reload")
+        assert "admin" in deed.detail
+
+
+async def test_a_form_of_another_site_is_told_with_whose_browser_sent_it(tmp_path: Path) -> None:
+    async with web_hub(tmp_path, Access(listen="0.0.0.0", admin_password="secret of admin")) as hub:
+        page = hub.client_from("10.9.9.9", HOST)
+        form = {"username": "admin", "password": "secret of admin"}
+        same = {"origin": HOST, "sec-fetch-site": "same-origin"}
+        assert (await page.post("/login", data=form, headers=same)).status_code == 303
+        evil = {"origin": "https://evil.example", "sec-fetch-site": "cross-site"}
+        assert (await page.post("/theme", data={"theme": "dark"}, headers=evil)).status_code == 403
+        page.cookies.clear()
+        assert (await page.post("/logout", headers=evil)).status_code == 403
+        found = await hub.faces.audit.page(AuditFilter(what="action"), limit=9)
+        assert [(e.deed.actor, e.deed.peer, e.deed.target) for e in found.items] == [
+            ("unknown", "10.9.9.9", "POST /logout"),
+            ("admin", "10.9.9.9", "POST /theme"),
+        ]
 
 
 async def test_the_list_is_narrowed_and_paged_by_the_url(hub: WebHub) -> None:

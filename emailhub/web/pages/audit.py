@@ -32,6 +32,7 @@ NOUNS = {
     "user": "Users",
     "session": "Log-ins",
     "settings": "Settings",
+    "action": "What was refused",
 }
 _WORDS = {
     "message.retry": "retried a message",
@@ -66,6 +67,7 @@ _WORDS = {
     "session.end": "logged out",
     "session.end_all": "logged out everywhere",
     "settings.reload": "had the settings read again",
+    "action.refuse": "was refused what they tried",
 }
 _TRIED = {"session.begin": "tried to log in", "settings.reload": "asked to have the settings read again"}
 """How it is said when it was refused."""

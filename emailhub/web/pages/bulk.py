@@ -23,7 +23,7 @@ from emailhub.web.pages.flash import Flash
 from emailhub.web.pages.form import read_form
 from emailhub.web.pages.messages import Query
 from emailhub.web.pages.paper import GivenPaper
-from emailhub.web.visit import AnyRequest
+from emailhub.web.visit import AnyRequest, refuse
 
 _FACE = "dashboard"
 _NOTE = 500
@@ -159,6 +159,7 @@ async def stop(request: AnyRequest, faces: GivenFaces, paper: GivenPaper, job_id
     try:
         job = await faces.bulk.stop(job_id, actor_of(request, _FACE))
     except JobEnded as ended:
+        refuse(request.scope, str(ended))
         return paper.onward(f"/jobs/{quote(job_id)}", Flash("info", f"Nothing was changed: {ended}."))
     done = words.counted(job.done, "message is", "messages are")
     said = f"Stopped. {done} {DONE[job.order.action]} and stay so; {words.number(job.left)} were not touched."

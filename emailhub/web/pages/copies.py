@@ -18,7 +18,7 @@ from emailhub.web.pages.flash import Flash
 from emailhub.web.pages.form import read_form
 from emailhub.web.pages.paper import GivenPaper
 from emailhub.web.pages.send import split_addresses
-from emailhub.web.visit import AnyRequest, visit
+from emailhub.web.visit import AnyRequest, refuse, visit
 
 _FACE = "dashboard"
 _NOTE = 500
@@ -39,6 +39,7 @@ async def send_again(request: AnyRequest, faces: GivenFaces, paper: GivenPaper, 
         back = urlencode({"again": typed[:_KEPT], "why": note})
         return paper.onward(f"/messages/{quote(id)}?{back}", Flash("bad", f"Nothing was sent. {why}."))
     except (WrongState, Refused) as error:
+        refuse(request.scope, str(error))
         return paper.onward(f"/messages/{quote(id)}", Flash("warn", f"Nothing was sent: {error}."))
     return paper.onward(
         f"/messages/{receipt.id}", Flash("ok", "Accepted as a message of its own; both lead to each other.")

@@ -26,7 +26,7 @@ from emailhub.web.pages.flash import Flash
 from emailhub.web.pages.form import read_form
 from emailhub.web.pages.paper import GivenPaper, Paper
 from emailhub.web.shapes.letters import as_text
-from emailhub.web.visit import AnyRequest, visit
+from emailhub.web.visit import AnyRequest, refuse, visit
 
 _ROWS = 50
 _FACE = "dashboard"
@@ -112,6 +112,7 @@ async def resend(
         origin = visit(request).origin(_FACE)
         settled = await faces.letters.resend(letter, actor_of(request, _FACE), origin, body=text.encode(), note=note)
     except LetterSettled as error:
+        refuse(request.scope, str(error))
         return paper.onward(f"/dead-letters/{quote(letter)}", Flash("warn", f"Nothing was sent: {error}."))
     except (InvalidMessage, IdempotencyConflict, Refused) as error:
         found, problems = await faces.letters.find(letter), _problems(error)
@@ -131,6 +132,8 @@ async def discard(
         settled = await faces.letters.discard(letter, actor_of(request, _FACE), note)
     except (LetterSettled, InvalidMessage) as error:
         why = "say why first" if isinstance(error, InvalidMessage) else error
+        if isinstance(error, LetterSettled):
+            refuse(request.scope, str(error))
         return paper.onward(f"/dead-letters/{quote(letter)}", Flash("warn", f"Nothing was discarded: {why}."))
     return paper.onward("/dead-letters", Flash("ok", f"Dead letter {settled.id} is discarded: nothing comes of it."))
 

@@ -24,7 +24,7 @@ from emailhub.web.pages.flash import Flash
 from emailhub.web.pages.form import read_form
 from emailhub.web.pages.paper import GivenPaper, Paper
 from emailhub.web.pages.send import split_addresses
-from emailhub.web.visit import AnyRequest, visit
+from emailhub.web.visit import AnyRequest, refuse, visit
 
 _FACE = "dashboard"
 _NOTE = 500
@@ -110,8 +110,10 @@ async def rotate(
         made = await faces.keyring.rotate(key_id, actor_of(request, _FACE), _line(form), grace=grace)
     except KeyDoubled:
         text = "Nothing was changed: two secrets work already. Wait until the old one has ended, or end it at once."
+        refuse(request.scope, "two secrets work already")
         return paper.onward("/api-keys", Flash("warn", text))
     except KeyEnded as ended:
+        refuse(request.scope, str(ended))
         return paper.onward("/api-keys", Flash("warn", f"Nothing was changed: {ended}."))
     return await _page(request, faces, paper, made=made)
 

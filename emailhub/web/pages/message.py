@@ -37,7 +37,7 @@ from emailhub.web.pages.preview import (
     width_of,
 )
 from emailhub.web.relays import ordered
-from emailhub.web.visit import AnyRequest, visit
+from emailhub.web.visit import AnyRequest, refuse, visit
 
 _SHOWN = 200_000
 """Bytes of the source, characters of the text; escaping megabytes takes long here and longer in the browser."""
@@ -195,6 +195,7 @@ async def act(
     try:
         detail = await deeds[verb](id, actor)
     except (WrongState, Refused) as error:
+        refuse(request.scope, str(error))
         return paper.onward(f"/messages/{quote(id)}", Flash("warn", f"Nothing was changed: {error}."))
     # Sending for real makes a message of its own.
     return paper.onward(f"/messages/{quote(detail.summary.id)}", _done(detail, verb))

@@ -22,7 +22,7 @@ from emailhub.web.pages.flash import Flash
 from emailhub.web.pages.form import read_form
 from emailhub.web.pages.paper import GivenPaper, Paper
 from emailhub.web.pages.send import split_addresses
-from emailhub.web.visit import AnyRequest, visit
+from emailhub.web.visit import AnyRequest, refuse, visit
 
 _ROWS = 50
 _LONGEST = 200
@@ -78,6 +78,7 @@ async def lift(request: AnyRequest, faces: GivenFaces, paper: GivenPaper) -> Red
     try:
         lifted = await faces.suppressions.lift(form.get("id", ""), actor_of(request, _FACE), _line(form))
     except NotFound:
+        refuse(request.scope, "it is not on the list any more")
         return paper.onward(here, Flash("warn", "Nothing was changed: it is not on the list any more."))
     said = f"{lifted.address} gets mail again. What was suppressed stays so until you retry it."
     return paper.onward("/suppressions", Flash("ok", said))

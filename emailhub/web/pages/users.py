@@ -21,7 +21,7 @@ from emailhub.web.pages import words
 from emailhub.web.pages.flash import Flash
 from emailhub.web.pages.form import read_form
 from emailhub.web.pages.paper import GivenPaper, Paper
-from emailhub.web.visit import AnyRequest, visit
+from emailhub.web.visit import AnyRequest, refuse, visit
 
 _FACE = "dashboard"
 _NOTE = 500
@@ -72,7 +72,7 @@ async def role(request: AnyRequest, faces: GivenFaces, paper: GivenPaper, name: 
     try:
         changed = await faces.users.set_role(name, _role(form), actor_of(request, _FACE), _line(form))
     except InvalidMessage as error:
-        return _unchanged(paper, error)
+        return _unchanged(request, paper, error)
     return paper.onward("/users", Flash("ok", f"{name} is {changed.role} now, and has to log in again."))
 
 
@@ -83,7 +83,7 @@ async def password(request: AnyRequest, faces: GivenFaces, paper: GivenPaper, na
     try:
         await faces.users.set_password(name, form.get("password", ""), actor_of(request, _FACE), _line(form))
     except InvalidMessage as error:
-        return _unchanged(paper, error)
+        return _unchanged(request, paper, error)
     return paper.onward("/users", Flash("ok", f"{name} has another password, and has to log in again."))
 
 
@@ -94,7 +94,7 @@ async def remove(request: AnyRequest, faces: GivenFaces, paper: GivenPaper, name
     try:
         await faces.users.remove(name, actor_of(request, _FACE), _line(form))
     except InvalidMessage as error:
-        return _unchanged(paper, error)
+        return _unchanged(request, paper, error)
     return paper.onward("/users", Flash("ok", f"{name} is removed, and logged out everywhere."))
 
 
@@ -146,7 +146,8 @@ def _said(error: InvalidMessage) -> str:
     return "; ".join(f"{_LABELS.get(one.field, one.field)} {one.message}" for one in error.problems[:3])
 
 
-def _unchanged(paper: Paper, error: InvalidMessage) -> Redirect:
+def _unchanged(request: AnyRequest, paper: Paper, error: InvalidMessage) -> Redirect:
+    refuse(request.scope, _said(error))
     return paper.onward("/users", Flash("warn", f"Nothing was changed: {_said(error)}."))
 
 
