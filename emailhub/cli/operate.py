@@ -35,15 +35,16 @@ def serve(*, env_file: Path | None, config: Path | None, **flags: str | None) ->
 
 
 @click.command()
+@click.option("--reason", help="Why; kept in the audit log.")
 @options.asks_hub
-def reload(*, hub: Hub, as_json: bool) -> None:
+def reload(*, reason: str | None, hub: Hub, as_json: bool) -> None:
     """Let the running hub read its settings again; says what changed.
 
     Relays, destinations, DKIM keys and rules about recipients change without a restart. Settings that do not work are
     refused whole, with every problem and exit code 78; the hub then goes on as before.
     """
     try:
-        answer = hub.post("reload", document={})
+        answer = hub.post("reload", document={"reason": reason} if reason else {})
     except Refused as refused:
         if refused.name == "invalid_settings":
             refused.code = exits.CONFIGURATION

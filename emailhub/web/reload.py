@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from litestar import Router, post
 
-from emailhub.core.errors import InvalidMessage, Problem
-from emailhub.core.fields import shown
 from emailhub.web.body import read_optional_object
 from emailhub.web.faces import API, GivenFaces, actor_of
+from emailhub.web.reason import reason_in
 from emailhub.web.shapes import ReloadedShape
 from emailhub.web.visit import AnyRequest
 
@@ -15,9 +14,8 @@ from emailhub.web.visit import AnyRequest
 @post("/reload", status_code=200)
 async def reload_settings(request: AnyRequest, faces: GivenFaces) -> ReloadedShape:
     """Read the settings again and apply what changed; refused whole when anything in them does not work."""
-    if fields := await read_optional_object(request):
-        raise InvalidMessage(tuple(Problem(shown(name), "is not a field: this request has none") for name in fields))
-    return ReloadedShape.of(await faces.reload(actor_of(request, API), ""))
+    reason = reason_in(await read_optional_object(request), ("reason",))
+    return ReloadedShape.of(await faces.reload(actor_of(request, API), reason))
 
 
 def router() -> Router:

@@ -28,6 +28,8 @@ def test_it_tells_what_changed_and_what_needs_a_restart(run: Run, hub: FakeHub) 
     )
     assert "warning: REDIS_URL" in result.stderr
     assert json.loads(run("reload", "--url", hub.url, "--json").stdout) == ANSWER
+    run("reload", "--url", hub.url, "--reason", "higher rate")
+    assert [one.document for one in hub.asked] == [{}, {}, {"reason": "higher rate"}]
 
 
 def test_nothing_new_is_said_too(run: Run, hub: FakeHub) -> None:

@@ -13,12 +13,12 @@ from emailhub.web.site import create_app
 from tests.support.web_hub import WebHub, web_hub
 
 
-def reloading(hub: WebHub, answer: Reloaded | Exception) -> list[Actor]:
-    """Let `hub` answer so; who asks it."""
-    asked: list[Actor] = []
+def reloading(hub: WebHub, answer: Reloaded | Exception) -> list[tuple[str, str]]:
+    """Let `hub` answer so; who asks it, and why."""
+    asked: list[tuple[str, str]] = []
 
-    async def reload(actor: Actor, _: str) -> Reloaded:
-        asked.append(actor)
+    async def reload(actor: Actor, reason: str) -> Reloaded:
+        asked.append((str(actor), reason))
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -40,7 +40,9 @@ async def test_the_answer_lists_what_changed(hub: WebHub) -> None:
         "restart": [{"what": "EMAILHUB_PORT", "text": "8000 -> 9000"}],
         "warnings": ["look at this"],
     }
-    assert [str(actor) for actor in asked] == ["local from 127.0.0.1"]
+    assert asked == [("local from 127.0.0.1", "")]
+    assert (await hub.client.post("/reload", json={"reason": "higher rate"})).status_code == 200
+    assert asked[1:] == [("local from 127.0.0.1", "higher rate")]
 
 
 async def test_settings_that_do_not_work_are_a_422_with_every_problem(hub: WebHub) -> None:
@@ -52,10 +54,13 @@ async def test_settings_that_do_not_work_are_a_422_with_every_problem(hub: WebHu
     assert [found["field"] for found in answer.json()["errors"]] == [problem.field for problem in problems]
 
 
-async def test_the_request_has_no_fields(hub: WebHub) -> None:
+async def test_the_request_has_a_reason_and_nothing_else(hub: WebHub) -> None:
     asked = reloading(hub, Reloaded())
     answer = await hub.client.post("/reload", json={"force": True})
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "force")
+    for reason in ("x" * 501, "two\nlines", 5):
+        answer = await hub.client.post("/reload", json={"reason": reason})
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "reason")
     assert (await hub.client.get("/reload")).status_code == 405
     assert asked == []
 
@@ -66,4 +71,4 @@ async def test_only_who_has_a_key_may_ask(tmp_path: Path) -> None:
         assert (await hub.client.post("/reload")).status_code == 401
         keyed = hub.client_from("10.0.0.9", Authorization=f"Bearer {'k' * 16}")
         assert (await keyed.post("/reload")).status_code == 200
-        assert [str(actor) for actor in asked] == ["key 1 from 10.0.0.9"]
+        assert asked == [("key 1 from 10.0.0.9", "")]

@@ -93,8 +93,10 @@ HUB: tuple[Operation, ...] = (
         summary="Read the settings again",
         meaning="From all their sources, as at the start: relays, destinations, DKIM keys and rules about recipients "
         "change without a restart, and `restart` names what does not. Settings that do not work are refused whole, "
-        "with every problem.",
+        "with every problem. The audit log has who asked, and the reason.",
+        body=asked.VerbRequest,
+        body_optional=True,
         answer=told.ReloadedShape,
-        errors=(415, 422),
+        errors=BODY,
     ),
 )
