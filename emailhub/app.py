@@ -46,7 +46,7 @@ from emailhub.engine.subscriber import Subscriber
 from emailhub.engine.suppression import SuppressionList
 from emailhub.engine.undertaker import Undertaker
 from emailhub.engine.watch import Watch
-from emailhub.parts import Doors, Kitchen, Parts, verdict
+from emailhub.parts import Doors, Kitchen, Parts, keep_for_good, verdict
 from emailhub.reload import Read, Reloader, Requests
 from emailhub.settings import Loaded, Settings
 from emailhub.stopping import Stopping
@@ -89,6 +89,7 @@ class Hub:
             parts = await self._build(database)
             self._listen_for_signals()
             await parts.server.start(listener)
+            stack.callback(keep_for_good())
             log.info("started", version=__version__, **wiring.greeting(self._settings, time.monotonic() - started))
             return await self._work(parts, database)
 

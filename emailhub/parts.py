@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import secrets
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
@@ -191,3 +192,13 @@ def verdict(tasks: Sequence[asyncio.Task[None]], database: Database) -> int:
         else:
             log.error("part ended", part=task.get_name(), exc=error)
     return EXIT_FAILED if dead else 0
+
+
+def keep_for_good() -> Callable[[], None]:
+    """Let the garbage collector pass over what is there now; gives what undoes it.
+
+    All that was built stays to the end, and looking through it now and then stopped the loop for 80 ms each time.
+    """
+    gc.collect()
+    gc.freeze()
+    return gc.unfreeze

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 from pathlib import Path
 
 import httpx
@@ -64,3 +65,18 @@ async def test_whether_files_are_fetched_is_a_setting(tmp_path: Path, setting: s
     finally:
         hub.stopping.ask()
         await running
+
+
+async def test_the_garbage_collector_passes_over_what_was_built_while_the_hub_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[int] = []
+
+    async def look(_: Keeper) -> None:
+        looked.append(len(gc.get_objects()))
+
+    before = len(gc.get_objects())
+    monkeypatch.setattr(Keeper, "run", look)
+    await run_hub(tmp_path)
+    assert before > 50_000 > 10 * looked[0]
+    assert gc.get_freeze_count() == 0
