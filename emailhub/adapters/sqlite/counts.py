@@ -70,15 +70,22 @@ def latency(connection: sqlite3.Connection, since: float) -> Latency:
     return Latency(len(took), took[len(took) // 2], took[min(len(took) * 95 // 100, len(took) - 1)])
 
 
+# A message shows what was said to its only recipient.
+_CAUSES = """
+WITH latest (seq, last, recipients) AS MATERIALIZED (
+    SELECT seq, last, recipients FROM message INDEXED BY message_failed
+    WHERE state = 'failed' AND final_at >= ? ORDER BY final_at DESC LIMIT ?
+)
+SELECT last, count(*) AS failures FROM (
+    SELECT last FROM latest WHERE recipients = 1
+    UNION ALL
+    SELECT r.last FROM latest JOIN recipient r ON r.seq = latest.seq AND r.state = 'failed' WHERE latest.recipients > 1
+) GROUP BY last ORDER BY failures DESC, last LIMIT ?
+"""
+
+
 def causes(connection: sqlite3.Connection, since: float, limit: int) -> tuple[tuple[str, int], ...]:
-    found = connection.execute(
-        "SELECT r.last, count(*) AS n FROM "
-        "(SELECT seq, final_at FROM message WHERE state = 'failed' ORDER BY seq DESC LIMIT ?) m "
-        "JOIN recipient r ON r.seq = m.seq AND r.state = 'failed' "
-        "WHERE m.final_at >= ? GROUP BY r.last ORDER BY n DESC, r.last LIMIT ?",
-        (FAILURES, since, limit),
-    )
-    return tuple((row[0], row[1]) for row in found)
+    return tuple(connection.execute(_CAUSES, (since, FAILURES, limit)))
 
 
 # Nothing but the index is read; what is being sent waits no more, and is as much as there are connections.

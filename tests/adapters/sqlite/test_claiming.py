@@ -271,6 +271,8 @@ async def test_what_waits_what_was_refused_and_what_a_relay_did_are_read_from_in
         assert not [plan for plan in plans if plan.startswith(SCANS)]
         plans = await _reading(store, store.history.relay_attempts("default", 5))
         assert "SEARCH a USING INDEX attempt_relay (relay=?)" in plans
+        plans = await _reading(store, store.history.causes(NOW, 5))
+        assert "SEARCH message USING INDEX message_failed (final_at>?)" in plans
         plans = await _reading(store, store.history.page(refused, before=None, after=None, limit=5))
         assert [plan for plan in plans if plan.startswith(SCANS)] == ["SCAN message USING INDEX message_said"]
 

@@ -172,6 +172,18 @@ async def test_causes_are_grouped_by_what_was_said(tmp_path: Path) -> None:
         assert await store.history.causes(NOW + 1, 5) == ()
 
 
+async def test_the_causes_of_several_recipients_of_a_message_each_count(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        await store.outbox.add([parcel("A", to=("a@x.test", "b@x.test", "c@x.test")), parcel("B")])
+        several, one = await store.claim()
+        said = [results(several, REFUSED, text=text) for text in ("550 no", "552 large", "553 bad")]
+        mixed = [said[0][0], said[1][1], results(several, SENT)[2]]
+        await store.outbox.record(several, mixed, REPORT, NOW)
+        await store.finish(one, REFUSED, text="550 no")
+        assert await store.history.causes(NOW - 1, 5) == (("550 no", 2), ("552 large", 1))
+        assert await store.history.causes(NOW - 1, 1) == (("550 no", 2),)
+
+
 async def test_the_oldest_waiting_is_told_by_how_long_it_could_have_gone(tmp_path: Path) -> None:
     """Not by its acceptance: mail scheduled last week for now, or retried now, does not wait since last week."""
     async with opened(tmp_path / "hub.db") as store:
