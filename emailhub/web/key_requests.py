@@ -39,7 +39,7 @@ class NewKeyRequest(Struct, omit_defaults=True):
         about("domains it may send from, none: any; `*.` for sub-domains", ["example.com"], maxItems=DOMAINS),
     ] = UNSET
     rate: Annotated[
-        Annotated[str, limited(minLength=1, format="rates")] | UnsetType,
+        Annotated[str, limited(format="rates")] | UnsetType,
         about("most requests in a span, with commas between several", "10/s"),
     ] = UNSET
     daily_quota: Annotated[int | UnsetType, about("most messages in a day (UTC)", 5000, minimum=1, maximum=QUOTA)] = (
