@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
@@ -10,7 +12,9 @@ from playwright.async_api import Browser, Page
 
 from tests.acceptance.hub import Hub
 from tests.support.browser import Guard
-from tests.support.screenshots import LOOKS, PAGES, STATES, Look, messages_of, running_demo
+from tests.support.screenshots import LOOKS, Look, running_demo
+from tests.support.walk import LINKED, PAGES, walked
+from tests.support.web_hub import web_hub
 
 SERIOUS = {"serious", "critical"}
 
@@ -47,13 +51,39 @@ async def test_axe_finds_nothing_serious_on_the_overview_and_in_the_list(
     assert not any(wrong.values()), wrong
 
 
+NO_PAGES = {
+    *("/messages/{id:str}/preview", "/templates/{template:str}/preview"),  # in frames of pages
+    *("/messages/{id:str}/source", "/messages/{id:str}/files/{number:int}", "/dead-letters/{letter:str}/body"),
+    *("/messages/csv", "/messages/jsonl", "/static/{name:str}"),
+    *("/suppressions/{key:path}", "/api-keys/{key_id:str}"),  # for programs
+}
+"""What is shown to nobody as a page."""
+
+
+async def test_the_walk_comes_to_every_page_there_is(tmp_path: Path) -> None:
+    walk = [path.partition("?")[0] for path in PAGES.values()]
+    for path, _, more in LINKED.values():
+        walk += [f"{path.partition('?')[0]}/x{end.partition('?')[0]}" for end in more]
+    async with web_hub(tmp_path) as hub:
+        pages = {
+            route.path
+            for route in hub.app.routes
+            for handler in getattr(route, "route_handlers", ())
+            if "GET" in handler.http_methods and not handler.resolve_include_in_schema()
+        }
+    assert pages >= NO_PAGES
+    for page in pages - NO_PAGES:
+        shape = re.compile(re.sub(r"\{[^}]+\}", "[^/]+", page))
+        assert any(map(shape.fullmatch, walk)), f"{page} is never looked at: it belongs into tests/support/walk.py"
+
+
 @pytest.mark.nightly
 @pytest.mark.timeout(900)
 async def test_axe_finds_nothing_serious_on_any_page_in_light_and_dark_and_nothing_scrolls_sideways(
-    browser: Browser,
-    guard: Guard,
+    browser: Browser, guard: Guard, proved: Callable[[str], None]
 ) -> None:
-    guard.expect("answered: 404 GET .*/nothing-here")
+    guard.expect("answered: 404 GET .*/nothing-here", "answered: 422 POST ")
+    seen = set[str]()
     wrong: dict[str, list[str]] = {}
     async with running_demo() as base:
         for look in LOOKS:
@@ -64,12 +94,13 @@ async def test_axe_finds_nothing_serious_on_any_page_in_light_and_dark_and_nothi
                 bypass_csp=True,  # axe is put into the page
             )
             page = await context.new_page()
-            for name, path in {**PAGES, **await messages_of(page, base, STATES)}.items():
-                await page.goto(base + path)
+            async for name in walked(page, base):
+                seen.add(name)
                 if problems := [*await _violations(page), *await _too_wide(page, look)]:
                     wrong[f"{name} at {look.name}"] = problems
             await context.close()
     assert wrong == {}
+    proved(f"{len(seen)} pages in {len(LOOKS)} looks: axe finds nothing serious, nothing scrolls sideways")
 
 
 async def _too_wide(page: Page, look: Look) -> list[str]:

@@ -9,7 +9,7 @@ import asyncio
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +18,7 @@ from playwright.async_api import Browser, ConsoleMessage, Page
 
 from tests.support.browser import launched_browser
 from tests.support.ports import free_port
+from tests.support.walk import walked
 
 
 class Look(NamedTuple):
@@ -34,36 +35,9 @@ LOOKS = (
     Look("390", 390, "light"),
     Look("390-dark", 390, "dark"),
 )
-PAGES = {
-    "overview": "/",
-    "overview-24h": "/?span=24h",
-    "messages": "/messages",
-    "messages-failed": "/messages?state=failed",
-    "messages-mistake": "/messages?q=state%3Asendt",
-    "jobs": "/jobs",
-    "job-new": "/jobs/new?action=retry&all=1&state=failed",
-    "dead-letters": "/dead-letters",
-    "dead-letter": "/dead-letters/2",
-    "relays": "/relays",
-    "relay-gmail": "/relays/gmail",
-    "templates": "/templates",
-    "template-new": "/new-template",
-    "suppressions": "/suppressions",
-    "send": "/send",
-    "api-keys": "/api-keys",
-    "users": "/users",
-    "audit": "/audit",
-    "settings": "/settings",
-    "settings-all": "/settings?show=all",
-    "docs": "/docs",
-    "patterns": "/patterns",
-    "not-found": "/nothing-here",
-}
-"""Pages by the names of their pictures. More are found by following the first link to a message in these states."""
-STATES = ("sent", "deferred", "failed", "held", "scheduled", "queued", "canceled", "suppressed")
 _HEIGHT = 900
-_MAY_FAIL = "404"
-"""What the browser says about the page that is not there."""
+_MAY_FAIL = ("404", "422")
+"""What the browser says about the page that is not there, and of forms that are refused."""
 
 
 @asynccontextmanager
@@ -86,17 +60,6 @@ async def running_demo() -> AsyncIterator[str]:
             await process.wait()
 
 
-async def messages_of(page: Page, base: str, states: Sequence[str]) -> dict[str, str]:
-    """The path of the newest message in each of `states`, as far as there is one, by the name of its picture."""
-    found = {}
-    for state in states:
-        await page.goto(f"{base}/messages?state={state}")
-        link = page.locator("#rows .subject a").first
-        if await link.count():
-            found[f"message-{state}"] = str(await link.get_attribute("href"))
-    return found
-
-
 class Photographer:
     """Takes pictures of `base` into `folder`, and keeps what was wrong with the pages."""
 
@@ -115,12 +78,11 @@ class Photographer:
             )
             page = await context.new_page()
             page.on("console", self._heard)
-            for name, path in {**PAGES, **await messages_of(page, self._base, STATES)}.items():
-                await self._take(page, look, name, path)
+            async for name in walked(page, self._base):
+                await self._take(page, look, name)
             await context.close()
 
-    async def _take(self, page: Page, look: Look, name: str, path: str) -> None:
-        await page.goto(self._base + path)
+    async def _take(self, page: Page, look: Look, name: str) -> None:
         await page.wait_for_load_state("load")
         await page.evaluate("document.fonts.ready")
         wide = await page.evaluate("document.documentElement.scrollWidth")
@@ -129,7 +91,7 @@ class Photographer:
         await page.screenshot(path=self._folder / f"{name}-{look.name}.png", full_page=True)
 
     def _heard(self, said: ConsoleMessage) -> None:
-        if said.type in {"error", "warning"} and _MAY_FAIL not in said.text:
+        if said.type in {"error", "warning"} and not any(one in said.text for one in _MAY_FAIL):
             self.complaints.append(f"{said.location['url']}: {said.text}")
 
 
