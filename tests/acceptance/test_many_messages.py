@@ -199,7 +199,7 @@ async def _downloaded(page: Page, link: str, name: str) -> str:
         await page.get_by_role("link", name=link, exact=True).click()
     download = await started.value
     assert download.suggested_filename == name
-    return await asyncio.to_thread((await download.path()).read_text, newline="")
+    return (await asyncio.to_thread((await download.path()).read_bytes)).decode()
 
 
 @pytest.mark.nightly

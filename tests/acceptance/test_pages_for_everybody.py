@@ -78,7 +78,7 @@ async def test_the_walk_comes_to_every_page_there_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.nightly
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 async def test_axe_finds_nothing_serious_on_any_page_in_light_and_dark_and_nothing_scrolls_sideways(
     browser: Browser, guard: Guard, proved: Callable[[str], None]
 ) -> None:
