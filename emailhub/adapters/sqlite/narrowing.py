@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
@@ -20,6 +21,7 @@ _SPAN = "WITH span (low, high) AS (VALUES (?, ?)) "
 _IN_SPAN = "BETWEEN (SELECT low FROM span) AND (SELECT high FROM span)"
 # Without the + SQLite may look for each message that has the words, rather than look if a message is one of them.
 _HAS_WORDS = f"+message.seq IN (SELECT rowid FROM search WHERE search MATCH ? AND rowid {_IN_SPAN})"  # noqa: S608
+_HAS_ITS_WORDS = "EXISTS (SELECT 1 FROM search WHERE search MATCH ? AND search.rowid = message.seq)"
 EVERYTHING: Final = (0, 2**62)
 """A span every message is in."""
 Condition = tuple[str, Sequence[object]]
@@ -49,11 +51,11 @@ class Narrowed(NamedTuple):
         """The statement that selects `what`, for the values `given`."""
         wheres = [*self.wheres, f"{self.seq} {_IN_SPAN}"] if self.looks else self.wheres
         where = f"WHERE {' AND '.join(wheres)}" if wheres else ""
-        return f"{_SPAN if self.looks else ''}SELECT {what} FROM {self.source} {where} {rest}"  # noqa: S608 - fixed parts
+        return f"{_SPAN}SELECT {what} FROM {self.source} {where} {rest}"  # noqa: S608 - fixed parts
 
     def given(self, *more: object, span: tuple[int, int] = EVERYTHING) -> list[object]:
         """The values of the statement and of its rest; of what it looks at only the messages in `span` are found."""
-        return [*(span if self.looks else ()), *self.values, *more]
+        return [*span, *self.values, *more]
 
 
 def narrowed(connection: sqlite3.Connection, filter: Filter, few: int = FEW) -> Narrowed:
@@ -63,8 +65,15 @@ def narrowed(connection: sqlite3.Connection, filter: Filter, few: int = FEW) -> 
     match = " AND ".join(f"({_phrase(connection, term)})" for term in words)
     found = [*_exact(filter), *(_condition(connection, term) for term in others)]
     found += [_tagged(term) for term in words if term.field is Field.TAG]
-    looks = bool(match) + len(found) > 1 + sum(term.field in _TIMES for term in others) or not all(map(_served, others))
-    if match and _few(connection, filter, few):
+    sharp = bool(filter.ids or filter.request_id or filter.correlation_id) or any(map(_sharp, others))
+    conditions = bool(match) + len(found) - sum(term.field in _TIMES for term in others)
+    looks = not sharp and (conditions > 1 or not all(map(_served, others)))
+    if sharp:
+        # Left to itself SQLite may walk through all of a relay or a state for the few that are wanted.
+        found = [(_BROAD.sub(r"+\g<0>", where), values) for where, values in found]
+        found += [(_HAS_ITS_WORDS, (match,))] if match else []
+        match = ""
+    elif match and _few(connection, filter, few):
         found.append((_HAS_WORDS, (match,)))
         match = ""
     # The outer table of a CROSS JOIN is the one that is walked: newest first, only what has the words.
@@ -86,9 +95,17 @@ def _served(term: Term) -> bool:
         return len(term.states) == 1
     if term.field is Field.CODE:
         return term.value[0] in _REFUSALS
-    return term.field in _SERVED or _is_address(term)
+    # A text whose words do not decide alone is the id of something.
+    return term.field in _SERVED or term.field is Field.TEXT or _is_address(term)
 
 
+def _sharp(term: Term) -> bool:
+    """Whether an index brings the few messages the term wants."""
+    return not term.negated and (term.field in _NAMED or _is_address(term))
+
+
+_BROAD = re.compile(r"message\.(state|relay|template|files)\b")
+_NAMED = frozenset({Field.ID, Field.REQUEST, Field.TEXT})
 _TIMES = frozenset({Field.BEFORE, Field.AFTER})
 _SERVED = _TIMES | {Field.ID, Field.REQUEST, Field.RELAY, Field.HAS}
 _REFUSALS = frozenset("45")
@@ -187,7 +204,8 @@ def _text(connection: sqlite3.Connection, term: Term) -> Condition:
     if not _called(connection, term.value):
         return _HAS_WORDS, (match,)
     called = _CALLED.replace("?1", "?")
-    return f"({_HAS_WORDS} OR message.seq IN ({called}))", (match, term.value, term.value, term.value)
+    has_words = "SELECT rowid FROM search WHERE search MATCH ?"
+    return f"message.seq IN ({has_words} UNION {called})", (match, term.value, term.value, term.value)
 
 
 def _words(connection: sqlite3.Connection, term: Term) -> Condition:
@@ -242,7 +260,8 @@ def _id(_: sqlite3.Connection, term: Term) -> Condition:
 
 
 def _request(_: sqlite3.Connection, term: Term) -> Condition:
-    return "message.request_id IS ?", (term.value,)
+    # Many have none: IS tells that they are not it, and = finds the others by the index.
+    return f"message.request_id {'IS' if term.negated else '='} ?", (term.value,)
 
 
 def _relay(_: sqlite3.Connection, term: Term) -> Condition:

@@ -9,7 +9,7 @@ from typing import Final
 
 FIRST: Final = 5_000
 """Messages of the first stretch."""
-GROWTH: Final = 8.0
+GROWTH: Final = 4.0
 """A stretch has at most so many times the messages of the one before."""
 
 

@@ -22,7 +22,7 @@ _ROWS = 50
 _FRESH = 99
 _COUNTED = 10_000
 """Messages that match are counted so far."""
-_LOOKING, _COUNTING = 0.04, 0.02
+_LOOKING, _COUNTING = 0.04, 0.015
 """Seconds of processor time in which messages are looked at one by one, and in which they are counted."""
 EXPORTED = 100_000
 """Messages of one file, the newest."""
@@ -173,6 +173,8 @@ async def _matching(faces: Faces, wanted: Filter, page: Page) -> str:
     """How many there are, when there are more than on this page: `1,384`, `10,000+`; nothing when there are not."""
     if not (page.older or page.newer):
         return ""
+    if page.reached is not None:
+        return f"{len(page.items):,}+"
     count = await faces.history.count(wanted, _COUNTED, patience=_COUNTING)
     # What was counted before patience was at its end may be less than what an older page shows.
     return f"{max(count.messages, len(page.items)):,}{'' if count.whole else '+'}"

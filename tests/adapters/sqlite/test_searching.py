@@ -179,6 +179,42 @@ async def test_a_search_that_runs_out_of_patience_says_how_far_it_came_and_goes_
         assert ([item.id for item in full.items], full.older) == (["M5"], "M4")
 
 
+@pytest.mark.parametrize(
+    "text",
+    (
+        "A",
+        "c-A",
+        "r-1",
+        "id:A",
+        "request:r-1",
+        "to:ada@x.test",
+        "relay:ses",
+        "state:failed",
+        "code:550",
+        "has:attachment",
+        "first",
+        "request:r-1 relay:ses",
+        "to:ada@x.test state:failed first",
+        "A -zz code:550",
+        "id:A first -relay:default",
+        "before:999s",
+    ),
+)
+async def test_what_an_index_brings_is_found_however_old_it_is_and_without_patience(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setattr(stretches, "FIRST", 1)
+    rare = {"to": ("ada@x.test",), "request_id": "r-1", "relay": "ses", "files": 1}
+    async with opened(tmp_path / "hub.db") as store:
+        await store.outbox.add([parcel("A", subject="first", **rare)])
+        (job,) = (await store.outbox.claim("ses", limit=1, now=NOW)).jobs
+        await store.finish(job, REFUSED, text="550 5.1.1 unknown")
+        await store.outbox.add([parcel(id, accepted_at=NOW + 50) for id in "BCD"])
+        wanted = Filter(terms=parse(text, LATER).terms)
+        page = await store.history.page(wanted, before=None, after=None, limit=5, patience=0.0)
+        assert ([item.id for item in page.items], page.reached) == (["A"], None)
+
+
 async def test_pages_of_a_search_run_both_ways(store: Store) -> None:
     wanted = Filter(terms=parse("test", LATER).terms)
     page = await store.history.page(wanted, before=None, after=None, limit=2)
