@@ -261,7 +261,7 @@ async def test_a_hostile_message_runs_nothing_and_reaches_nobody(
     context: BrowserContext, guard: Guard, hub: Hub, stranger: tuple[str, list[str]]
 ) -> None:
     evil, visits = stranger
-    guard.expect("is sandboxed")
+    guard.expect("is sandboxed", "in a sandboxed frame whose 'allow-popups' permission is not set")
     guard.expect("Content Security Policy", " csp$", f"asked somebody else: {evil}/")
     html = HOSTILE.format(evil=evil)
     id = await hub.send(
