@@ -12,6 +12,7 @@ from msgspec import Struct
 from emailhub import logs
 from emailhub.core.audit import REFUSED, Deed
 from emailhub.core.errors import LogInRefused, OutboxError
+from emailhub.engine.desk import Actor
 from emailhub.engine.guessing import Guesses, network_of
 from emailhub.engine.refusals import UNKNOWN, Bucket, told_more
 from emailhub.engine.sessions import Sessions, digest
@@ -66,15 +67,17 @@ class LogIns:
     async def log_in(self, attempt: Attempt) -> str:
         """Begin a log-in; its token. Raises LogInRefused: not right, or not looked at because of those before."""
         async with self._in_turn():
-            now, network = self._now(), network_of(attempt.client)
-            self._demand_patience(attempt.name, network, now)
-            hash = self._users.hash_of(attempt.name)
-            if not await self._hasher.verify(hash, attempt.password):
-                self._guesses.wrong(attempt.name, network, self._now())
-                await self._tell_failure(attempt, self._now())
-                raise LogInRefused("invalid_password", _WRONG, status=401)
-            self._guesses.right(attempt.name, network)
-            return await self._begin(attempt, network, hash)
+            hash = await self._demand_right(attempt, "session.begin", _WRONG)
+            return await self._begin(attempt, network_of(attempt.client), hash)
+
+    async def change_password(self, attempt: Attempt, new: str, actor: Actor) -> None:
+        """Give the user who shows their password (`attempt`) the `new` one, and end all their log-ins.
+
+        Raises LogInRefused: not right, or not looked at because of those before; InvalidMessage with every problem.
+        """
+        async with self._in_turn():
+            await self._demand_right(attempt, "user.password", "The password you have now is not right.")
+            await self._users.set_password(attempt.name, new, actor)
 
     async def log_out(self, token: str) -> None:
         """End the log-in with this token; nothing happens when there is none."""
@@ -103,6 +106,18 @@ class LogIns:
                 yield
         finally:
             self._waiting -= 1
+
+    async def _demand_right(self, attempt: Attempt, what: str, wrong: str) -> str | None:
+        """The hash of the password, which is right; what it is asked for is `what`. Raises LogInRefused."""
+        network = network_of(attempt.client)
+        self._demand_patience(attempt.name, network, self._now())
+        hash = self._users.hash_of(attempt.name)
+        if not await self._hasher.verify(hash, attempt.password):
+            self._guesses.wrong(attempt.name, network, self._now())
+            await self._tell_failure(attempt, what, self._now())
+            raise LogInRefused("invalid_password", wrong, status=401)
+        self._guesses.right(attempt.name, network)
+        return hash
 
     def _demand_patience(self, name: str, network: str, now: float) -> None:
         wait = self._guesses.wait(name, network, now)
@@ -133,7 +148,7 @@ class LogIns:
         await self._store.end(digests, deed)
         log.info("logged out", user=deed.target or deed.actor, sessions=len(digests), client=deed.peer)
 
-    async def _tell_failure(self, attempt: Attempt, now: float) -> None:
+    async def _tell_failure(self, attempt: Attempt, what: str, now: float) -> None:
         # What was typed as a name may be a password.
         name = attempt.name if self._users.hash_of(attempt.name) is not None else UNKNOWN
         log.warning("log-in refused", user=name, client=attempt.client)
@@ -141,7 +156,7 @@ class LogIns:
         if untold is None:
             return
         detail = f"wrong name or password{told_more(untold)}"
-        deed = self._deed("session.begin", name, attempt.client, detail=detail, result=REFUSED)
+        deed = self._deed(what, name, attempt.client, detail=detail, result=REFUSED)
         try:
             await self._record(deed)
         except OutboxError as error:

@@ -123,6 +123,8 @@ NEEDS: Final[Mapping[str, Mapping[str, Need]]] = {
     "/settings": {"GET": ADMIN},
     "/settings/reload": {"POST": ADMIN},
     "/theme": {"POST": READ},
+    "/account": {"GET": READ},
+    "/account/password": {"POST": READ},
     "/patterns": {"GET": READ},
     "/events": {"GET": READ},
     "/metrics": {"GET": READ},

@@ -116,6 +116,22 @@ async def _out_everywhere(scene: Scene) -> None:
     await scene.reads("h1", "Sign in")
 
 
+@story("/account/password")
+async def _own_password(scene: Scene) -> None:
+    name = await scene.user()
+    await scene.at("/relays")
+    await scene.hands.press("Sign out admin")
+    await _log_in(scene.hands, name, OTHER)
+    await scene.at("/account")
+    await scene.hands.fill("#f-current", OTHER)
+    await scene.hands.fill("#f-password", PASSWORD)
+    await scene.hands.fill("#f-again", PASSWORD)
+    await scene.hands.press("Change the password", "main form")
+    await _log_in(scene.hands, name, PASSWORD)
+    await scene.at("/account")
+    await scene.reads(".sub", name)
+
+
 @story("/theme")
 async def _theme(scene: Scene) -> None:
     await scene.at("/relays")
@@ -387,8 +403,9 @@ async def _chaos(scene: Scene) -> None:
     await expect(scene.page.locator("#c-transient")).to_have_value("20")
 
 
-async def _log_in(hands: Hands) -> None:
-    await hands.fill("#password", PASSWORD)
+async def _log_in(hands: Hands, name: str = "admin", password: str = PASSWORD) -> None:
+    await hands.fill("#username", name)
+    await hands.fill("#password", password)
     await hands.press("Sign in", "main form")
     await expect(hands.page.locator("#keys, .foot").first).to_contain_text("Sign out", use_inner_text=False)
 

@@ -24,7 +24,7 @@ from tests.web.pages.reading import HTML
 HOST = "http://10.0.0.5:8000"
 SAME = {"origin": HOST, "sec-fetch-site": "same-origin"}
 ADMIN = Actor("admin")
-OWN = {"/theme", "/logout", "/logout-everywhere"}
+OWN = {"/theme", "/logout", "/logout-everywhere", "/account/password"}
 """What everybody may change: how they see it, and whether they stay."""
 
 

@@ -10,6 +10,7 @@ from emailhub.core.user import ADMIN
 from emailhub.web.errors import ErrorPage
 from emailhub.web.faces import Faces
 from emailhub.web.pages import (
+    account,
     audit,
     bulk,
     copies,
@@ -57,6 +58,7 @@ class Pages:
                 *relays.HANDLERS,
                 *relay_test.HANDLERS,
                 *suppressions.HANDLERS,
+                *account.HANDLERS,
                 *audit.HANDLERS,
                 *users.HANDLERS,
                 *keys.HANDLERS,

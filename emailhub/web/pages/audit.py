@@ -69,7 +69,11 @@ _WORDS = {
     "settings.reload": "had the settings read again",
     "action.refuse": "was refused what they tried",
 }
-_TRIED = {"session.begin": "tried to log in", "settings.reload": "asked to have the settings read again"}
+_TRIED = {
+    "session.begin": "tried to log in",
+    "settings.reload": "asked to have the settings read again",
+    "user.password": "tried to change their password",
+}
 """How it is said when it was refused."""
 _PLACES = {
     "message": "/messages/{}",
