@@ -79,12 +79,12 @@ def page(
 ) -> Page:
     narrow = narrowing.narrowed(connection, filter)
     down = before is not None or after is None
-    low, high = _ends(connection)
+    low, high = _ends(connection, narrow)
     if before is not None:
-        high = seq_of(connection, before) - 1
+        high = min(high, seq_of(connection, before) - 1)
         narrow.and_also(f"{narrow.seq} <= ?", high)
     elif after is not None:
-        low = seq_of(connection, after) + 1
+        low = max(low, seq_of(connection, after) + 1)
         narrow.and_also(f"{narrow.seq} >= ?", low)
     found, reached = _rows(connection, narrow, (low, high), limit + 1, patience, down=down)
     items = [summary(row) for row in found[:limit]]
@@ -101,10 +101,11 @@ def page(
     )
 
 
-def _ends(connection: sqlite3.Connection) -> tuple[int, int]:
-    """The first and the last number of a message; (1, 0) when there is none."""
-    found = connection.execute("SELECT (SELECT min(seq) FROM message), (SELECT max(seq) FROM message)").fetchone()
-    return found if found[0] is not None else (1, 0)
+def _ends(connection: sqlite3.Connection, narrow: narrowing.Narrowed) -> tuple[int, int]:
+    """The first and the last number a message that is wanted may have; the first is the greater when there is none."""
+    ends = "SELECT (SELECT coalesce(min(seq), 1) FROM message), (SELECT coalesce(max(seq), 0) FROM message)"
+    first, last = connection.execute(ends).fetchone()
+    return max(first, narrow.bounds[0]), min(last, narrow.bounds[1])
 
 
 def _rows(
@@ -136,7 +137,7 @@ def _rows(
 def count(connection: sqlite3.Connection, filter: Filter, most: int, patience: float) -> Count:
     narrow = narrowing.narrowed(connection, filter)
     select = f"SELECT count(*) FROM ({narrow.select('1', 'LIMIT ?')})"  # noqa: S608 - fixed parts only
-    low, high = _ends(connection) if narrow.looks else narrowing.EVERYTHING
+    low, high = _ends(connection, narrow) if narrow.looks else narrowing.EVERYTHING
     total, first = 0, low
     for first, last in stretches(low, high, down=True, patience=patience) if narrow.looks else [(low, high)]:
         total += connection.execute(select, narrow.given(most + 1 - total, span=(first, last))).fetchone()[0]

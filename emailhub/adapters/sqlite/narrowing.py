@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from emailhub.adapters.sqlite import endings
@@ -32,13 +32,14 @@ class Narrowed(NamedTuple):
     """What follows FROM; the number of a message there; the conditions and their values. Nothing else is quoted in.
 
     `looks`: no index brings what is wanted alone, so that messages are looked at one by one. `words` is what the index
-    of words is asked when that is all that is wanted, "" when it is not.
+    of words is asked when that is all that is wanted, "" when it is not. Outside of `bounds` no message is wanted.
     """
 
     source: str
     seq: str
     looks: bool
     words: str
+    bounds: tuple[int, int]
     wheres: list[str]
     values: list[object]
 
@@ -79,10 +80,13 @@ def narrowed(connection: sqlite3.Connection, filter: Filter, few: int = FEW) -> 
     # The outer table of a CROSS JOIN is the one that is walked: newest first, only what has the words.
     source = "search CROSS JOIN message ON message.seq = search.rowid" if match else "message"
     only = match if not found else ""
-    narrow = Narrowed(source, "search.rowid" if match else "message.seq", looks, only, [], [])
+    bounds = _bounds(connection, filter)
+    narrow = Narrowed(source, "search.rowid" if match else "message.seq", looks, only, bounds, [], [])
     if match:
         narrow.and_also("search MATCH ?", match)
-    for where, values in [*_bounds(connection, filter, narrow.seq), *found]:
+    if bounds != EVERYTHING:
+        narrow.and_also(f"{narrow.seq} BETWEEN ? AND ?", *bounds)
+    for where, values in found:
         narrow.and_also(where, *values)
     return narrow
 
@@ -112,13 +116,15 @@ _REFUSALS = frozenset("45")
 """What a code of a refusal begins with."""
 
 
-def _bounds(connection: sqlite3.Connection, filter: Filter, seq: str) -> Iterator[Condition]:
-    """Between which messages those are that came before and after the times asked for."""
+def _bounds(connection: sqlite3.Connection, filter: Filter) -> tuple[int, int]:
+    """The first and the last number a message has that came between the times asked for."""
+    low, high = EVERYTHING
     for term in filter.terms:
         if term.field is Field.BEFORE and not term.negated:
-            yield f"{seq} < ?", (_first_at(connection, term.at + CLOCK_SLACK),)
+            high = min(high, _first_at(connection, term.at + CLOCK_SLACK) - 1)
         elif term.field is Field.AFTER and not term.negated:
-            yield f"{seq} >= ?", (_first_at(connection, term.at - CLOCK_SLACK),)
+            low = max(low, _first_at(connection, term.at - CLOCK_SLACK))
+    return low, high
 
 
 def searches_words(filter: Filter) -> bool:
