@@ -27,6 +27,7 @@ PAGES: Final = {
     "send": "/send",
     "api-keys": "/api-keys",
     "users": "/users",
+    "account": "/account",
     "audit": "/audit",
     "settings": "/settings",
     "settings-all": "/settings?show=all",

@@ -23,8 +23,9 @@ _AGAIN = "is not the same as above"
 
 @get("/account", name="account", include_in_schema=False)
 async def account(request: AnyRequest, paper: GivenPaper) -> Response[str]:
-    """The form. Nothing is here for who is not logged in."""
-    return await _page(request, paper, _me(request))
+    """The form; a sentence where nobody logs in."""
+    caller = visit(request).caller
+    return await _page(request, paper, caller.name if caller.way is Way.SESSION else "")
 
 
 @post("/account/password", name="own_password", status_code=303, include_in_schema=False)

@@ -101,5 +101,7 @@ async def test_who_is_not_logged_in_has_no_account(hub: WebHub, tmp_path: Path) 
     keyed = hub.client_from("10.9.9.9", HOST, authorization=f"Bearer {'k' * 32}")
     assert (await keyed.get("/account")).status_code in {401, 403}
     async with web_hub(tmp_path / "open") as everybody:
-        assert (await everybody.client.get("/account", headers=HTML)).status_code == 404
+        page = await everybody.client.get("/account", headers=HTML)
+        assert "Nobody logs in here" in page.text
+        assert "/account/password" not in page.text
         assert (await everybody.client.post("/account/password", data={}, headers=FORM)).status_code in {403, 404}
