@@ -49,6 +49,8 @@ SHOWN = {name: canary(name) for name in ("wrong-password", "session", "unread")}
     name: plain(name) for name in ("wrongkey", "basic", "cookie")
 }
 """What requests show of themselves and must not be repeated either."""
+PASSWORDS = {name: canary(f"password-{name}") for name in ("first", "guessed", "own", "given")}
+"""What somebody who logs in to the dashboard types."""
 CONTENT = {name: canary(name) for name in ("text", "variable", "file", "broken", "field")}
 """What messages hold: on their pages and in the outbox, never in a log, a metric, an error or the process list."""
 
@@ -189,6 +191,40 @@ async def key_made(hub: Hub) -> str:
     return token
 
 
+async def logged_in_as(hub: Hub, name: str, password: str) -> httpx.AsyncClient:
+    """Somebody's browser after the log-in."""
+    origin = f"http://127.0.0.1:{hub.port}"
+    person = httpx.AsyncClient(base_url=origin, headers={"origin": origin}, trust_env=False, timeout=30)
+    answer = await person.post("/login", data={"username": name, "password": password})
+    assert answer.status_code == 303, answer.text
+    return person
+
+
+async def person_served(hub: Hub) -> dict[str, str]:
+    """Somebody who gets an account, mistakes and changes the password, gets another; what their browser was given.
+
+    The passwords themselves are those of PASSWORDS.
+    """
+    key = {"authorization": f"Bearer {SECRETS['EMAILHUB_API_KEYS']}"}
+    made = {"name": "vera", "role": "operator", "password": PASSWORDS["first"]}
+    assert (await hub.client.post("/users", json=made, headers=key)).status_code == 200
+    given = {}
+    for password, current, code in (("first", "guessed", 403), ("first", "first", 303), ("own", "guessed", 403)):
+        person = await logged_in_as(hub, "vera", PASSWORDS[password])
+        given |= {f"{value[:8]}…": value for value in person.cookies.values()}
+        form = {"current": PASSWORDS[current], "password": PASSWORDS["own"], "again": PASSWORDS["own"]}
+        changed = await person.post("/account/password", data=form)
+        assert changed.status_code == code, changed.text
+        await person.aclose()
+    changed = await hub.client.patch("/users/vera", json={"password": PASSWORDS["given"]}, headers=key)
+    assert changed.status_code == 200, changed.text
+    person = await logged_in_as(hub, "vera", PASSWORDS["given"])
+    given |= {f"{value[:8]}…": value for value in person.cookies.values()}
+    await person.aclose()
+    assert len(given) == 4, "each log-in has a session of its own"
+    return given
+
+
 async def said_by(*command: str, folder: Path, env: dict[str, str]) -> bytes:
     """What a command writes."""
     process = await asyncio.create_subprocess_exec(
@@ -225,19 +261,24 @@ async def test_nothing_secret_comes_out_of_a_hub_whose_every_neighbour_fails(
         )
         await send(hub)
         await hub.until(_told(hub, "breaker open"), "the login is refused")
-        made = await key_made(hub)
+        made, given = await key_made(hub), await person_served(hub)
         refused = await knock_wrongly(hub)
         shown = await everything_shown(hub, id)
         assert hub.process is not None
         running = processes_of(hub.process.pid)
         assert len(running) > 1, "a renderer runs"
         await hub.until(_told(hub, "alert not taken"), "the alert cannot be posted")
+        copied = await said_by("backup", "emailhub.db.copy", folder=tmp_path, env={"PATH": os.environ["PATH"]})
         assert await hub.stop() == 0
-    log = {"log": hub.output().encode()}
+    checked = await said_by("doctor", folder=tmp_path, env={"PATH": os.environ["PATH"]})
+    log = {"log": hub.output().encode(), "backup": copied, "doctor": checked}
     assert b"login" in log["log"]
-    everywhere = refused | shown | running | log | files_of(tmp_path)
+    stored = files_of(tmp_path)
+    assert "emailhub.db.copy" in stored, copied
+    everywhere = refused | shown | running | log | stored
     assert_clean(everywhere, SECRETS.values())
     assert_clean(everywhere, [*SHOWN.values(), made, made.rpartition("_")[2]])
+    assert_clean(everywhere, [*PASSWORDS.values(), *given.values()])
     unread = {
         place: text for place, text in shown.items() if id not in place and place.startswith(("/metrics", "/schema"))
     }
