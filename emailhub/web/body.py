@@ -19,7 +19,7 @@ from litestar.exceptions import InternalServerException
 from emailhub.core import values
 from emailhub.core.errors import InvalidMessage, Problem
 from emailhub.core.fields import shown
-from emailhub.core.slices import utf8
+from emailhub.core.slices import text_of, utf8
 from emailhub.web.errors import WebError
 from emailhub.web.lifting import NotPutBackError, decode, lifted
 from emailhub.web.visit import AnyRequest
@@ -188,7 +188,7 @@ def _decoded(body: bytes) -> str:
         except UnicodeDecodeError as error:
             # What it tells counts from the character that the slice before has begun.
             raise _malformed(f"byte {end - len(error.object) + error.start} is not UTF-8") from None
-    return "".join(pieces)
+    return text_of(pieces)
 
 
 def _slices(body: bytes) -> Iterator[tuple[int, int]]:

@@ -12,6 +12,8 @@ import json
 import re
 from collections.abc import Callable
 
+from emailhub.core.slices import text_of
+
 LONG = 64 * 1024
 """Bytes from which a string is worth it."""
 
@@ -111,7 +113,7 @@ def _text(body: bytes, start: int) -> tuple[str, int] | None:
         decoder.decode(b"", final=True)
     except ValueError:
         return None
-    return ("".join(parts), at) if body[at : at + 1] == b'"' else None
+    return (text_of(parts), at) if body[at : at + 1] == b'"' else None
 
 
 def _base64(body: bytes, start: int, end: int) -> str | None:
@@ -129,4 +131,4 @@ def _base64(body: bytes, start: int, end: int) -> str | None:
             return None
         parts.append(part.decode())
         start = stop
-    return "".join(parts)
+    return text_of(parts)

@@ -19,6 +19,11 @@ def test_the_pieces_are_the_text_and_their_bytes_its_bytes(text: str, size: int)
         assert slices.utf8(text) == text.encode()
 
 
+@given(st.lists(st.text()))
+def test_a_text_that_grows_is_what_one_go_makes(pieces: list[str]) -> None:
+    assert slices.text_of(pieces) == "".join(pieces)
+
+
 def test_half_a_surrogate_pair_is_named_wherever_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slices, "SLICE", 2)
     with pytest.raises(fields.BadValueError, match=r"U\+D83C"):

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from emailhub.adapters.sqlite import many, withholding
+from emailhub.adapters.sqlite import blobs, many, withholding
 from emailhub.adapters.sqlite.writer import Transaction
 from emailhub.core.delivery import Reason, Standing, State
 from emailhub.core.errors import BatchRefused, IdempotencyConflict
@@ -88,7 +88,7 @@ def _store(tx: Transaction, parcels: Sequence[Parcel]) -> dict[str, int]:
     last_seq, last_recipient, last_attempt, listed = tx.execute(_BEFORE).fetchone()
     numbered = list(enumerate(_with_companions(parcels), last_seq + 1))
     many.insert(tx, _MESSAGE, [_message(seq, parcel) for seq, parcel in numbered])
-    many.insert(tx, _BODY, [_body(seq, parcel) for seq, parcel in numbered])
+    blobs.insert(tx, _BODY, [_body(seq, parcel) for seq, parcel in numbered])
     ids = count(last_recipient + 1)
     recipients = [(next(ids), *row) for seq, parcel in numbered for row in _recipients(seq, parcel)]
     many.insert(tx, _RECIPIENT, recipients)

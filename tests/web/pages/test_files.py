@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from emailhub.web.pages import message
+from emailhub.web.pages import preview as previewing
 from tests.support.web_hub import GOOD, WebHub
 from tests.web.pages.reading import HTML, page, part, words_of
 
@@ -131,7 +131,7 @@ async def test_nothing_but_plain_pictures_is_put_into_the_preview(hub: WebHub) -
 async def test_more_pictures_than_a_preview_should_hold_are_left_out(
     hub: WebHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(message, "_PICTURES", 300)
+    monkeypatch.setattr(previewing, "_PICTURES", 300)
     html = '<img src="cid:a"><img src="cid:b">'
     shown = await preview(hub, html, picture(content_id="a"), picture(content_id="b"))
     assert "cid:b" in shown
