@@ -51,11 +51,11 @@ class Story:
             assert int(answer.headers["Retry-After"]) > 0
         return found
 
-    async def until_refused(self, kilobytes: int = 20) -> str:
+    async def until_refused(self, kilobytes: int = 20, every: float = 0.01) -> str:
         """Send until it is refused; by what name."""
         async with asyncio.timeout(30):
             while "id" in (found := await self.send(kilobytes)):  # noqa: ASYNC110 - a client that asks again
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(every)
         return str(found["name"])
 
     async def until_taken(self) -> None:
@@ -118,7 +118,7 @@ async def test_with_less_than_the_reserve_new_mail_is_refused_and_the_queue_left
             await story.send()
         disk.leave(RESERVE - MIB)
         # Somebody else took the space: the hub sees it within seconds, and little may be written till then.
-        assert await story.until_refused(kilobytes=4) == "disk_full"
+        assert await story.until_refused(kilobytes=4, every=0.1) == "disk_full"
         assert disk.free > RESERVE / 2, "it refused too late"
         await story.hub.until(
             lambda: _rabbitmq(story.hub, "paused: the disk is nearly full"), "the queue is left alone"
