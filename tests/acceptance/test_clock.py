@@ -104,9 +104,13 @@ async def test_an_open_breaker_is_not_open_for_days_when_the_clock_is_set_back(
     wall.set(-DAYS)
     await until_state(hub, ids[-1:], "sent")
     assert (await hub.breaker())["state"] == "closed"
-    with contextlib.closing(sqlite3.connect(hub.database)) as outbox:
-        (latest,) = outbox.execute("SELECT max(due_at) FROM message").fetchone()
-    assert latest < time.time() - DAYS + 120, "what met the trouble waits no longer than it was to wait"
+
+    async def put_forward() -> bool:
+        with contextlib.closing(sqlite3.connect(hub.database)) as outbox:
+            (latest,) = outbox.execute("SELECT max(due_at) FROM message").fetchone()
+        return bool(latest is None or latest < time.time() - DAYS + 120)
+
+    await hub.until(put_forward, "what met the trouble waits no longer than it was to wait")
     assert await hub.stop() == 0
 
 
