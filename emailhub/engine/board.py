@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from emailhub.core.delivery import State
 from emailhub.core.errors import NotFound
-from emailhub.core.records import Totals
+from emailhub.core.figures import Totals
 from emailhub.core.status import ClockStatus, Flow, Link, OutboxStatus, RabbitStatus, RelayStatus, RendererStatus
 from emailhub.core.template import Broken
 from emailhub.engine.allowance import Allowance

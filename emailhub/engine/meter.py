@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from emailhub.core.breaker import Mode, Phase
 from emailhub.core.delivery import Reason, State
-from emailhub.core.records import Totals
+from emailhub.core.figures import Totals
 from emailhub.core.status import Link, OutboxStatus, RabbitStatus, RelayStatus
 
 M = TypeVar("M", Counter, Histogram)

@@ -10,22 +10,9 @@ from emailhub.core.claiming import ANY, Claimed, Terms
 from emailhub.core.delivery import Reason, State
 from emailhub.core.diversion import Addressed
 from emailhub.core.errors import IdempotencyConflict, Problem
+from emailhub.core.figures import Latency, Minute, Totals
 from emailhub.core.query import Count
-from emailhub.core.records import (
-    AttemptRecord,
-    DeadLetter,
-    Detail,
-    Event,
-    Filter,
-    Job,
-    Latency,
-    Minute,
-    Page,
-    Parcel,
-    Receipt,
-    Result,
-    Totals,
-)
+from emailhub.core.records import AttemptRecord, DeadLetter, Detail, Event, Filter, Job, Page, Parcel, Receipt, Result
 from emailhub.core.spread import Timings
 from emailhub.core.status import OutboxStatus, PoolFacts, RabbitStatus
 from emailhub.core.template import Broken, Rendered, Template

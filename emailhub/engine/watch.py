@@ -11,7 +11,7 @@ from emailhub import logs
 from emailhub.core.breaker import Phase
 from emailhub.core.delivery import State
 from emailhub.core.errors import EmailhubError
-from emailhub.core.records import Totals
+from emailhub.core.figures import Totals
 from emailhub.core.status import Link
 from emailhub.engine.board import Board
 from emailhub.engine.flow import clock_trouble

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from emailhub.core.breaker import Mode, Phase, Rules, Snapshot
 from emailhub.core.delivery import State
 from emailhub.core.errors import HookFailed, NotFound
-from emailhub.core.records import Minute, Totals
+from emailhub.core.figures import Minute, Totals
 from emailhub.core.status import Flow, Link, OutboxStatus, RabbitStatus, Suspension
 from emailhub.engine.board import Board, Line
 from emailhub.engine.fuse import Fuse

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from emailhub.core.records import Totals
+from emailhub.core.figures import Totals
 from emailhub.engine import lag
 from emailhub.engine.lag import LagWatch
 from emailhub.engine.meter import Meter, Reading

@@ -6,7 +6,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from emailhub.core.breaker import Mode, Phase, Snapshot
 from emailhub.core.delivery import Reason, State
-from emailhub.core.records import Totals
+from emailhub.core.figures import Totals
 from emailhub.core.status import LimitStatus, Link, OutboxStatus, PoolFacts, RabbitStatus, RelayStatus, Suspension
 from emailhub.engine.meter import Meter, Reading
 

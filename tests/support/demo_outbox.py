@@ -11,6 +11,7 @@ import msgspec
 from emailhub.core import mime
 from emailhub.core.delivery import OnUnknown, Reason, State, summarize
 from emailhub.core.errors import NotFound
+from emailhub.core.figures import Latency, Minute, Totals
 from emailhub.core.message import Mailbox, Submission
 from emailhub.core.query import Count
 from emailhub.core.records import (
@@ -19,13 +20,10 @@ from emailhub.core.records import (
     Detail,
     Event,
     Filter,
-    Latency,
-    Minute,
     Page,
     RecipientRecord,
     Scalar,
     Summary,
-    Totals,
 )
 from emailhub.core.spread import Timing, Timings
 from emailhub.core.status import OutboxStatus

@@ -6,7 +6,7 @@ import math
 import sqlite3
 
 from emailhub.core.delivery import State
-from emailhub.core.records import Latency, Minute, Totals
+from emailhub.core.figures import Latency, Minute, Totals
 
 LATENCY_SAMPLE = 20_000
 """Messages whose time to send is ranked; enough for a p95, and bounded for a busy hour."""

@@ -17,18 +17,9 @@ from emailhub.adapters.sqlite.database import Database
 from emailhub.core.delivery import OnUnknown, Reason, State, Wish
 from emailhub.core.diversion import Addressed
 from emailhub.core.errors import NotFound
+from emailhub.core.figures import Latency, Minute, Totals
 from emailhub.core.query import Count
-from emailhub.core.records import (
-    AttemptRecord,
-    Detail,
-    Event,
-    Filter,
-    Latency,
-    Minute,
-    Page,
-    RecipientRecord,
-    Totals,
-)
+from emailhub.core.records import AttemptRecord, Detail, Event, Filter, Page, RecipientRecord
 from emailhub.core.spread import Timings
 from emailhub.core.status import OutboxStatus
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from emailhub.core.records import Minute
+from emailhub.core.figures import Minute
 from emailhub.core.spread import Timings
 from emailhub.web.pages import words
 from emailhub.web.pages.chart import Chart, Curve, Scale, Span, count_scale, draw, time_scale

@@ -12,8 +12,9 @@ from msgspec import Struct
 
 from emailhub.core.delivery import State
 from emailhub.core.errors import NotFound
+from emailhub.core.figures import Totals
 from emailhub.core.query import LONGEST, Mistake, Term, parse
-from emailhub.core.records import Filter, Page, Summary, Totals
+from emailhub.core.records import Filter, Page, Summary
 from emailhub.web.faces import Faces, GivenFaces
 from emailhub.web.pages.paper import GivenPaper, is_part
 from emailhub.web.visit import AnyRequest

@@ -13,7 +13,8 @@ from emailhub.core.breaker import Mode, Phase, Snapshot
 from emailhub.core.causes import Cause
 from emailhub.core.chaos import PUTTING_OFF
 from emailhub.core.delivery import Reason, State
-from emailhub.core.records import AttemptRecord, AttemptResult, Event, Minute, Scalar, Summary
+from emailhub.core.figures import Minute
+from emailhub.core.records import AttemptRecord, AttemptResult, Event, Scalar, Summary
 from emailhub.core.spread import Timing, Timings
 from emailhub.core.status import ChaosStatus, Flow, LimitStatus, Link, PoolFacts, RabbitStatus, RelayStatus
 from emailhub.core.verdict import Line, Session

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emailhub.core.records import Minute
+from emailhub.core.figures import Minute
 from emailhub.core.spread import Timing, Timings
 from emailhub.web.pages.chart import GRID, SPANS, Chart, Span, ceiling, time_scale
 from emailhub.web.pages.charts import failures, throughput, times
