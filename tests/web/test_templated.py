@@ -30,7 +30,6 @@ reply_to = "help@example.org"
 TO = {"to": "ada@example.org"}
 HEALTH = 0.05
 """Seconds the answer to a question about health may take."""
-ROUNDS = 4
 
 
 class Delivery(Struct):
@@ -261,14 +260,11 @@ async def test_while_bombs_are_refused_the_loop_is_free_and_other_mail_is_taken(
 @pytest.mark.nightly
 @pytest.mark.usefixtures("home")
 async def test_while_bombs_are_refused_health_is_answered_at_once(hub: WebHub) -> None:
-    found: list[tuple[float, float]] = []
-    while not (found and found[-1][0] < max(HEALTH, 2 * found[-1][1])):
-        # A machine that is busy with other things is slow without any bomb, but not for long at each bomb again.
-        assert len(found) < ROUNDS, found
-        calm = await asked(hub, time.perf_counter, asyncio.create_task(asyncio.sleep(2.0)))
-        waited = await asked_beside_bombs(hub, time.perf_counter)
-        slowest, usual = (statistics.quantiles(each, n=100)[-1] for each in (waited, calm))
-        found.append((slowest, usual))
+    calm = await asked(hub, time.perf_counter, asyncio.create_task(asyncio.sleep(2.0)))
+    waited = await asked_beside_bombs(hub, time.perf_counter)
+    slowest, usual = (statistics.quantiles(each, n=100)[-1] for each in (waited, calm))
+    # A machine that is busy with other things is slow without any bomb.
+    assert slowest < max(HEALTH, 2 * usual), (slowest, usual)
 
 
 @pytest.mark.usefixtures("home")
