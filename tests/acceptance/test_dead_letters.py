@@ -45,7 +45,7 @@ async def test_what_nobody_could_read_is_mended_and_sent_once(
         await hub.start()
         await page.reload()
         await page.get_by_role("button", name="Send as a message").click()
-        await expect(page.locator("#mend .problems")).to_contain_text("to ")
+        await expect(page.locator("#mend .problems")).to_contain_text("to: ")
         mended = json.dumps({**BROKEN, "to": "ada@example.org"})
         await page.locator("#f-body").fill(mended)
         await page.get_by_role("button", name="Send as a message").click()

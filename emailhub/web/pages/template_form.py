@@ -18,6 +18,7 @@ from emailhub.core.errors import InvalidMessage, Outdated, Problem, Refused
 from emailhub.core.header import display
 from emailhub.core.stored import Stored
 from emailhub.core.template import Variable, VariableType
+from emailhub.core.template_file import HTML, SUBJECT, TEXT
 from emailhub.core.wording import VARIABLES, Draft, draft
 from emailhub.web.body import object_in
 from emailhub.web.errors import WebError
@@ -28,6 +29,7 @@ from emailhub.web.pages.paper import GivenPaper, Paper
 from emailhub.web.pages.send import split_addresses
 from emailhub.web.visit import AnyRequest
 
+_FILES: Final = {"subject": SUBJECT, "html": HTML, "text": TEXT}
 _TEXTS: Final = ("name", "alias", "from", "subject", "html", "text")
 _COLUMNS: Final = ("key", "type", "fallback", "sample", "description")
 _SPARE: Final = 3
@@ -186,7 +188,8 @@ def _by_field(problems: tuple[Problem, ...]) -> defaultdict[str, str]:
         known = field if field in (*_TEXTS, "reply_to", "variables") else ""
         row = _ROW.match(problem.field)
         where = f"variable {int(row[1]) + 1}: " if row else "" if known or not problem.field else f"{problem.field}: "
-        sentence = where + problem.message
+        # A file of a name nobody gave: the field it stands at says which text is meant.
+        sentence = where + problem.message.removeprefix(f"{_FILES.get(known)} ")
         found[known] = f"{found[known]} {sentence[:1].upper()}{sentence[1:].removesuffix('.')}.".strip()
     return found
 

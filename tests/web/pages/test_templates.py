@@ -247,6 +247,19 @@ async def test_what_cannot_be_checked_now_is_not_lost(hub: WebHub, monkeypatch: 
         assert 'name="subject" value="Typed"' in answer.text
 
 
+async def test_a_mistake_stands_at_its_text_without_the_name_of_a_file_nobody_gave(
+    hub: WebHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def wrong(_: PlainRenderer, __: Template) -> tuple[Problem, ...]:
+        gone = Problem("text", "body.txt includes 'x', which is gone")
+        return Problem("html", "body.html line 1: unexpected '}'"), gone
+
+    monkeypatch.setattr(PlainRenderer, "check", wrong)
+    words = words_of((await press(hub, "/new-template", **TYPED)).text)
+    assert "Line 1: unexpected '}'." in words
+    assert "Includes 'x', which is gone." in words
+
+
 async def test_many_variables_fit_into_the_form(hub: WebHub) -> None:
     await made(hub, variables=[{"key": f"v{number}", "fallback_value": "x"} for number in range(100)])
     form = await page(hub, "/templates/welcome/edit")
