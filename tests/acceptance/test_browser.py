@@ -341,7 +341,7 @@ async def test_a_template_is_typed_tried_published_and_sent_without_script(
         await page.get_by_label("Alias").fill("welcome")
         await page.get_by_label("HTML").fill("<style>h1 { color: #ff0000 }</style><h1>Hello {{ first_name }</h1>")
         await page.get_by_role("button", name="Save as a draft").click()
-        await expect(page.locator("#h-html")).to_contain_text("line 1")
+        await expect(page.locator("#h-html")).to_contain_text("Line 1: ")
         await page.get_by_label("HTML").fill("<style>h1 { color: #ff0000 }</style><h1>Hello {{ first_name }}</h1>")
         await page.get_by_role("button", name="Save as a draft").click()
         preview = page.frame_locator("iframe[title='Preview of the message']")
