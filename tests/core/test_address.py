@@ -170,10 +170,10 @@ def test_only_a_local_part_outside_ascii_needs_smtputf8() -> None:
 )
 def test_fifty_thousand_characters_take_no_time(unit: str) -> None:
     for value in (unit * 50_000, (unit * LONGEST)[:LONGEST], f'"{unit * 100}'[:300] + " <a@b.org>"):
-        start = time.perf_counter()
+        start = time.thread_time()
         with contextlib.suppress(InvalidMessage):
             parse_mailbox(value, field="to")
-        assert time.perf_counter() - start < 0.05
+        assert time.thread_time() - start < 0.05
 
 
 def mailbox_or_none(value: str) -> Mailbox | None:

@@ -139,9 +139,9 @@ def test_a_hidden_recipient_alone_is_enough_but_none_is_not() -> None:
 
 
 def test_a_million_addresses_are_refused_without_reading_them() -> None:
-    start = time.perf_counter()
+    start = time.thread_time()
     assert "1000000 items" in problems(to=["nobody"] * 1_000_000)["to"]
-    assert time.perf_counter() - start < 0.5
+    assert time.thread_time() - start < 0.5
 
 
 def test_no_more_problems_are_told_than_anybody_reads() -> None:
@@ -176,9 +176,9 @@ def test_a_body_is_html_when_it_contains_an_html_tag(body: str, html: bool) -> N
 
 def test_looking_for_a_tag_takes_no_time() -> None:
     for unit in ("<", "<p", "<p ", "<!doctype", "</"):
-        start = time.perf_counter()
+        start = time.thread_time()
         assert not is_html(unit * 1_000_000)
-        assert time.perf_counter() - start < 0.2
+        assert time.thread_time() - start < 0.2
 
 
 def test_a_body_is_text_or_html_beside_the_other() -> None:
@@ -226,6 +226,7 @@ HEADER_BOUND: dict[str, Any] = {
     "unsubscribe_url": lambda char: {"unsubscribe_url": f"https://x.org/a{char}b"},
     "request_id": lambda char: {"request_id": f"a{char}b"},
     "idempotency_key": lambda char: {"idempotency_key": f"a{char}b"},
+    "correlation_id": lambda char: {"correlation_id": f"a{char}b"},
 }
 
 

@@ -83,9 +83,9 @@ def test_a_filled_text_cannot_fill_the_memory() -> None:
 
 @pytest.mark.parametrize("unit", ("{", "{{", "{{a", "{{{", "}", "{{}", "{ {", "{{a}"))
 def test_unfinished_placeholders_take_no_time(unit: str) -> None:
-    start = time.perf_counter()
+    start = time.thread_time()
     assert fill(unit * 200_000, {}, html=False) == unit * 200_000
-    assert time.perf_counter() - start < 1
+    assert time.thread_time() - start < 1
 
 
 @given(st.text(st.sampled_from("{}%ab. #<"), max_size=60), st.booleans())

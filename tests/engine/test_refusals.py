@@ -6,7 +6,7 @@ from emailhub.core.audit import AuditFilter, AuditPage, Deed
 from emailhub.core.errors import OutboxFull
 from emailhub.engine.audit import AuditLog
 from emailhub.engine.desk import Actor
-from emailhub.engine.refusals import BURST, EVERY, Refusals
+from emailhub.engine.refusals import BURST, EVERY, Bucket, Refusals
 
 ANN = Actor("ann", "dashboard", "10.0.0.7")
 STRANGER = Actor("", "", "203.0.113.9")
@@ -38,6 +38,29 @@ async def test_an_attacker_fills_no_table_and_hides_nobody_else() -> None:
     for _ in range(5000):
         await refusals.note(Actor("key shop"), "POST /reload", "needs admin", 4600.0)
     assert sum(deed.actor == "key shop" for deed in kept.deeds) == BURST
+
+
+async def test_however_many_are_refused_only_the_latest_thousand_are_counted_one_by_one() -> None:
+    kept = Kept()
+    refusals = Refusals(AuditLog(kept, now=lambda: 1000.0))
+
+    async def told_of_ann() -> int:
+        before = len(kept.deeds)
+        for _ in range(2 * BURST):
+            await refusals.note(ANN, "POST /reload", "needs operator", 1000.0)
+        return len(kept.deeds) - before
+
+    assert await told_of_ann() == BURST
+    assert await told_of_ann() == 0
+    for number in range(1100):
+        await refusals.note(Actor(f"key {number}"), "POST /reload", "needs admin", 1000.0)
+    assert await told_of_ann() == BURST
+
+
+def test_a_clock_that_is_set_back_hides_nobody() -> None:
+    bucket = Bucket()
+    assert [bucket.take(1e9), *(bucket.take(0.0) for _ in range(BURST - 1))] == [0] * BURST
+    assert bucket.take(0.0) is None
 
 
 async def test_a_disk_that_is_full_changes_nothing_of_the_refusal() -> None:

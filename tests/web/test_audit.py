@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,30 @@ async def test_a_form_of_another_site_is_told_with_whose_browser_sent_it(tmp_pat
             ("unknown", "10.9.9.9", "POST /logout"),
             ("admin", "10.9.9.9", "POST /theme"),
         ]
+
+
+async def test_what_another_site_asks_for_is_told_with_the_address_behind_the_proxy_and_in_plain_characters(
+    tmp_path: Path,
+) -> None:
+    proxy = ip_network("10.0.0.1/32")
+    access = Access(listen="0.0.0.0", admin_password="secret of admin", trusted_proxies=(proxy,))
+    async with web_hub(tmp_path, access) as hub:
+        headers = {"x-forwarded-for": "203.0.113.7", "origin": "https://evil.example", "sec-fetch-site": "cross-site"}
+        page = hub.client_from("10.0.0.1", HOST)
+        assert (await page.post("/reload%0d%0a%e2%80%aeforged", headers=headers)).status_code == 403
+        (entry,) = (await hub.faces.audit.page(ALL, limit=9)).items
+        assert (entry.deed.peer, entry.deed.target) == ("203.0.113.7", "POST /reload%0D%0A%E2%80%AEforged")
+
+
+async def test_a_stranger_who_shows_nothing_writes_nothing_into_the_log(tmp_path: Path) -> None:
+    async with web_hub(
+        tmp_path, Access(listen="0.0.0.0", admin_password="secret of admin", api_keys=("k" * 32,))
+    ) as hub:
+        stranger = hub.client_from("10.9.9.9", HOST)
+        for path in ("/emails", "/messages", "/reload"):
+            assert (await stranger.post(path, json={})).status_code == 401
+            assert (await stranger.post(path, json={}, headers={"authorization": "Bearer x"})).status_code in {401, 403}
+        assert (await hub.faces.audit.page(ALL, limit=9)).items == ()
 
 
 async def test_the_list_is_narrowed_and_paged_by_the_url(hub: WebHub) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -119,6 +120,34 @@ async def test_two_authorizations_are_none(tmp_path: Path) -> None:
         headers = [("authorization", "Bearer wrong"), ("authorization", f"Bearer {KEY}")]
         response = await hub.client_from("10.9.9.9", HOST).get("/emails", headers=headers)
         assert response.status_code == 401
+
+
+async def test_a_key_counts_in_its_header_only_which_no_browser_sends_by_itself(tmp_path: Path) -> None:
+    async with web_hub(tmp_path, PUBLIC) as hub:
+        client = hub.client_from("10.9.9.9", HOST)
+        for name in ("key", "api_key", "authorization", "token", "emailhub_session", "emailhub_key"):
+            for value in (KEY, f"Bearer {KEY}"):
+                shown = await client.get("/emails", headers={"cookie": f"{name}={value}"})
+                assert shown.status_code == 401, (name, value)
+                asked = await client.get("/emails", params={name: value})
+                assert asked.status_code == 401, (name, value)
+        assert (await client.get("/emails", headers={"x-api-key": KEY})).status_code == 401
+        assert (await client.get("/emails", headers=BEARER)).status_code == 200
+
+
+async def test_there_are_no_websockets_which_browsers_open_across_sites(hub: WebHub) -> None:
+    said: list[Any] = []
+
+    async def send(message: Any) -> None:
+        said.append(message)
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    for path in ("/events", "/", "/emails"):
+        scope: Any = {"type": "websocket", "path": path, "headers": [(b"origin", b"http://evil.test")], "state": {}}
+        await hub.app(scope | {"query_string": b"", "scheme": "ws", "subprotocols": []}, receive, send)
+    assert [(one["type"], one["code"]) for one in said] == [("websocket.close", 1008)] * 3
 
 
 async def test_slashes_in_front_do_not_change_whose_path_it_is(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from tests.web.pages.reading import HTML
 HOST = "http://10.0.0.5:8000"
 FORM = HTML | {"origin": HOST, "sec-fetch-site": "same-origin"}
 OLD = "the long password of vera"
+OLDER = "the long password of bob"
 NEW = "a quite different sentence"
 
 
@@ -86,6 +87,14 @@ async def test_a_log_in_left_open_is_no_way_to_guess_the_password(hub: WebHub) -
     assert (await change(client)).status_code == 429, "not even the right one is looked at"
     page = await hub.faces.audit.page(AuditFilter(what="user.password"), limit=9)
     assert {(e.deed.actor, e.deed.result) for e in page.items} == {("vera", "refused")}
+
+
+async def test_nobody_changes_the_password_of_somebody_else_whatever_the_form_says(hub: WebHub) -> None:
+    await hub.faces.users.add("bob", Role.OPERATOR, OLDER, Actor("admin"))
+    client = await logged_in(hub)
+    for field in ("name", "username", "user"):
+        assert (await change(client, current=OLDER, **{field: "bob"})).status_code == 403, field
+    await logged_in(hub, "bob", OLDER)
 
 
 async def test_the_password_of_admin_is_a_setting(hub: WebHub) -> None:
