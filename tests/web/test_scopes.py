@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from litestar.routes import HTTPRoute
 
-from emailhub.web.scopes import NEEDS
+from emailhub.core.access import Scope
+from emailhub.web.scopes import NEEDS, needed
 from tests.support.web_hub import WebHub
 
 
@@ -28,3 +29,8 @@ def test_no_scope_is_said_for_a_route_that_is_not_there(hub: WebHub) -> None:
     known = set(routes(hub))
     stale = [f"{method} {path}" for path, needs in NEEDS.items() for method in needs if (path, method) not in known]
     assert not stale
+
+
+def test_a_route_or_method_that_says_nothing_is_for_administrators() -> None:
+    for path, method in (("/a-route-of-tomorrow", "GET"), ("/health", "DELETE"), ("/login", "PATCH")):
+        assert needed(path, method) == {Scope.ADMIN}, (method, path)
