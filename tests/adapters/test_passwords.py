@@ -52,6 +52,20 @@ async def test_nobodys_password_is_looked_at_like_any_other_and_never_right() ->
         hasher.close()
 
 
+async def test_a_name_nobody_has_costs_as_much_as_one_somebody_has(cheap: Argon2) -> None:
+    looked_at: list[str] = []
+
+    class Right:
+        def verify(self, hash: str, _: bytes) -> bool:
+            looked_at.append(hash)
+            return True
+
+    cheap._hasher = Right()
+    assert not await cheap.verify(None, "x")
+    assert await cheap.verify("somebody's", "x")
+    assert looked_at == [NOBODYS, "somebody's"]
+
+
 def test_the_parameters_are_those_of_the_rfc_for_little_memory() -> None:
     assert Parameters(Type.ID, 19, 16, 32, 3, 64 * 1024, 4) == RFC_9106_LOW_MEMORY
 

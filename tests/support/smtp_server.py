@@ -584,8 +584,8 @@ class _Connection(asyncio.Protocol):
         data = bytes(self.buffer[: end + 2]) if end else b""
         del self.buffer[: end + (len(_END) if end else 3)]
         self.in_body = False
-        data = data[1:] if data.startswith(b"..") else data
-        self.pending = self.message(data.replace(b"\n..", b"\n."))
+        # The first dot of a line goes whatever follows it (RFC 5321 section 4.5.2): one that was not doubled is lost.
+        self.pending = self.message(data.removeprefix(b".").replace(b"\n.", b"\n"))
         self.act("DOT", "250 2.0.0 Ok: queued", self.record)
         self.forget()
         return True
