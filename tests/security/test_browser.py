@@ -190,6 +190,7 @@ async def test_every_page_is_kept_by_nobody_framed_by_nobody_and_runs_our_script
         policy = response.headers["content-security-policy"]
         assert response.headers["x-content-type-options"] == "nosniff", route
         assert response.headers["referrer-policy"] in {"same-origin", "no-referrer"}, route
+        assert response.headers["cross-origin-opener-policy"] == "same-origin", route
         if not route.startswith("/static/"):
             assert "no-store" in response.headers["cache-control"], route
         if policy == PREVIEW_POLICY:
