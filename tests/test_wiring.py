@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from emailhub import wiring
 from emailhub.adapters.oauth import TokenSource
 from emailhub.adapters.smtp import TlsMode
+from emailhub.core.access import Scope
 from emailhub.core.limits import Rate
 from emailhub.core.routing import Route
 from emailhub.settings import Settings, load
@@ -117,3 +118,12 @@ def test_rules_about_recipients_hold_where_mail_goes_out(tmp_path: Path) -> None
     assert sending.allows("ann@example.com")
     assert not sending.allows("ann@example.org")
     assert wiring.diversion(of(tmp_path, "", rules)).allows("ann@example.org")
+
+
+def test_the_queue_may_do_no_more_than_send_from_its_domains(tmp_path: Path) -> None:
+    found = wiring.queue_principal(
+        of(tmp_path, "", MAIN | {"EMAILHUB_QUEUE_FROM_DOMAINS": "example.com,*.example.org"})
+    )
+    assert found.scopes == {Scope.SEND}
+    allowed = {domain: found.may_send_from(domain) for domain in ("example.com", "a.example.org", "example.net")}
+    assert allowed == {"example.com": True, "a.example.org": True, "example.net": False}

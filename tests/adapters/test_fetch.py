@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import trustme
@@ -93,6 +94,18 @@ async def test_a_file_comes_from_the_address_that_was_checked_with_the_certifica
     assert f"\r\nhost: files.example.org:{server.port}\r\n" in head.lower()
     assert "cookie" not in head.lower()
     assert "authorization" not in head.lower()
+
+
+async def test_no_proxy_and_no_password_of_the_hubs_own_environment_is_used(
+    server: FileServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login hub password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    async with fetching("127.0.0.1") as fetcher:
+        assert await fetcher.fetch(server.url, len(PDF)) == PDF
+    assert "authorization" not in server.asked[0].lower()
 
 
 async def test_the_next_address_is_tried_when_one_cannot_be_reached(server: FileServer) -> None:

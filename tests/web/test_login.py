@@ -148,6 +148,7 @@ async def test_a_log_in_leads_to_no_other_site(tmp_path: Path) -> None:
             "https://evil.test",
             "javascript:alert(1)",
             "/a\r\nX: y",
+            "/a\\..\\\\evil.test",
             "",
             "evil",
         ):

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jinja2.defaults import DEFAULT_NAMESPACE
 
 from emailhub.adapters.renderer import Bounds, ProcessRenderer, worker
+from emailhub.adapters.renderer.sandbox import Kitchen, ProblemError
 from emailhub.core.errors import Problem, Refused, TemplateError
 from emailhub.core.template import Rendered, Template
 
@@ -54,6 +56,26 @@ async def test_what_html_includes_is_escaped_whatever_it_is_called(renderer: Pro
 
 def _parts(*names: str) -> tuple[tuple[str, str], ...]:
     return tuple((name, "{{ name }}") for name in names)
+
+
+def test_a_template_has_four_names_to_build_with_and_no_other() -> None:
+    for name in DEFAULT_NAMESPACE:
+        made = Kitchen({"subject": f"{{{{ {name} is defined }}}}", "html": None, "text": None}, {}).render({}, 100)
+        assert made["subject"] == str(name in {"range", "dict", "namespace", "joiner"}), name
+
+
+@pytest.mark.parametrize(
+    "sources",
+    (
+        {"subject": "{% for _ in range(99) %}aa{% endfor %}", "html": None, "text": None},
+        {"subject": "a", "html": "<p>{{ 'a' * 60 }}</p>", "text": "{{ 'a' * 60 }}"},
+        {"subject": "a", "html": "<p>{{ 'a' * 60 }}</p>", "text": None},
+    ),
+    ids=("piece by piece", "together", "with the text made of it"),
+)
+def test_what_is_made_has_its_bound_in_each_part_and_together(sources: dict[str, str | None]) -> None:
+    with pytest.raises(ProblemError, match="makes more than 100 characters"):
+        Kitchen(sources, {}).render({}, 100)
 
 
 async def test_a_layout_is_filled_and_macros_are_imported(renderer: ProcessRenderer) -> None:
