@@ -227,6 +227,8 @@ async def test_the_process_gets_nothing_of_the_hubs_environment_and_can_open_not
         "    for what in (lambda: open('/etc/passwd'), socket.socket, os.pipe):\n"
         "        try: said.append(str(what()))\n"
         "        except OSError as error: said.append(type(error).__name__)\n"
+        "    limits = (child.resource.RLIMIT_NPROC, child.resource.RLIMIT_FSIZE, child.resource.RLIMIT_CORE)\n"
+        "    said += [str(child.resource.getrlimit(limit)) for limit in limits]\n"
         "    return {'subject': '', 'html': None, 'text': '|'.join(said)}\n"
         "import os, socket\n"
         "child._warm_up(); child._warm_up = lambda: None\n"
@@ -234,11 +236,14 @@ async def test_the_process_gets_nothing_of_the_hubs_environment_and_can_open_not
     )
     own = ProcessRenderer(command=(sys.executable, "-P", "-c", probe))
     made = await own.render(template(text="x"), {})
+    (process,) = own._idle
+    first_to_go = Path(f"/proc/{process.pid}/oom_score_adj").read_text()
     await own.close()
     environment, *tried = (made.text or "").split("|")
     assert "hunter2" not in environment
     assert "'PATH'" not in environment
-    assert tried == ["OSError", "OSError", "OSError"]
+    assert tried == ["OSError", "OSError", "OSError", "(0, 0)", "(0, 0)", "(0, 0)"]
+    assert first_to_go.strip() == "1000"
 
 
 async def test_when_no_process_can_start_mail_is_put_off_and_not_refused_for_good() -> None:
