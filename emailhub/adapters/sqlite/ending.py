@@ -11,11 +11,16 @@ from emailhub.core.audit import Deed
 
 def store_minutes(connection: sqlite3.Connection, minutes: Mapping[tuple[int, str], int]) -> None:
     """Add the counts, by minute and column."""
-    for (at, column), number in minutes.items():
+    by_minute: dict[int, dict[str, int]] = {}
+    for (at, column), number in sorted(minutes.items()):
+        by_minute.setdefault(at, {})[column] = number
+    for at, counts in by_minute.items():
+        names = ", ".join(counts)
+        added = ", ".join(f"{column} = {column} + excluded.{column}" for column in counts)
         connection.execute(
-            f"INSERT INTO minute (at, {column}) VALUES (?, ?) "  # noqa: S608 - our own column names
-            f"ON CONFLICT (at) DO UPDATE SET {column} = {column} + excluded.{column}",
-            (at, number),
+            f"INSERT INTO minute (at, {names}) VALUES (?{', ?' * len(counts)}) "  # noqa: S608 - our own column names
+            f"ON CONFLICT (at) DO UPDATE SET {added}",
+            (at, *counts.values()),
         )
 
 

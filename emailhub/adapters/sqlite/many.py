@@ -26,14 +26,18 @@ class Executor(Protocol):
 
 
 def insert(tx: Executor, into: str, rows: Sequence[Row], *, row: str = "", then: str = "") -> None:
-    """Insert `rows` by `into`, such as `INSERT INTO body (seq, content)`.
+    """Insert `rows` by `into`, such as `INSERT INTO body (seq, content)`. Their first value is never None.
 
-    `row` says where the values of one go when they are not all there is to it; `then` is what follows the values.
+    `row` says what is inserted of each, `column1` being its first value, when that is not just its values; `then` is
+    what follows them all.
     """
     if rows:
-        values = row or f"({', '.join('?' * len(rows[0]))})"
-        for some in _portions(rows):
-            tx.execute(_statement(f"{into} VALUES", values, len(some), then), _flat(some))
+        nothing = (None,) * len(rows[0])
+        values = f"({', '.join('?' * len(nothing))})"
+        chosen = row or ", ".join(f"column{number}" for number, _ in enumerate(nothing, 1))
+        for some in _filled(rows, nothing):
+            sql = f"{into} SELECT {chosen} FROM (VALUES"  # noqa: S608 - our own words
+            tx.execute(_statement(sql, values, len(some), f") WHERE column1 IS NOT NULL {then}"), _flat(some))
 
 
 def update(tx: Executor, change: str, rows: Sequence[Row], where: str) -> list[tuple[Any, ...]]:
@@ -78,15 +82,6 @@ def _filled(rows: Sequence[T], nothing: T) -> Iterable[Sequence[T]]:
     for start in range(0, len(rows), MOST):
         some = rows[start : start + MOST]
         yield [*some, *[nothing] * ((1 << (len(some) - 1).bit_length()) - len(some))]
-
-
-def _portions(rows: Sequence[T]) -> Iterable[Sequence[T]]:
-    """`rows` in runs of 64, 32, 16 …, so that few different statements are ever prepared."""
-    at = 0
-    while at < len(rows):
-        size = min(1 << (len(rows) - at).bit_length() - 1, MOST)
-        yield rows[at : at + size]
-        at += size
 
 
 def _flat(rows: Sequence[Row]) -> list[Any]:

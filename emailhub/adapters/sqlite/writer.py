@@ -339,6 +339,6 @@ def _store_told(connection: sqlite3.Connection, done: Sequence[Transaction]) -> 
         "INSERT INTO event (id, at, kind, seq, relay, data)",
         [(id, one.at, one.kind, one.seq, one.relay, _encode(one.data).decode()) for id, one in enumerate(told, first)],
         # The message may have been erased by a later write of the group: its event then belongs to none.
-        row="(?, ?, ?, (SELECT seq FROM message WHERE seq = ?), ?, ?)",
+        row="column1, column2, column3, (SELECT seq FROM message WHERE seq = column4), column5, column6",
     )
     return [Event(id, one.at, one.kind, one.message, one.relay, one.data) for id, one in enumerate(told, first)]
