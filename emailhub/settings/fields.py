@@ -33,7 +33,11 @@ class Settings(MailSettings, frozen=True, kw_only=True):
 
     rabbitmq_url: Annotated[
         SecretUrl | None,
-        _rabbit(kinds.AMQP, "Where RabbitMQ is; `amqps://` for TLS.", "no RabbitMQ; the outbox is the queue"),
+        _rabbit(
+            kinds.AMQP,
+            "Where RabbitMQ is; `amqps://` for TLS, `?cafile=/ca.pem` to trust a CA.",
+            "no RabbitMQ; the outbox is the queue",
+        ),
     ] = None
     queue: Annotated[str, _rabbit(kinds.TEXT, "The queue to take requests from.")] = "email.queue"
     queue_declare: Annotated[

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.support.ports import free_port
@@ -110,6 +111,15 @@ class RabbitNode:
         """Kill the server without a chance to say goodbye."""
         self._signal(signal.SIGKILL)
         await self._gone()
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Inside the block the server neither reads nor writes nor ends: its connections stay open and say nothing."""
+        self._signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._signal(signal.SIGCONT)
 
     async def close(self) -> None:
         """End the server, its port mapper and its folder."""

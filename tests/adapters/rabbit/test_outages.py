@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from emailhub.adapters.rabbit import Delivery
+from emailhub.adapters.rabbit.inbox import Ledger
 from emailhub.core.errors import BrokerDown
 from emailhub.core.status import Link
 from tests.adapters.rabbit.conftest import Hub, cut, producer, running
@@ -112,6 +113,49 @@ async def test_a_consumer_that_vanished_without_a_word_is_missed_and_replaced(ra
     await hub.until(lambda: hub.rabbit.status().recoveries == 1)
     await hub.publish(b"one")
     await hub.until(lambda: hub.bodies == [b"one"])
+
+
+@pytest.mark.nightly
+async def test_a_server_that_says_nothing_any_more_is_given_up_and_found_again(own_rabbit_node: RabbitNode) -> None:
+    node = own_rabbit_node
+    async with running(Hub(node.url, connect=0.5)) as hub:
+        await hub.linked(Link.CONSUMING)
+        with node.frozen():
+            status = await hub.linked(Link.DOWN)
+            assert "no answer from RabbitMQ" in status.detail
+            assert not hub.rabbit.can_hand_off
+        await hub.linked(Link.CONSUMING)
+        await hub.publish(b"one")
+        await hub.until(lambda: hub.bodies == [b"one"])
+
+
+async def test_both_connections_are_kept_awake_by_heartbeats(rabbit: RabbitNode, hub: Hub) -> None:
+    listed = await rabbit.ctl("list_connections", "vhost", "timeout")
+    ours = [row.split("\t")[1] for row in listed.splitlines() if row.startswith(f"{hub.options.vhost}\t")]
+    assert ours == ["20", "20"]
+
+
+async def test_a_fault_of_ours_that_closes_the_channel_costs_no_message(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ack, faults = Ledger.ack, [1]
+
+    async def twice(ledger: Ledger, tags: Sequence[int]) -> None:
+        await ack(ledger, tags)
+        if faults.pop():
+            # RabbitMQ takes a tag that is already acknowledged for a protocol error.
+            await ledger.channel.basic_ack(tags[-1], wait=False)
+            faults.append(0)
+
+    monkeypatch.setattr(Ledger, "ack", twice)
+    await hub.publish(b"one")
+    await hub.until(lambda: hub.rabbit.status().recoveries == 1)
+    await hub.linked(Link.CONSUMING)
+    monkeypatch.undo()
+    await hub.publish(b"two")
+    await hub.until(lambda: set(hub.bodies) == {b"one", b"two"})
+    await hub.until(lambda: hub.rabbit.status().unacked == 0)
+    assert await hub.depth() == 0
 
 
 async def test_a_foreign_consumer_on_our_queue_is_seen(hub: Hub) -> None:
