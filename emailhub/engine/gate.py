@@ -169,9 +169,12 @@ class Gate:
         return self._identify(knock, host, client, scheme, shown, now)
 
     def still_in(self, caller: Caller, now: float) -> bool:
-        """Whether a caller admitted earlier would still be: a long answer ends with the log-in or key that got it."""
+        """Whether a caller admitted earlier would still be: a long answer ends with what opened it, a log-in, a key, or
+        that a face asked for neither."""
         if caller.way is Way.SESSION:
             return self._people is not None and self._people.alive(caller.session or "", now)
+        if caller.way is Way.OPEN:
+            return not (self._access.auth and self._has_keys and self._has_people)
         return caller.way is not Way.KEY or self._works(caller.shown, now)
 
     def _works(self, digest: bytes, now: float) -> bool:

@@ -134,6 +134,23 @@ async def test_the_first_user_closes_the_dashboard_of_an_open_hub_at_once() -> N
     assert way(it.admit(knock, NOW)) is Way.OPEN
 
 
+async def test_what_an_open_dashboard_streams_ends_when_the_first_user_closes_it() -> None:
+    people = await People(admin=None, at=NOW).load()
+    keyed = gate(people, api_keys=KEYS)
+    stream = replace(LOCAL, area=Area.SHARED, stream=True)
+    caller = keyed.admit(stream, NOW)
+    assert isinstance(caller, Caller)
+    assert keyed.still_in(caller, NOW)
+    await people.users.add("olga", Role.OPERATOR, "a long password", Actor("local"))
+    assert way(keyed.admit(stream, NOW)) == 401
+    assert not keyed.still_in(caller, NOW)
+    assert gate(people).still_in(caller, NOW), "who may read the API may listen"
+    without = gate(auth=False, listen="0.0.0.0", api_keys=KEYS, admin_password="secret")
+    caller = without.admit(stream, NOW)
+    assert isinstance(caller, Caller)
+    assert without.still_in(caller, NOW)
+
+
 async def test_under_https_only_the_secure_cookie_counts(people: People) -> None:
     it = gate(people, listen="0.0.0.0", admin_password="secret")
     token = await logged_in(people)
