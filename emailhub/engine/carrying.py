@@ -21,7 +21,7 @@ from emailhub.engine.findings import cut_short, health_of
 from emailhub.engine.fuse import Fuse
 from emailhub.engine.meter import Meter
 from emailhub.engine.ports import Outbox, Relay
-from emailhub.engine.recorder import Recorder, finished
+from emailhub.engine.recorder import Recorder
 
 _TROUBLES = (Kind.RELAY, Kind.SENDER)
 
@@ -31,7 +31,7 @@ log = logs.get("courier")
 class Carry:
     """An attempt under way over `relay`; `on_body` is called when a body was handed over."""
 
-    __slots__ = ("job", "landed", "permit", "progress", "reason", "relay", "started", "task")
+    __slots__ = ("decided", "job", "landed", "permit", "progress", "reason", "relay", "started", "task")
 
     def __init__(self, job: Job, permit: Permit, relay: Relay, on_body: Callable[[], None] | None) -> None:
         self.job = job
@@ -40,6 +40,8 @@ class Carry:
         self.progress = Progress(on_body)
         self.reason: Reason | None = None
         self.started = False
+        self.decided = False
+        """What becomes of the message is known and is being written down."""
         self.landed = False
         self.task: asyncio.Task[None] | None = None
 
@@ -51,8 +53,9 @@ class Carry:
     def interrupt(self, reason: Reason) -> None:
         """End the attempt; what follows is recorded by its own task."""
         self.reason = reason
-        # A task cancelled before its first step runs none of its lines: the message would stay claimed for ever.
-        if self.started and self.task is not None:
+        # A task cancelled before its first step runs none of its lines: the message would stay claimed for ever. And
+        # one that has an answer has to write it down: what the relay has said is never forgotten.
+        if self.started and not self.decided and self.task is not None:
             self.task.cancel()
 
 
@@ -278,14 +281,15 @@ class Carrier:
                 # An OutboxError: the disk could not note that the body is about to go, so it did not go.
                 with suppress(asyncio.CancelledError, OutboxError):
                     report = await self._attempt(carry, fresh=permit.probe)
+            carry.decided = True
             if report is None:
                 self._fuse.release(permit)
-                await finished(self._interrupted(carry))
+                await self._interrupted(carry)
                 return
             self._note(permit, report)
             self._allowance.ended(job, report)
             self._land(carry)
-            await finished(self._record(job, report))
+            await self._record(job, report)
 
     async def _attempt(self, carry: Carry, *, fresh: bool) -> Report:
         job, started = carry.job, self._now()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
 
 from emailhub import logs
 from emailhub.core.delivery import Policy, Reason, State
@@ -131,14 +130,3 @@ async def unless(stop: asyncio.Event, seconds: float) -> None:
             await stop.wait()
     except TimeoutError:
         pass
-
-
-async def finished(work: Coroutine[Any, Any, None]) -> None:
-    """Await `work` to its end even when cancelled: what the relay has said is never forgotten."""
-    task = asyncio.create_task(work)
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError:
-            continue
-    task.result()
