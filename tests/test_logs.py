@@ -111,6 +111,15 @@ def test_no_value_can_forge_a_line_or_move_a_cursor(format: str) -> None:
     assert text.rstrip("\n").isprintable()
 
 
+def test_what_broke_forges_no_line_on_the_console_either() -> None:
+    error = ValueError("a\n12:00:00.000 INFO    login     logged in\x1b[2J\u2028b")
+    text = written(lambda: logs.get("app").error("component died", exc=error), format="console")
+    first, *trace = text.removesuffix("\n").split("\n")
+    assert first.endswith("component died")
+    assert trace
+    assert all(line.startswith("    ") and line.isprintable() for line in trace), trace
+
+
 def test_the_console_line_is_short_and_aligned() -> None:
     text = written(lambda: logs.get("courier").info("sent", message_id="m1", to="a b", ok=True), format="console")
     clock, rest = text.split(" ", 1)
@@ -160,6 +169,8 @@ def test_an_exception_stays_on_its_json_line() -> None:
         lambda log: log.info("x", line="AUTH PLAIN " + base64.b64encode(f"\0hub\0{CANARY}".encode()).decode()),
         lambda log: log.error("x", exc=ValueError(f"login with {CANARY} failed")),
         lambda log: log.info("x", nested={CANARY: 1}),
+        lambda log: log.info("x", said=f"334 {base64.b64encode(CANARY.encode()).decode()}"),
+        lambda log: log.info("x", path=f"/hook?who={quote(CANARY, safe='')}&where={quote(CANARY)}"),
         lambda _: logging.getLogger("uvicorn.error").error("bad %s", CANARY),
         lambda _: warnings.warn(f"about {CANARY}", RuntimeWarning, stacklevel=1),
     ),

@@ -132,6 +132,19 @@ async def test_a_fresh_token_refused_too_is_a_rejected_login_with_the_servers_re
         assert server.tokens_shown == ["bad-1", "bad-2", "bad-3"]
 
 
+async def test_a_token_that_the_server_repeats_is_masked_in_what_is_kept_of_its_reply(
+    server: SmtpServer, relays: Relays, authority: Authority
+) -> None:
+    encoded = base64.b64encode(f"user={USER}\1auth=Bearer t0ken-of-ours\1\1".encode()).decode()
+    server.on("AUTH", f"534 5.7.9 what is {encoded} (t0ken-of-ours)?")
+    async with TokenEndpoint(granted("t0ken-of-ours")) as endpoint:
+        report = await Line(relays, server, authority, endpoint).send()
+    for shown in (rejected(report).text, said(report)):
+        assert "534 5.7.9 what is" in shown
+        assert "t0ken" not in shown
+        assert encoded[-32:] not in shown
+
+
 @pytest.mark.parametrize("reply", ("454 4.7.0 Temporary authentication failure", "534 5.7.9 Log in with your browser"))
 async def test_a_refusal_that_no_fresh_token_could_mend_asks_for_none(
     server: SmtpServer, relays: Relays, authority: Authority, reply: str

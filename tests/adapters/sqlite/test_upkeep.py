@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from emailhub.adapters.sqlite.relays import SqliteRelays
-from emailhub.adapters.sqlite.upkeep import backup
+from emailhub.adapters.sqlite.upkeep import _erase_bodies, backup
 from emailhub.core.breaker import Mode, Phase, Snapshot
 from emailhub.core.delivery import Reason, State
 from emailhub.core.records import DeadLetter
@@ -49,6 +50,19 @@ async def test_a_body_that_became_final_later_is_erased_in_its_turn(tmp_path: Pa
         await sent(store, "B", at=NOW + 10)
         await sent(store, "C", at=NOW + 15)
         assert await store.upkeep.erase_bodies(NOW + 20) == 2
+
+
+async def test_a_body_that_is_needed_again_since_it_was_found_stays(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        await store.outbox.add([parcel("A")])
+        (job,) = await store.claim()
+        await store.finish(job, REFUSED, NOW)
+        (seq,) = (await store.rows("SELECT seq FROM message"))[0]
+        erase = partial(_erase_bodies, found=[seq], before=NOW + 50)
+        until = NOW + DAY
+        await store.verbs.retry("A", relays=("default",), now=NOW + 60, expires_at=until, actor="ann", note="")
+        assert await store.database.write(erase) == 0
+        assert await store.history.content("A") is not None
 
 
 async def test_more_than_a_batch_is_erased_batch_by_batch_and_the_file_shrinks(tmp_path: Path) -> None:

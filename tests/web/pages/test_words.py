@@ -3,6 +3,7 @@
 import pytest
 
 from emailhub.web.pages import words
+from emailhub.web.pages.paper import machine
 
 
 @pytest.mark.parametrize(
@@ -81,3 +82,7 @@ def test_a_time_carries_its_exact_moment_and_cannot_carry_markup() -> None:
     assert 'datetime="2026-11-24T03:24:00.250Z"' in element
     assert 'title="2026-11-24 03:24:00 UTC"' in element
     assert "&lt;b&gt;" in element
+
+
+def test_words_for_machines_are_code_and_nothing_in_them_is_html() -> None:
+    assert machine("Set `A<b>` & <i>go") == "Set <code>A&lt;b&gt;</code> &amp; &lt;i&gt;go"
