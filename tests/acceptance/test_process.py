@@ -53,9 +53,20 @@ async def test_a_sigterm_repeated_within_a_second_is_the_same_one_and_a_later_on
     assert [line["message_id"] for line in hub.log() if line["event"] == "rescued"] == [id]
 
 
-async def test_a_running_hub_locks_its_file(smtp: SmtpServer, make_hub: Callable[..., Hub]) -> None:
+def mask_of(pid: int) -> str:
+    """The bits no new file of the process gets, "" where the system does not tell."""
+    status = Path(f"/proc/{pid}/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return next((line.split()[1] for line in lines if line.startswith("Umask:")), "")
+
+
+async def test_a_running_hub_locks_its_file_and_writes_for_its_owner_only(
+    smtp: SmtpServer, make_hub: Callable[..., Hub]
+) -> None:
     hub = make_hub(smtp)
     await hub.start()
+    assert hub.process is not None
+    assert mask_of(hub.process.pid) in {"0077", ""}, "whatever it writes is for its owner only"
     with Path(f"{hub.database}.lock").open("ab") as lock:  # noqa: ASYNC230 - a lock is not read or written
         with pytest.raises(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

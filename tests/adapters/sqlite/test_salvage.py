@@ -215,6 +215,7 @@ async def test_contents_whose_message_is_lost_are_kept_as_files(tmp_path: Path) 
     assert lines[1] == "1.eml\tto\t1.eml@example.com\tqueued\t"
     assert len(lines) == 41
     assert (tmp_path / "new.loose").stat().st_mode & 0o777 == 0o700
+    assert {kept.stat().st_mode & 0o777 for kept in (tmp_path / "new.loose").iterdir()} == {0o600}
 
 
 async def test_a_hub_that_opens_it_holds_what_is_unfinished_and_sends_nothing_by_itself(
