@@ -12,6 +12,7 @@ from urllib.parse import quote, unquote
 import pytest
 
 from emailhub import logs
+from emailhub.core.query import FIELDS
 from tests.security.test_browser import Target
 from tests.support.web_hub import WebHub
 from tests.web.test_guard import routes
@@ -30,6 +31,10 @@ PARAMETERS = (
     "status",
     "state",
     "request_id",
+    "correlation_id",
+    "relay",
+    "template",
+    "origin",
     "to",
     "actor",
     "what",
@@ -60,6 +65,21 @@ async def test_no_parameter_and_no_part_of_a_path_reaches_the_database_as_words_
             response = await hub.client.get(re.sub(r"\{\w+:\w+\}", quote(attack, safe="").replace("\\", r"\\"), route))
             assert response.status_code in {303, 400, 404, 422}, (route, attack, response.status_code)
     assert await target.state() == before
+
+
+async def test_no_parameter_alone_and_no_term_of_a_search_reaches_the_database_as_words_of_its_own(hub: WebHub) -> None:
+    # All at once they are refused where one of them is not known, before any of them is used.
+    await hub.send(subject="Hello", scheduled_at="in 1 hour")
+    lists = sorted({route for method, route in routes(hub.app) if method == "GET" and "{" not in route} - {"/events"})
+    asked = [(route, {name: "'\" OR 1=1 --"}) for route in lists for name in PARAMETERS]
+    asked += [(route, {"q": f'{field}:"\' OR 1=1 --"'}) for route in ("/emails", "/messages") for field in FIELDS]
+    used = 0
+    for route, given in asked:
+        for accept in ("application/json", "text/html"):
+            response = await hub.client.get(route, params=given, headers={"accept": accept})
+            assert response.status_code < 500, (route, given, response.text[:200])
+            used += response.status_code == 200
+    assert used > 100
 
 
 @pytest.mark.parametrize("parameter", ("q", "request_id"))
