@@ -303,6 +303,12 @@ async def test_emoji_escaped_as_a_pair_is_a_character(hub: WebHub) -> None:
     assert (await hub.client.get(f"/emails/{response.json()['id']}")).json()["subject"] == "Hi 😀"
 
 
+async def test_values_beyond_counting_are_refused_before_they_are_made(hub: WebHub) -> None:
+    answer = await hub.client.post("/emails", json=GOOD | {"tags": [0] * 200_000})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "$")
+    assert "has more than 200,000 values" in answer.json()["message"]
+
+
 async def test_fields_beyond_counting_are_not_answered_one_by_one(hub: WebHub) -> None:
     content = json.dumps({f"n{number}": 1 for number in range(10_000)})
     id = await hub.send()
