@@ -87,6 +87,15 @@ async def test_another_role_or_password_or_removal_ends_every_log_in_at_once(peo
     assert people.users.use(other, NOW) is not None
 
 
+async def test_whoever_gets_the_name_of_one_who_is_gone_gets_none_of_their_log_ins(people: People) -> None:
+    await people.users.add("vera", Role.VIEWER, PASSWORD, ANN)
+    token = await log_in(people)
+    await people.users.remove("vera", ANN)
+    assert not people.users.alive(token, NOW), "a stream ends, too"
+    await people.users.add("vera", Role.OPERATOR, PASSWORD, ANN)
+    assert people.users.use(token, NOW) is None
+
+
 async def test_the_same_role_again_ends_nothing(people: People) -> None:
     await people.users.add("vera", Role.VIEWER, PASSWORD, ANN)
     token = await log_in(people)
