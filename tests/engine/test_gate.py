@@ -68,6 +68,14 @@ def test_the_public_address_of_a_loopback_hub_is_not_local() -> None:
     assert way(it.admit(LOCAL, NOW)) is Way.OPEN
 
 
+def test_a_network_that_may_send_may_do_nothing_else() -> None:
+    it = gate(listen="0.0.0.0", api_keys=KEYS, open_send=(ip_network("10.0.0.0/8"),))
+    caller = it.admit(replace(AWAY, area=Area.SEND), NOW)
+    assert isinstance(caller, Caller)
+    assert (caller.way, caller.name, caller.principal.scopes) == (Way.NETWORK, "10.9.9.9", {Scope.SEND})
+    assert {way(it.admit(replace(AWAY, area=area), NOW)) for area in (Area.API, Area.SHARED)} == {401}
+
+
 def test_every_key_opens_and_is_named_by_its_place() -> None:
     it = gate(listen="0.0.0.0", api_keys=KEYS)
     for number, key in enumerate(KEYS, 1):
