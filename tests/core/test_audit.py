@@ -57,6 +57,7 @@ def test_what_is_done_to_a_message_names_it(kind: str, facts: dict[str, Scalar],
             "T",
             "hi, version 3",
         ),
+        ("chaos_set", {"text": "mode down"}, "chaos.set", "", "mode down"),
         ("thing_done", {"thing": "K", "text": "send"}, "thing.done", "K", "send"),
         ("thing_done", {"name": "N"}, "thing.done", "N", ""),
         ("thing_done", {"id": "I"}, "thing.done", "I", ""),
@@ -68,6 +69,12 @@ def test_what_is_done_to_anything_else_names_that(
     deed = deed_of(kind, 5.0, {"actor": "local", **facts})
     assert deed is not None
     assert (deed.actor, deed.peer, deed.what, deed.target, deed.detail) == ("local", "", what, target, detail)
+
+
+def test_who_lets_a_suspended_sender_send_is_told_with_the_relay_and_the_domain() -> None:
+    deed = deed_of("sender_resumed", 5.0, {"actor": BY, "domain": "example.com"}, relay="ses")
+    assert deed is not None
+    assert (deed.actor, deed.what, deed.target, deed.detail) == ("ann", "sender.resume", "ses", "example.com")
 
 
 def test_a_breaker_tells_how_it_was_forced_and_until_when_it_holds() -> None:
