@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from emailhub.core.delivery import State
 from emailhub.core.records import Parcel
 from emailhub.core.suppression import Listing
+from tests.crash import beside
+from tests.crash.beside import Attempt, Told
 from tests.support.factories import DAY, NOW, REFUSED, REPORT, SENT, Store, deferred, opened, parcel, results
 from tests.support.old_outbox import add, old_file
 
 ABSENT = "absent"
 SIZE = 9000
 """Bytes of a body: some pages of the file."""
-Told = Callable[[str], None]
-Attempt = Callable[[Callable[[], Awaitable[Any]]], Awaitable[bool]]
-"""Runs a verb; False when the outbox refused it."""
+
+
+async def _sees_nothing(_: Store) -> dict[str, str]:
+    return {}
+
+
+async def _does_nothing(_: Store) -> None: ...
 
 
 class Deed(NamedTuple):
     """`act` goes on with what `prepare` left; `steps` are the states each message goes through by it.
 
+    `kept` are those of what is kept beside mail, as `look` sees it. `left` is what must still be possible afterwards.
     With `opening` the disk breaks already while the file is opened.
     """
 
@@ -33,6 +41,13 @@ class Deed(NamedTuple):
     act: Callable[[Store, Attempt, Told], Awaitable[None]]
     steps: dict[str, Sequence[str]]
     opening: bool = False
+    kept: Mapping[str, Sequence[str]] = MappingProxyType({})
+    look: Callable[[Store], Awaitable[dict[str, str]]] = _sees_nothing
+    left: Callable[[Store], Awaitable[None]] = _does_nothing
+
+    def every(self, number: int) -> int:
+        """Every so many of its points are tried, when not all are: of what is beside mail a third as many."""
+        return number * 3 if self.kept and number > 1 else number
 
 
 def _parcel(id: str, **given: Any) -> Parcel:
@@ -110,9 +125,22 @@ async def _retry(store: Store, attempt: Attempt, told: Told) -> None:
 
 async def _suppress(store: Store, attempt: Attempt, told: Told) -> None:
     listed = [Listing(f"{id}@example.com") for id in "ab"]
-    if await attempt(lambda: store.suppressions.add(listed, now=NOW, face="http", actor="op")):
-        told("A")
-        told("B")
+    by: dict[str, Any] = {"now": NOW, "face": "http", "actor": "op"}
+    if not await attempt(lambda: store.suppressions.add(listed, **by)):
+        return
+    for id in ("A", "B", "list"):
+        told(id)
+    if await attempt(lambda: store.suppressions.lift(["a@example.com"], **by, note="")):
+        told("list")
+
+
+LIST = {"list": (" 0", "a,b 2", "b 3")}
+
+
+async def _list(store: Store) -> dict[str, str]:
+    names = [address[0] for (address,) in await store.rows("SELECT address FROM suppression ORDER BY id")]
+    entries = await store.rows("SELECT count(*) FROM audit WHERE what LIKE 'suppression.%'")
+    return {"list": f"{','.join(names)} {entries[0][0]}"}
 
 
 # Upkeep.
@@ -162,12 +190,46 @@ _ALL = (
     Deed("claim", _three_queued, _claim, dict.fromkeys("ABC", ("queued", "sending"))),
     Deed("verdict", _three_sending, _record, {id: ("sending", end.to.value) for id, end in ENDS.items()}),
     Deed("retry", _three_ended, _retry, {"A": ("failed", "queued"), "B": ("deferred", "queued"), "C": ("sent",)}),
-    Deed("suppression", _three_queued, _suppress, {"A": WITHHELD, "B": WITHHELD, "C": ("queued",)}),
+    Deed(
+        "suppression",
+        _three_queued,
+        _suppress,
+        {"A": WITHHELD, "B": WITHHELD, "C": ("queued",)},
+        kept=LIST,
+        look=_list,
+    ),
     Deed("retention", _old, _erase, {"A": ERASED, "B": ERASED, "WAITS": ("deferred",)}),
     Deed("migration", _first_version, _accept_one, AS_OLD | {"N": NEW}, opening=True),
+    Deed("users", beside.an_admin, beside.people_come_and_go, {}, kept=beside.PEOPLE, look=beside.the_people),
+    Deed(
+        "API keys",
+        beside.a_key,
+        beside.keys_change,
+        dict.fromkeys((beside.FIRST_MAIL, beside.SECOND_MAIL), NEW),
+        kept=beside.KEYS,
+        look=beside.the_keys,
+    ),
+    Deed(
+        "bulk jobs",
+        beside.four_queued,
+        beside.jobs_run,
+        {**dict.fromkeys("ABC", ("queued", "canceled")), "D": ("queued",)},
+        kept=beside.JOBS,
+        look=beside.the_jobs,
+    ),
+    Deed(
+        "dead letters",
+        beside.three_letters,
+        beside.letters_are_decided,
+        dict.fromkeys(("L1", "L3"), NEW),
+        kept=beside.LETTERS,
+        look=beside.the_letters,
+        left=beside.letters_left,
+    ),
+    Deed("templates", _empty, beside.templates_change, {}, kept=beside.TEMPLATES, look=beside.the_templates),
 )
 DEEDS = {deed.name: deed for deed in _ALL}
-TOGETHER = {"intake": ("C", "D"), "suppression": ("A", "B")}
+TOGETHER = {"intake": ("C", "D"), "suppression": ("A", "B"), "bulk jobs": ("A", "B")}
 """Messages that change in one commit: all of them or none."""
 
 
@@ -178,14 +240,16 @@ async def check(deed: Deed, path: Path, told: Counter[str]) -> None:
         assert await store.rows("PRAGMA foreign_key_check") == []
         states = await _states(store)
         assert set(states) <= set(deed.steps), states
-        for id, steps in deed.steps.items():
+        found = states | await deed.look(store)
+        for id, steps in {**deed.steps, **deed.kept}.items():
             # The step after the last that was told may have been committed before the end came.
             allowed = steps[told[id] : told[id] + 2]
-            assert states.get(id, ABSENT) in allowed, f"{id} is {states.get(id, ABSENT)}, not {allowed}"
+            assert found.get(id, ABSENT) in allowed, f"{id} is {found.get(id, ABSENT)}, not {allowed}"
         together = TOGETHER.get(deed.name, ())
         assert len({states.get(id, ABSENT) for id in together}) <= 1, f"{states}: half of a commit"
         await _agrees(store, states)
         await _delivers(store)
+        await deed.left(store)
 
 
 async def _states(store: Store) -> dict[str, str]:

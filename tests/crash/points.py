@@ -157,7 +157,7 @@ def main() -> None:
         points = Points(DEEDS[name], shim, options.folder / name)
         tried = 0
         for fault in list(Fault)[1:]:
-            every = options.every * (1 if fault is Fault.DIE or options.every == 1 else 5)
+            every = DEEDS[name].every(options.every) * (1 if fault is Fault.DIE or options.every == 1 else 5)
             for k in range(1 + fault % every, points.changes + 1, every):
                 points.attempt(fault, k)
                 tried += 1

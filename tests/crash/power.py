@@ -72,7 +72,7 @@ def main() -> None:
         database._WRITER_PRAGMAS = tuple(HASTY if "synchronous" in one else one for one in database._WRITER_PRAGMAS)
     shim = Shim()
     for name, deed in DEEDS.items():
-        states, wrong = Power(deed, shim, options.folder / name).states(options.seed, options.every)
+        states, wrong = Power(deed, shim, options.folder / name).states(options.seed, deed.every(options.every))
         print(json.dumps({"deed": name, "states": states, "wrong": wrong}), flush=True)
 
 
