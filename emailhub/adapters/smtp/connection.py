@@ -18,7 +18,8 @@ class Offers:
     def __init__(self, extensions: Mapping[str, str]) -> None:
         limit = extensions.get("size", "")
         self.size = "size" in extensions
-        self.limit = int(limit) if limit.isdecimal() else 0
+        # At most 20 digits (RFC 1870 §3); Python itself reads no number of more than 4,300.
+        self.limit = int(limit) if limit.isascii() and limit.isdecimal() and len(limit) <= 20 else 0
         self.pipelining = "pipelining" in extensions
         self.chunking = "chunking" in extensions
         self.smtputf8 = "smtputf8" in extensions

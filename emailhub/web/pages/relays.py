@@ -148,7 +148,8 @@ _PROBED = Flash("info", "The relay is tried now: one message that is due goes fi
 
 
 def _until(seconds: str, now: float) -> float | None:
-    return now + min(float(seconds), _LONGEST) if seconds.isdigit() and len(seconds) < 10 else None
+    number = seconds.isascii() and seconds.isdecimal() and len(seconds) < 10
+    return now + min(float(seconds), _LONGEST) if number else None
 
 
 HANDLERS: tuple[ControllerRouterHandler, ...] = (relays, one_relay, force, resume, behave)

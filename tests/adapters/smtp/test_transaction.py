@@ -402,7 +402,9 @@ async def test_a_message_above_the_advertised_size_is_refused_before_mail_with_b
         assert relay.facts().idle == 1
 
 
-@pytest.mark.parametrize("size", ("SIZE 56", "SIZE 0", "SIZE", "SIZE many"))
+@pytest.mark.parametrize(
+    "size", ("SIZE 56", "SIZE 0", "SIZE", "SIZE many", "SIZE " + "9" * 5000), ids=lambda size: size[:9]
+)
 async def test_a_size_that_fits_or_says_nothing_is_no_obstacle(relays: Relays, size: str) -> None:
     async with SmtpServer(extensions=(size,)) as server:
         assert kinds(await send(relays.to(server), ANN)) == [A]
