@@ -18,6 +18,7 @@ from emailhub.adapters.rabbit import Delivery, Rabbit
 from emailhub.adapters.sqlite import Database, SqliteHistory, SqliteOutbox, open_database
 from emailhub.adapters.sqlite.behaviour import SqliteBehaviour
 from emailhub.adapters.sqlite.bulk import SqliteBulk
+from emailhub.adapters.sqlite.in_hand import SqliteInHand
 from emailhub.adapters.sqlite.letters import SqliteLetters
 from emailhub.adapters.sqlite.putting_forward import SqlitePutOff
 from emailhub.adapters.sqlite.relays import SqliteRelays
@@ -155,7 +156,12 @@ class Hub:
         )
         self._intake = intake
         self._subscriber = Subscriber(
-            intake, upkeep, limits=intake.limits, now=now, principal=wiring.queue_principal(settings)
+            intake,
+            upkeep,
+            limits=intake.limits,
+            now=now,
+            principal=wiring.queue_principal(settings),
+            marks=SqliteInHand(database),
         )
         self._undertaker = Undertaker(upkeep, broker, now=now, jitter=self._random.uniform)
         desk = Desk(

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
+from itertools import groupby
 from typing import Protocol
 
 import msgspec
@@ -29,6 +30,8 @@ HEAVY = 256 * 1024
 """Bytes from which a body is read in a thread: decoding megabytes would stall every other request."""
 STUMBLES = 5
 """How often a body may run into a fault of ours before it makes room for those behind it."""
+RUNS = 5
+"""In how many processes in a row a body that is never got out of hand is given up: a few ends may be chance."""
 _REMEMBERED = 1000
 _REASON = 2000
 _OURS = "x-emailhub-"
@@ -57,10 +60,32 @@ class Graveyard(Protocol):
     async def bury(self, letters: Sequence[DeadLetter]) -> None: ...
 
 
+class Marks(Protocol):
+    """What survives the process of the bodies it has in hand."""
+
+    async def begin(self, digest: str) -> int:
+        """Note that it is in hand; in how many processes it was, with this one, and never got out of it."""
+        ...
+
+    async def end(self, digest: str) -> None:
+        """It is out of hand."""
+        ...
+
+
+class Unmarked:
+    """Marks of nothing."""
+
+    async def begin(self, digest: str) -> int:  # noqa: ARG002 - nothing is marked
+        return 1
+
+    async def end(self, digest: str) -> None: ...
+
+
 class Subscriber:
     """Takes deliveries into the outbox. `new_id` makes a correlation id for those that bring none.
 
-    `principal` is the queue, which is held to its from-domains like everybody who gives mail.
+    `principal` is the queue, which is held to its from-domains like everybody who gives mail. By `marks` it is known of
+    what came before if that ended the process: RabbitMQ may give it again for ever.
     """
 
     def __init__(
@@ -72,9 +97,11 @@ class Subscriber:
         now: Callable[[], float],
         new_id: Callable[[], str] = lambda: secrets.token_hex(16),
         principal: Principal = ANYBODY,
+        marks: Marks | None = None,
     ) -> None:
         self._intake = intake
         self._graveyard = graveyard
+        self._marks = marks or Unmarked()
         self._limits = limits
         self._now = now
         self._new_id = new_id
@@ -89,6 +116,31 @@ class Subscriber:
         False means that it has to come again, because the hub cannot store now. Raises nothing that the deliveries or
         the outbox cause.
         """
+        if not any(delivery.properties.redelivered for delivery in deliveries):
+            return await self._take(deliveries)
+        settled: list[bool] = []
+        for again, found in groupby(deliveries, lambda delivery: delivery.properties.redelivered):
+            group = list(found)
+            settled += [await self._take_again(one) for one in group] if again else await self._take(group)
+        return settled
+
+    async def _take_again(self, delivery: Delivery) -> bool:
+        """Take what was delivered before: alone and noted, so that what ends the process is told from others."""
+        digest = sha256(delivery.body).hexdigest()
+        try:
+            runs = await self._marks.begin(digest)
+            settled = (await self._take([delivery]))[0] if runs < RUNS else await self._give_up(delivery, runs)
+            await self._marks.end(digest)
+        except OutboxError as error:
+            log.warning("not stored", error=str(error), correlation_id=delivery.properties.correlation_id)
+            return False
+        return settled
+
+    async def _give_up(self, delivery: Delivery, runs: int) -> bool:
+        reason = f"emailhub ended {runs - 1} times in a row while it had this in hand, so it is not looked at any more"
+        return (await self._bury([self._letter(delivery, reason)]))[0]
+
+    async def _take(self, deliveries: Sequence[Delivery]) -> list[bool]:
         read = [await self._read(delivery) for delivery in deliveries]
         orders = [order for order in read if isinstance(order, _Order)]
         answers = iter(await self._accept([order.item for order in orders]))

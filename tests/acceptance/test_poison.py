@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from emailhub.engine.subscriber import RUNS
 from tests.acceptance.hub import Hub
 from tests.support.rabbit_node import RabbitNode
 from tests.support.smtp_server import SmtpServer
@@ -83,3 +85,56 @@ async def _at_least(queue: Any, name: str, count: int) -> bool:
 
 async def _at_most(queue: Any, name: str, count: int) -> bool:
     return bool(await queue.count(name) <= count)
+
+
+DEADLY = """
+import os
+from emailhub.core import shapes
+read = shapes.read
+def deadly(body, properties):
+    if b"deadly" in body:
+        os._exit(139)
+    return read(body, properties)
+shapes.read = deadly
+"""
+"""As a fault in a library written in C would."""
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(120)
+async def test_a_body_that_ends_the_process_each_time_is_a_dead_letter_in_the_end_and_those_behind_it_are_mail(
+    rabbit_vhost: str,
+    smtp: SmtpServer,
+    make_hub: Callable[..., Hub],
+    queue_at: Callable[[str], Any],
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "hooks").mkdir()
+    (tmp_path / "hooks" / "sitecustomize.py").write_text(DEADLY)
+    hub = make_hub(smtp, RABBITMQ_URL=rabbit_vhost, PYTHONPATH=str(tmp_path / "hooks"))
+    queue = await queue_at(rabbit_vhost)
+    await queue.declare("email.queue", {})
+    good = [{"to": f"u{number}@example.org", "subject": "S", "body": "B"} for number in range(20)]
+    await queue.publish_all(good[:10])
+    await queue.publish(b"deadly")
+    await queue.publish_all(good[10:])
+    deaths = 0
+
+    async def dead_or_done() -> str:
+        assert hub.process is not None
+        if hub.process.returncode is not None:
+            return "dead"
+        return "done" if await queue.count("failed.queue") else ""
+
+    while await hub.spawn() or await hub.until(dead_or_done, "it died, or there is a dead letter") == "dead":
+        assert hub.process is not None
+        assert hub.process.returncode == 139, hub.output()[-2000:]
+        deaths += 1
+    # The first one to see it did not know that it had been there before.
+    assert deaths == RUNS
+    await hub.settled(len(good), final=("sent",))
+    assert sorted(message.recipients[0] for message in smtp.messages) == sorted(one["to"] for one in good)
+    [letter] = await queue.take_all("failed.queue")
+    assert letter.body == b"deadly"
+    assert "ended 4 times in a row" in str(letter.headers["x-emailhub-reason"])
+    assert await queue.count("email.queue") == 0

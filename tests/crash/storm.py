@@ -1,4 +1,4 @@
-"""Kills a working hub again and again, lets the last one drain, and collects the three records."""
+"""Ends a working hub again and again, lets the last one drain, and collects the three records."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import random
 import sqlite3
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from contextlib import closing
 from typing import Any
 
@@ -17,9 +18,9 @@ from tests.crash.moody import MoodySmtp
 from tests.crash.traffic import TEMPLATE, Traffic
 
 EARLY = 0.2
-"""Share of the kills that come before the hub has started, while it looks after what the last one left."""
+"""Share of the ends that come before the hub has started, while it looks after what the last one left."""
 LIFE = 0.8
-"""Most seconds between its first answer and the kill."""
+"""Most seconds between its first answer and its end."""
 SETTINGS = {
     "EMAILHUB_UNKNOWN_WAIT": "1s",
     "SMTP_RETRY_DELAY_SECONDS": "0.1",
@@ -29,8 +30,20 @@ SETTINGS = {
 WAITING = ("queued", "scheduled", "sending", "deferred")
 
 
-async def storm(hub: Hub, smtp: MoodySmtp, amqp_url: str, *, kills: int, messages: int, seed: int) -> Verdict:
-    """What is left of all promises after `kills` kills and at least `messages` messages. The hub is stopped then."""
+async def storm(
+    hub: Hub,
+    smtp: MoodySmtp,
+    amqp_url: str,
+    *,
+    ends: int,
+    messages: int,
+    seed: int,
+    end: Callable[[Hub], Awaitable[object]] = Hub.kill9,
+) -> Verdict:
+    """What is left of all promises after `end` was done `ends` times, and at least `messages` messages.
+
+    The hub is stopped then.
+    """
     rng = random.Random(seed)
     await hub.start()
     await hub.consuming()
@@ -41,8 +54,8 @@ async def storm(hub: Hub, smtp: MoodySmtp, amqp_url: str, *, kills: int, message
         traffic = Traffic(hub.client, channel, random.Random(rng.random()))
         work = asyncio.create_task(traffic.run())
         try:
-            for _ in range(kills):
-                await _live_and_die(hub, rng)
+            for _ in range(ends):
+                await _live_and_end(hub, rng, end)
             await hub.start()
             await _until_promised(traffic, messages, work)
             smtp.calm = True
@@ -53,14 +66,14 @@ async def storm(hub: Hub, smtp: MoodySmtp, amqp_url: str, *, kills: int, message
             work.cancel()
 
 
-async def _live_and_die(hub: Hub, rng: random.Random) -> None:
+async def _live_and_end(hub: Hub, rng: random.Random, end: Callable[[Hub], Awaitable[object]]) -> None:
     if hub.process is None and rng.random() < EARLY:
         await hub.spawn()
         await asyncio.sleep(rng.random())
     elif hub.process is None:
         await hub.start()
     await asyncio.sleep(rng.random() * LIFE)
-    await hub.kill9()
+    await end(hub)
 
 
 async def _until_promised(traffic: Traffic, messages: int, work: asyncio.Task[None]) -> None:
@@ -94,7 +107,8 @@ async def _drained(hub: Hub, smtp: MoodySmtp, traffic: Traffic, channel: aio_pik
 
 async def _buried(hub: Hub, channel: aio_pika.abc.AbstractChannel, failed: set[str]) -> None:
     """Wait for the dead letters of what failed; there are no others. Takes them off their queue."""
-    queue = await channel.declare_queue("failed.queue", passive=True)
+    # Where nothing failed there is none yet.
+    queue = await channel.declare_queue("failed.queue", durable=True)
     found: set[str] = set()
 
     async def all_there() -> bool:

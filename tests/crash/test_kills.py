@@ -29,7 +29,7 @@ async def attack(
     async with MoodySmtp(random.Random(seed)) as smtp:
         url = rabbit.vhost_url(vhost)
         hub = make_hub(smtp, RABBITMQ_URL=url, **SETTINGS)
-        verdict = await storm(hub, smtp, url, kills=kills, messages=messages, seed=seed)
+        verdict = await storm(hub, smtp, url, ends=kills, messages=messages, seed=seed)
     proved(verdict.sentence(kills))
     assert not verdict.faults(), f"{verdict.sentence(kills)} (seed {seed}): {verdict.faults()}"
     assert verdict.accepted >= messages

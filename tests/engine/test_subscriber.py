@@ -12,7 +12,7 @@ from emailhub.core.message import Limits
 from emailhub.core.records import DeadLetter, Receipt
 from emailhub.core.shapes import Properties
 from emailhub.engine.intake import Item
-from emailhub.engine.subscriber import STUMBLES, Subscriber
+from emailhub.engine.subscriber import RUNS, STUMBLES, Subscriber
 
 LIMITS = Limits(size=10_000)
 
@@ -206,6 +206,75 @@ async def test_an_order_that_hits_a_fault_again_and_again_makes_room_for_those_b
     [letter] = hub.letters
     assert "a fault of emailhub" in letter.reason
     assert letter.body == order("bug")
+
+
+class Crash(BaseException):
+    """The process ends."""
+
+
+class Disk:
+    """Marks that outlive processes; `run` is the one that writes them."""
+
+    def __init__(self) -> None:
+        self.run = 0
+        self.found: dict[str, tuple[int, int]] = {}
+        self.down: Exception | None = None
+
+    async def begin(self, digest: str) -> int:
+        if self.down:
+            raise self.down
+        run, times = self.found.get(digest, (-1, 0))
+        self.found[digest] = (self.run, times + (run != self.run))
+        return self.found[digest][1]
+
+    async def end(self, digest: str) -> None:
+        if self.down:
+            raise self.down
+        del self.found[digest]
+
+
+def started(hub: Hub, disk: Disk) -> Subscriber:
+    """The subscriber of a new process."""
+    disk.run += 1
+    return Subscriber(hub, hub, limits=LIMITS, now=lambda: 1000.0, new_id=lambda: "made", marks=disk)
+
+
+def again(subject: str) -> Delivery:
+    return Delivery(order(subject), Properties(redelivered=True))
+
+
+async def test_a_body_that_ends_one_process_after_the_other_is_given_up_and_its_neighbours_are_not(hub: Hub) -> None:
+    hub.bugs = {"deadly": Crash()}  # type: ignore[dict-item]
+    disk = Disk()
+    for _ in range(RUNS - 1):
+        with pytest.raises(Crash):
+            await started(hub, disk).take([again("before"), again("deadly"), again("behind")])
+    assert hub.letters == []
+    assert await started(hub, disk).take([again("before"), again("deadly"), again("behind")]) == [True] * 3
+    [letter] = hub.letters
+    assert letter.body == order("deadly")
+    assert f"ended {RUNS - 1} times in a row" in letter.reason
+    assert [item[0].subject for item in hub.items] == ["before"] * RUNS + ["behind"]
+    assert disk.found == {}
+
+
+async def test_what_comes_for_the_first_time_is_neither_marked_nor_taken_alone(hub: Hub) -> None:
+    disk = Disk()
+    disk.down = OutboxError("locked")
+    batch = [Delivery(order("1")), Delivery(order("2")), again("3"), Delivery(order("4"))]
+    assert await started(hub, disk).take(batch) == [True, True, False, True]
+    assert hub.calls == [2, 1]
+
+
+async def test_a_disk_that_is_full_for_days_makes_no_dead_letter_of_what_comes_again_and_again(hub: Hub) -> None:
+    disk = Disk()
+    subscriber = started(hub, disk)
+    hub.answers = {"later": Refused("outbox_full", "full")}
+    for _ in range(2 * RUNS):
+        assert await subscriber.take([again("later")]) == [False]
+    hub.answers = {}
+    assert await subscriber.take([again("later")]) == [True]
+    assert hub.letters == []
 
 
 async def test_no_body_reaches_the_log(hub: Hub, subscriber: Subscriber, caplog: pytest.LogCaptureFixture) -> None:
