@@ -235,6 +235,7 @@ BAD_QUERIES = {
     "limit=%D9%A1": "limit",
     "limit=1&limit=2": "limit",
     "status=gone": "status",
+    "status=": "status",
     "after=nothing": "after",
     "before=nothing": "before",
     "before=a&after=b": "before",

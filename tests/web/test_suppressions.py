@@ -180,7 +180,7 @@ async def test_what_is_wrong_is_named_and_nothing_changes(hub: WebHub) -> None:
 
 
 async def test_a_bad_parameter_is_named(hub: WebHub) -> None:
-    for query in ("limit=0", "after=x", "before=1&after=2", "origin=whim", "status=sent", "q=a&q=b"):
+    for query in ("limit=0", "after=x", "before=1&after=2", "origin=whim", "origin=", "status=sent", "q=a&q=b"):
         answer = await hub.client.get(f"/suppressions?{query}")
         assert answer.status_code == 422, query
         assert answer.json()["errors"][0]["field"] in query

@@ -6,8 +6,8 @@ the words one by one, it gives them as they are read: of a million messages a pa
 
 from __future__ import annotations
 
-import re
 import sqlite3
+import string
 from typing import Final
 
 TABLE: Final = "CREATE VIRTUAL TABLE temp.word USING fts5vocab(main, search, instance)"
@@ -15,23 +15,24 @@ TABLE: Final = "CREATE VIRTUAL TABLE temp.word USING fts5vocab(main, search, ins
 MOST: Final = 16
 """Words are asked for one by one up to so many; of more, few messages have each."""
 _NEXT = "SELECT term FROM word WHERE term >= ? LIMIT 1"
-_LAST = re.compile(r"[0-9A-Za-z]+\Z")
+_PLAIN = string.ascii_letters + string.digits
 _BEFORE_ALL = "\x01"
 """Less than whatever a word goes on with."""
 
 
 def words(connection: sqlite3.Connection, text: str) -> list[str] | None:
     """`text` with each ending that its last word has in the index; None: there are too many, or it is not known."""
-    last = _LAST.search(text)
+    before = text.rstrip(_PLAIN)
+    begun = text[len(before) :].lower()
     # How the index writes other letters is its own affair.
-    if last is None or not text[: last.start()][-1:].isascii():
+    if not begun or not before[-1:].isascii():
         return None
-    found, begun = list[str](), last[0].lower()
+    found: list[str] = []
     at = begun
     while len(found) <= MOST:
         row = connection.execute(_NEXT, (at,)).fetchone()
         if row is None or not row[0].startswith(begun):
             return found
-        found.append(text[: last.start()] + row[0])
+        found.append(before + row[0])
         at = row[0] + _BEFORE_ALL
     return None

@@ -57,9 +57,9 @@ class Query:
         return self.choice("status", State)
 
     def choice(self, name: str, choices: type[_E]) -> _E | None:
-        """The member of `choices` that the parameter names."""
+        """The member of `choices` that the parameter names; nothing is none of them."""
         value = self._given.get(name)
-        if not value:
+        if value is None:
             return None
         try:
             return choices(value)
