@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,24 @@ import trustme
 from tests.acceptance.hub import Hub
 from tests.support.smtp_server import SmtpServer
 
-WAITING = 500
+CONNECTIONS = 5
 
 
-@pytest.mark.timeout(180)
-async def test_an_outage_costs_no_message_and_no_attempt(smtp: SmtpServer, make_hub: Callable[..., Hub]) -> None:
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("waiting", (500, pytest.param(5000, marks=pytest.mark.nightly)))
+async def test_an_outage_costs_no_message_and_no_attempt(
+    smtp: SmtpServer, make_hub: Callable[..., Hub], waiting: int
+) -> None:
     await smtp.stop()
-    hub = make_hub(smtp, EMAILHUB_BREAKER_OPEN_FOR="2s", EMAILHUB_BREAKER_OPEN_MAX="3s")
+    hub = make_hub(
+        smtp,
+        EMAILHUB_BREAKER_OPEN_FOR="2s",
+        EMAILHUB_BREAKER_OPEN_MAX="3s",
+        EMAILHUB_SMTP_CONNECTIONS=str(CONNECTIONS),
+    )
     await hub.start()
-    await asyncio.gather(*(hub.send(to=f"u{number}@example.org") for number in range(WAITING)))
+    for start in range(0, waiting, 500):
+        await asyncio.gather(*(hub.send(to=f"u{number}@example.org") for number in range(start, start + 500)))
 
     async def open_and_told() -> dict[str, Any] | None:
         told = "waiting" in (await hub.client.get("/")).text
@@ -43,16 +53,24 @@ async def test_an_outage_costs_no_message_and_no_attempt(smtp: SmtpServer, make_
     await smtp.start()
     # Those that met the trouble themselves wait for their own time, half a minute, unless somebody has them sent now.
     put_off = [email["id"] for email in (await hub.get("/emails", limit=100, status="deferred"))["data"]]
-    await smtp.wait_for(WAITING - len(put_off), timeout=60)
+    await smtp.wait_for(waiting - len(put_off), timeout=120)
     for id in put_off:
         assert (await hub.post(f"/emails/{id}/retry")).status_code in {200, 409}
-    await hub.settled(WAITING, final=("sent",))
+    await hub.settled(waiting, final=("sent",))
     first = smtp.sessions[0]
     assert all(other.opened_at >= smtp.messages[0].at for other in smtp.sessions[1:]), "more than one probe"
     assert first.number == smtp.messages[0].connection
-    assert len({message.message_id for message in smtp.messages}) == len(smtp.messages) == WAITING
+    assert len({message.message_id for message in smtp.messages}) == len(smtp.messages) == waiting
+    assert _most_at_once(smtp) <= CONNECTIONS
     assert {email["attempts"] for email in (await hub.get("/emails", limit=100))["data"]} == {1}
     assert (await hub.breaker())["state"] == "closed"
+
+
+def _most_at_once(smtp: SmtpServer) -> int:
+    """The most connections that were open at a time."""
+    changes = [(session.opened_at, 1) for session in smtp.sessions]
+    changes += [(session.closed_at, -1) for session in smtp.sessions if session.closed_at is not None]
+    return max(accumulate(change for _, change in sorted(changes)))
 
 
 async def _probes(hub: Hub, wanted: int) -> int:
