@@ -1,4 +1,4 @@
-"""Messages over HTTP and from RabbitMQ, in the shapes services really use, arrive once each."""
+"""Messages over HTTP and from RabbitMQ, in the shapes services really use, arrive once each; with two hubs too."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.acceptance.hub import Hub
+from tests.acceptance.hub import Hub, running
 from tests.support.smtp_server import SmtpServer
 
 EACH = 1000
@@ -72,3 +73,35 @@ async def test_a_thousand_over_each_door_arrive_once_each(
         answer = (await hub.post("/status/", {"request_id": request_id})).json()
         assert answer == {"request_id": request_id, "status": "delivered"}
     assert await queue.count("email.queue") == 0
+
+
+@pytest.mark.nightly
+async def test_two_hubs_on_one_queue_share_its_messages_and_each_says_that_it_is_not_alone(
+    rabbit_vhost: str, smtp: SmtpServer, queue_at: Callable[[str], Any], tmp_path: Path
+) -> None:
+    env = {"RABBITMQ_URL": rabbit_vhost, "SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(smtp.port)}
+    env["EMAIL_FROM"] = "hub@example.org"
+    async with running(tmp_path / "one", **env) as one, running(tmp_path / "two", **env) as two:
+        for hub in (one, two):
+            await hub.consuming()
+        queue = await queue_at(rabbit_vhost)
+        await queue.publish_all([json.dumps(queue_body(number)).encode() for number in range(EACH)])
+        await smtp.wait_for(EACH, timeout=60)
+
+        async def all_told() -> list[int]:
+            found = [(await hub.counts()).get("sent", 0) for hub in (one, two)]
+            return found if sum(found) == EACH else []
+
+        assert min(await one.until(all_told, "each message is sent by one of them")) > 0
+        arrived = Counter(address for message in smtp.messages for address in message.recipients)
+        assert set(arrived.values()) == {1}
+        for hub in (one, two):
+
+            async def not_alone(hub: Hub = hub) -> bool:
+                return "are not ours" in (await hub.client.get("/health/ready")).text
+
+            await hub.until(not_alone, "it sees the other consumer", 40)
+        # What one of them had not settled goes to the other.
+        await one.stop()
+        await queue.publish({"to": "last@example.org", "subject": "S", "body": "B", "request_id": "last"})
+        await smtp.wait_until(lambda: any("last@example.org" in message.recipients for message in smtp.messages))
