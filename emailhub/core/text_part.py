@@ -6,7 +6,7 @@ A long one is worked on in slices: while one is converted or searched in one go,
 from __future__ import annotations
 
 import re
-from binascii import b2a_qp
+from binascii import a2b_qp, b2a_qp
 from collections.abc import Iterator
 
 from emailhub.core.header import HARD
@@ -19,7 +19,7 @@ _QP_PLAIN = _PLAIN.replace(b"=", b"")
 # The standard library encodes white space at the end of a line without counting it: 77 characters (RFC 2045: 76).
 _TOO_LONG = re.compile(rb"(?<=\n)([^\r\n]{74})(=20|=09)(?=\r\n)")
 _QP_SLICE = 256 * 1024
-"""Bytes of a text that are encoded at once."""
+"""Bytes of a text that are encoded at once; more than a line has."""
 _FROM = b"\nFrom "
 
 
@@ -93,19 +93,29 @@ def _has_long_line(raw: bytes) -> bool:
 
 
 def _quoted_printable(raw: bytes) -> bytes:
-    """`raw` with CRLF line ends encoded; a large one line by line, since one call would stall the event loop."""
+    """`raw` with CRLF line ends encoded; a large one in slices, since one call would stall the event loop."""
     pieces, start = [], 0
     while start < len(raw):
-        end = raw.find(b"\n", start + _QP_SLICE) + 1 or len(raw)
-        pieces.append(_quoted_lines(raw[start:end]))
-        start = end
+        code, used = _quoted(raw[start : start + _QP_SLICE], last=start + _QP_SLICE >= len(raw))
+        pieces.append(code)
+        start += used
     return b"".join(pieces)
 
 
-def _quoted_lines(raw: bytes) -> bytes:
+def _quoted(raw: bytes, *, last: bool) -> tuple[bytes, int]:
+    """The beginning of `raw` encoded up to the end of a line, and its bytes; all of it when it is the `last` slice."""
+    if last:
+        return _finished(b2a_qp(raw)), len(raw)
+    # Without a line end in it the encoder would break lines by a bare line feed.
+    code = b2a_qp(raw + b"\r\n")[:-2]
+    end = code.rfind(b"\n") + 1
+    return _finished(code[:end]), len(raw) - len(a2b_qp(code[end:]))
+
+
+def _finished(code: bytes) -> bytes:
     # Also a soft-broken line may begin with "From "; the soft break keeps the line within 76 characters. A boundary
     # begins with "=_", which this encoding never writes.
-    code = b"\r\n" + b2a_qp(raw)
+    code = b"\r\n" + code
     if b"=20\r\n" in code or b"=09\r\n" in code:
         code = _TOO_LONG.sub(rb"\1=\r\n\2", code)
     return code.replace(b"\r\nFrom ", b"\r\n=46=\r\nrom ")[2:]

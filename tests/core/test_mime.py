@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from binascii import a2b_qp, b2a_qp
 from email import policy
 from email.header import decode_header, make_header
 from email.message import EmailMessage
@@ -253,10 +254,35 @@ def test_a_large_text_encoded_in_slices_is_the_same_as_in_one_go(text: str, end:
     message = given_message(text=f"x{text}{end}")
     whole = build(message)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(text_part, "_QP_SLICE", size)
         patch.setattr(text_part, "SLICE", size)
         patch.setattr(slices, "SLICE", size)
         assert build(message) == whole
+
+
+@settings(max_examples=200)
+@given(
+    st.lists(
+        st.sampled_from([b"a", b" ", b"\t", b"=", b".", b"\0", b"\r\n", b"From ", "ü".encode(), b"x" * 40, b"x" * 75]),
+        max_size=60,
+    ),
+    st.integers(100, 300),
+)
+def test_lines_of_any_length_are_encoded_in_slices_and_none_is_too_long(pieces: list[bytes], size: int) -> None:
+    raw = b"".join([*pieces, b"\r\n"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(text_part, "_QP_SLICE", size)
+        code = text_part._quoted_printable(raw)
+    assert a2b_qp(code) == raw
+    assert code.count(b"\n") == code.count(b"\r\n")
+    assert max(map(len, code.split(b"\r\n"))) <= 76
+
+
+def test_one_endless_line_is_encoded_in_slices_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    monkeypatch.setattr(text_part, "b2a_qp", lambda raw: sizes.append(len(raw)) or b2a_qp(raw))
+    page = "<p>" + "ü<b>minified</b>" * 100_000
+    assert lines(parts(build(given_message(html=page)))["text/html"]) == page
+    assert max(sizes) <= 256 * 1024 + 2
 
 
 def test_a_text_cannot_close_its_own_part() -> None:
