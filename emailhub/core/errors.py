@@ -2,7 +2,8 @@
 
 EmailhubError
 ├── InvalidMessage        (ValueError)   what the sender gave breaks a rule; lists every problem
-│   └── TemplateError                    a template cannot be used, or not with these variables
+│   ├── TemplateError                    a template cannot be used, or not with these variables
+│   └── SenderNotAllowed                 whoever gave it may not send from that domain
 ├── BadSettings                          settings read anew do not work; lists every problem
 ├── IdempotencyConflict                  the same key came with other content
 ├── BatchRefused                         messages of a batch that stands or falls as a whole are not acceptable
@@ -54,6 +55,10 @@ class InvalidMessage(EmailhubError, ValueError):
 
 class TemplateError(InvalidMessage):
     """A template cannot be used, or not with the variables that were given; nothing was stored."""
+
+
+class SenderNotAllowed(InvalidMessage):
+    """Whoever gave it may not send from that domain; nothing was stored."""
 
 
 class BadSettings(EmailhubError):

@@ -14,7 +14,7 @@ from emailhub.core.access import Principal
 from emailhub.core.address import needs_smtputf8
 from emailhub.core.delivery import OnUnknown
 from emailhub.core.diversion import NO_RULES, Addressed, Diversion
-from emailhub.core.errors import BatchRefused, InvalidMessage, Problem, Refused
+from emailhub.core.errors import BatchRefused, InvalidMessage, Problem, Refused, SenderNotAllowed
 from emailhub.core.fingerprint import fingerprint
 from emailhub.core.measure import check_size
 from emailhub.core.message import Limits, Mailbox, Priority, Submission
@@ -274,12 +274,12 @@ class Intake:
         return sent_on(parcel, course, self._entropy) if course.note else parcel
 
     def _check_sender(self, submission: Submission, principal: Principal) -> str:
-        """The domain it is sent from. Raises InvalidMessage when `principal` may not send from there."""
+        """The domain it is sent from. Raises SenderNotAllowed when `principal` may not send from there."""
         domain = domain_of((submission.sender or self.defaults.sender).address)
         if not principal.may_send_from(domain):
             allowed = ", ".join(principal.from_domains)
             why = f"is at {domain}, and {principal.name} may send only from {allowed}"
-            raise InvalidMessage((Problem("from", why),))
+            raise SenderNotAllowed((Problem("from", why),))
         return domain
 
     def _relay_for(self, domain: str) -> str:

@@ -122,6 +122,12 @@ def answer_of(error: BaseException) -> Answer:
     return answer(500, "application_error", "emailhub failed on this request. Its log says why, under the request id.")
 
 
+def forbidden(error: BaseException, reply: Answer) -> str | None:
+    """What the audit log is to say of it: not allowed, or not as things stand. None: a mistake, or trouble of ours."""
+    refused = reply.status in {403, 409} or isinstance(error, errors.SenderNotAllowed)
+    return reply.body.message if refused else None
+
+
 def note(error: BaseException, reply: Answer, method: str, path: str) -> None:
     """Log what an operator should know of: faults, and what the hub refuses because it is not well."""
     if reply.status == 500:

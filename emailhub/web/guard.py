@@ -175,6 +175,8 @@ class Guard:
         if lane is not None and lane.takes(headers) and seen.caller.principal.may(scopes.needed(inner["path"], "POST")):
             given = await lane.answer(inner["path"], Asked(headers, receive, seen))
             await send.whole(given.status, [*given.headers], given.body)
+            if given.refused is not None:
+                await self._tell_refused(inner, seen.caller, given.refused)
             return
         remember(inner, seen)
         await self._app(inner, receive, cast("Send", send))

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from litestar.types import Receive
 
 from emailhub.web.body import joined, object_in, require_json
-from emailhub.web.errors import WebError, answer_of, note
+from emailhub.web.errors import WebError, answer_of, forbidden, note
 from emailhub.web.visit import Visit
 
 Header = tuple[bytes, bytes]
@@ -20,11 +20,12 @@ _JSON: Header = (b"content-type", b"application/json")
 
 
 class Given(NamedTuple):
-    """A complete answer."""
+    """A complete answer; `refused` is why what was asked for is not allowed, None where it is done or a mistake."""
 
     status: int
     headers: Sequence[Header]
     body: bytes
+    refused: str | None = None
 
 
 class Asked:
@@ -61,7 +62,7 @@ class Lane:
             reply = answer_of(error)
             note(error, reply, "POST", path)
             told = [(name.encode(), value.encode("latin-1")) for name, value in reply.headers]
-            return Given(reply.status, (_JSON, *told), reply.json())
+            return Given(reply.status, (_JSON, *told), reply.json(), forbidden(error, reply))
         return Given(200, (_JSON, *own), body)
 
 

@@ -36,7 +36,7 @@ from emailhub.web import (
     users,
 )
 from emailhub.web.bodies import Bodies
-from emailhub.web.errors import Answer, ErrorPage, allow, answer_of, note
+from emailhub.web.errors import Answer, ErrorPage, allow, answer_of, forbidden, note
 from emailhub.web.faces import Faces
 from emailhub.web.guard import Guard
 from emailhub.web.pages import Pages
@@ -111,16 +111,12 @@ def _methods(route: BaseRoute) -> set[str]:
     return {str(method) for method in route.methods} if isinstance(route, HTTPRoute) else set()
 
 
-_REFUSED = frozenset({403, 409})
-"""Not allowed, or not as things stand."""
-
-
 def _on_error(error_page: ErrorPage) -> Any:
     def on_error(request: AnyRequest, error: Exception) -> Response[Any]:
         reply = answer_of(error)
         note(error, reply, request.method, request.url.path)
-        if reply.status in _REFUSED:
-            refuse(request.scope, reply.body.message)
+        if (why := forbidden(error, reply)) is not None:
+            refuse(request.scope, why)
         return _response(request, reply, error_page)
 
     return on_error

@@ -9,6 +9,7 @@ import pytest
 
 from emailhub.core.api_key import DAY
 from emailhub.engine.gate import Access, Area, Caller, Knock
+from emailhub.engine.refusals import BURST
 from tests.support.web_hub import GOOD, START, WebHub, web_hub
 
 SETTINGS_KEY = "eh_settings_0123456789"
@@ -231,6 +232,33 @@ async def test_the_default_sender_and_a_batch_are_held_to_the_domains_too(tmp_pa
         response = await hub.client.post("/emails/batch", json=batch, headers=key)
         assert response.json()["errors"][0]["field"] == "[1].from"
         assert await hub.stored() == 0
+
+
+@pytest.mark.parametrize("short", (True, False))
+async def test_who_tries_a_sender_outside_its_domains_is_in_the_audit_log_and_cannot_fill_it(
+    tmp_path: Path, short: bool
+) -> None:
+    async with web_hub(tmp_path, CLOSED) as hub:
+        _, key = await make(hub, from_domains=["shop.example"])
+        more = {} if short else {"transfer-encoding": "chunked"}
+        for _ in range(BURST + 5):
+            assert (await send(hub, key | more, **{"from": "ceo@bank.example"})).status_code == 422
+        assert (await send(hub, key | more, to="no address")).status_code == 422
+        told = (await hub.client.get("/audit?what=action.refuse", headers=bearer(SETTINGS_KEY))).json()["data"]
+        assert len(told) == BURST
+        assert (told[0]["actor"], told[0]["target"], told[0]["result"]) == ("key billing", "POST /emails", "refused")
+        assert "bank.example, and key billing may send only from shop.example" in told[0]["detail"]
+
+
+@pytest.mark.parametrize("mode", ("strict", "permissive"))
+async def test_a_batch_with_a_sender_outside_the_domains_is_in_the_audit_log(tmp_path: Path, mode: str) -> None:
+    async with web_hub(tmp_path, CLOSED) as hub:
+        _, key = await make(hub, from_domains=["shop.example"])
+        batch = [GOOD | {"from": "a@shop.example"}, GOOD | {"from": "ceo@bank.example"}]
+        await hub.client.post("/emails/batch", json=batch, headers=key | {"x-batch-validation": mode})
+        (told,) = (await hub.client.get("/audit?what=action.refuse", headers=bearer(SETTINGS_KEY))).json()["data"]
+        assert told["target"] == "POST /emails/batch"
+        assert "bank.example" in told["detail"]
 
 
 async def test_a_key_is_held_to_its_rate_and_rotating_gives_none_anew(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from litestar import Response, post
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
-from emailhub.core.errors import BatchRefused, IdempotencyConflict, InvalidMessage, Problem
+from emailhub.core.errors import BatchRefused, IdempotencyConflict, InvalidMessage, Problem, SenderNotAllowed
 from emailhub.core.fingerprint import of_batch
 from emailhub.core.message import Key, Submission
 from emailhub.core.parse import PROBLEMS
@@ -21,7 +21,7 @@ from emailhub.web.emails.sending import REPLAYED, key_of, read
 from emailhub.web.errors import BadParameters, MissingFields, WebError, answer_of
 from emailhub.web.faces import API, Faces, GivenFaces
 from emailhub.web.shapes import Accepted, AcceptedBatch, BatchError
-from emailhub.web.visit import AnyRequest, visit
+from emailhub.web.visit import AnyRequest, refuse, visit
 
 MOST: Final = 100
 MODES: Final = ("strict", "permissive")
@@ -41,6 +41,8 @@ async def send_batch(request: AnyRequest, faces: GivenFaces) -> Response[Accepte
     if permissive:
         receipts, bad = await _take_good(given, key, faces, origin)
         errors = [_error(index, bad[index]) for index in sorted(bad)]
+        if (foreign := _foreign(bad)) is not None:
+            refuse(request.scope, str(foreign))
     else:
         receipts = await _take_all(given, key, faces, origin)
     answer = AcceptedBatch([Accepted(receipt.id) for receipt in receipts], errors)
@@ -131,8 +133,17 @@ def _refusal(reasons: Mapping[int, Exception]) -> Exception:
         if isinstance(reason, InvalidMessage)
         for problem in reason.problems
     ]
-    kind = MissingFields if all(isinstance(reason, MissingFields) for reason in reasons.values()) else InvalidMessage
+    kind: type[InvalidMessage] = InvalidMessage
+    if all(isinstance(reason, MissingFields) for reason in reasons.values()):
+        kind = MissingFields
+    elif _foreign(reasons) is not None:
+        kind = SenderNotAllowed
     return kind(tuple(found[:PROBLEMS]))
+
+
+def _foreign(reasons: Mapping[int, Exception]) -> Exception | None:
+    """The first that is from a domain its sender may not use."""
+    return next((reason for _, reason in sorted(reasons.items()) if isinstance(reason, SenderNotAllowed)), None)
 
 
 def _error(index: int, reason: Exception) -> BatchError:
