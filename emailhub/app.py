@@ -122,9 +122,10 @@ class Hub:
         await catch_up(put_off, now())
         await self._tidy(outbox, verbs, meter)
         doors = await Doors.of(database, wiring.admin(settings), wiring.sessions(settings), now)
-        broker = await self._broker(upkeep)
+        relays = SqliteRelays(database)
+        broker = await self._broker(upkeep, relays)
         defaults = wiring.defaults(settings)
-        rig = self._rig(outbox, upkeep, SqliteRelays(database), meter)
+        rig = self._rig(outbox, upkeep, relays, meter)
         self._fleet = fleet = Fleet(
             rig,
             failover_after=settings.failover_after,
@@ -271,15 +272,17 @@ class Hub:
             log.info("what was in the chaos relay stays captured", messages=kept)
         return None
 
-    async def _broker(self, upkeep: SqliteUpkeep) -> Rabbit | NoBroker:
+    async def _broker(self, upkeep: SqliteUpkeep, past: SqliteRelays) -> Rabbit | NoBroker:
         if self._settings.rabbitmq_url is None:
             return NoBroker()
         identity = await upkeep.identity(secrets.token_hex(6))
+        spans = [rate.seconds for rate in self._settings.queue_rate]
         return Rabbit(
             wiring.rabbit_options(self._settings, identity),
             on_requests=self._take,
             on_handoff=self._offer,
             now=self._now,
+            past=await past.accepted("amqp", self._now() - max(spans)) if spans else (),
         )
 
     async def _take(self, deliveries: Sequence[Delivery]) -> Sequence[bool]:

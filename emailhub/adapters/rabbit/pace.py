@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from emailhub.adapters.rabbit.valve import Valve
-from emailhub.core.limits import Limiter, Rate
+from emailhub.core.limits import Limiter, Rate, Used
 from emailhub.core.patterns import rates_text
 
 HOLD = 60.0
@@ -15,7 +15,7 @@ for half an hour, and every return counts for a quorum queue's delivery limit.""
 
 
 class Pace:
-    """Holds what is taken to `rates`; without any everything may go. Counts from its beginning."""
+    """Holds what is taken to `rates`; without any everything may go. `past` is what was taken before."""
 
     def __init__(
         self,
@@ -23,8 +23,9 @@ class Pace:
         valve: Valve,
         now: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        past: Sequence[Used] = (),
     ) -> None:
-        self._limiter = Limiter(rates)
+        self._limiter = Limiter(rates, past, now())
         self._valve = valve
         self._now = now
         self._sleep = sleep

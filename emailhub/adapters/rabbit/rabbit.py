@@ -17,6 +17,7 @@ from emailhub.adapters.rabbit.pace import Pace
 from emailhub.adapters.rabbit.publisher import Publisher
 from emailhub.adapters.rabbit.session import Session
 from emailhub.adapters.rabbit.valve import Valve
+from emailhub.core.limits import Used
 from emailhub.core.records import DeadLetter
 from emailhub.core.status import Link, RabbitStatus
 
@@ -32,7 +33,8 @@ class Rabbit:
     `on_requests` gets deliveries in the order of the queue, at most 200 and one batch at a time, and says for each
     whether it is settled (stored, or stored as unreadable): these are acknowledged. After a False, or when it raises,
     everything not settled goes back to the queue and nothing is taken for 1 to 60 s or until `resume`. `on_handoff`
-    gets the ids of accepted messages, perhaps more than once. `on_status` is called whenever the link changes.
+    gets the ids of accepted messages, perhaps more than once. `on_status` is called whenever the link changes. `past`
+    is what came before and counts for the queue's rates.
 
     `run` does the work until it is cancelled or `close` is called; everything else may be called at any time.
     """
@@ -46,6 +48,7 @@ class Rabbit:
         on_status: Callable[[RabbitStatus], None] | None = None,
         now: Callable[[], float] = time.time,
         jitter: Callable[[float, float], float] = random.uniform,
+        past: Sequence[Used] = (),
     ) -> None:
         read_leniently()
         self._options = options
@@ -53,9 +56,8 @@ class Rabbit:
         self._on_status = on_status
         self._jitter = jitter
         self._valve = Valve(jitter)
-        self._inbox = Inbox(
-            on_requests, self._valve, now, Pace(options.rates, self._valve, now), returns=options.returns
-        )
+        pace = Pace(options.rates, self._valve, now, past=past)
+        self._inbox = Inbox(on_requests, self._valve, now, pace, returns=options.returns)
         self._publisher = Publisher(options)
         self._facts = Facts(now, self._changed)
         self._closing = asyncio.Event()

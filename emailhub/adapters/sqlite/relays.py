@@ -1,4 +1,4 @@
-"""What is remembered of relays: how much each took, whom it does not let send; and finding mail another home."""
+"""How much relays and doors took, whom a relay does not let send; and finding mail another home."""
 
 from __future__ import annotations
 
@@ -20,6 +20,10 @@ BATCH = 500
 
 LOOKED = 2000
 """Rows one commit looks at."""
+
+_LAST_BEFORE = "SELECT seq FROM message WHERE accepted_at < ? ORDER BY seq DESC LIMIT 1"
+_BY_MINUTE = """SELECT CAST(accepted_at / 60 AS INTEGER) * 60 + 60 AS minute, count(*) FROM message
+    WHERE seq > ? AND face = ? AND accepted_at >= ? GROUP BY minute ORDER BY minute"""
 
 
 class Rehomed(NamedTuple):
@@ -43,6 +47,17 @@ class SqliteRelays:
                 "SELECT at + 60, recipients FROM usage WHERE relay = ? AND at >= ? ORDER BY at", (relay, since - 60)
             )
             return [Used(at, recipients) for at, recipients in found]
+
+        return await self._database.read(ask)
+
+    async def accepted(self, face: str, since: float) -> list[Used]:
+        """How many messages came in by `face`, minute by minute after `since`."""
+
+        def ask(connection: sqlite3.Connection) -> list[Used]:
+            # By seq, from the newest back: there is no index of when a message came.
+            before = connection.execute(_LAST_BEFORE, (since,)).fetchone()
+            found = connection.execute(_BY_MINUTE, (before[0] if before else 0, face, since))
+            return [Used(at, messages) for at, messages in found]
 
         return await self._database.read(ask)
 

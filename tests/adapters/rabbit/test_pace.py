@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from emailhub.adapters.rabbit.pace import HOLD, Pace, held
 from emailhub.adapters.rabbit.valve import Valve
-from emailhub.core.limits import Rate
+from emailhub.core.limits import Rate, Used
 from emailhub.core.status import Link
 from tests.adapters.rabbit.conftest import Hub, running
 from tests.adapters.rabbit.test_valve import Timers
@@ -17,12 +19,12 @@ START = 1_800_000_000.0
 class Line:
     """A pace on a clock of its own: who waits, moves it."""
 
-    def __init__(self, *rates: Rate) -> None:
+    def __init__(self, *rates: Rate, past: Sequence[Used] = ()) -> None:
         self.now = START
         self.slept: list[float] = []
         self.timers = Timers()
         self.valve = Valve(lambda low, high: (low + high) / 2, self.timers.later)
-        self.pace = Pace(rates, self.valve, lambda: self.now, self.sleep)
+        self.pace = Pace(rates, self.valve, lambda: self.now, self.sleep, past)
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
@@ -63,6 +65,14 @@ async def test_who_would_wait_long_closes_the_valve_and_leaves_the_rest_with_rab
     line.timers.pass_by()
     assert line.valve.open
     assert await line.pace.room(200) > 0
+
+
+async def test_what_was_taken_before_counts_for_the_span_it_is_in() -> None:
+    line = Line(Rate(10, 3600.0), past=[Used(START - 3000, 4), Used(START - 4000, 100)])
+    assert await line.taken_until(START + 60) == 6
+    assert not line.valve.open
+    (wait,) = line.timers.waits
+    assert 600 - HOLD <= wait <= 600 * 1.02
 
 
 async def test_an_end_of_another_wait_does_not_cut_a_rest_short() -> None:

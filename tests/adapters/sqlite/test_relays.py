@@ -9,7 +9,7 @@ from emailhub.core.claiming import Terms
 from emailhub.core.delivery import Outcome, Reason, State, Verb
 from emailhub.core.kept import SuspensionRecord
 from emailhub.core.limits import Used
-from emailhub.core.records import Job, Result
+from emailhub.core.records import Job, Origin, Result
 from emailhub.core.verdict import Kind, Report, Stage
 from tests.support.factories import DAY, NOW, REPORT, SENT, Store, deferred, opened, parcel, results
 
@@ -104,3 +104,17 @@ async def test_suspensions_survive_a_restart(tmp_path: Path) -> None:
         assert await relays.suspensions("default") == [one]
         await relays.resume("default", "example.org", NOW, {})
         assert await relays.suspensions("default") == []
+
+
+async def test_what_came_in_by_a_door_is_told_minute_by_minute(tmp_path: Path) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        relays = SqliteRelays(store.database)
+        assert await relays.accepted("amqp", NOW - DAY) == []
+        queue, http = Origin("amqp", "c", "email.queue"), Origin("http", "c", "key one")
+        came = [(-DAY - 60, queue), (-7200, queue), (-7200 + 30, queue), (-3600, http), (-60, queue), (-61, queue)]
+        await store.outbox.add(
+            [parcel(f"A{number}", accepted_at=NOW + at, origin=origin) for number, (at, origin) in enumerate(came)]
+        )
+        minutes = [Used(NOW - 7200 + 60, 2), Used(NOW - 60, 1), Used(NOW, 1)]
+        assert await relays.accepted("amqp", NOW - DAY) == minutes
+        assert await relays.accepted("amqp", NOW - 3600) == minutes[1:]
