@@ -16,6 +16,7 @@ import uvloop
 
 from emailhub import logs
 from emailhub.adapters.sqlite import Database
+from emailhub.adapters.sqlite.relays import SqliteRelays
 from emailhub.adapters.sqlite.upkeep import SqliteUpkeep
 from emailhub.app import Hub
 from emailhub.core.access import Scope
@@ -104,7 +105,7 @@ class DemoHub(Hub):
         self._ready(self._key)
         await traffic.run()
 
-    async def _broker(self, upkeep: SqliteUpkeep) -> NoBroker:  # noqa: ARG002 - there is no identity to keep
+    async def _broker(self, upkeep: SqliteUpkeep, past: SqliteRelays) -> NoBroker:  # noqa: ARG002 - nothing to keep
         return self._pretended
 
     def _specs(self, settings: Settings) -> list[RelaySpec]:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from emailhub.core.breaker import Mode, Phase
 from emailhub.core.claiming import Terms
 from emailhub.core.delivery import Policy, State
 from emailhub.core.limits import Rate
+from emailhub.core.routing import Route, Router
 from emailhub.core.verdict import Stage
+from emailhub.engine.cover import Standing, duties
 from emailhub.engine.meter import Meter
 from emailhub.engine.rescuer import rescue
 from tests.support.clock import START, now, virtual
-from tests.support.factories import opened, parcel
+from tests.support.factories import DAY, opened, parcel
 from tests.support.fleet_line import fleet_line, spec
 from tests.support.relays import ScriptedRelay, answers, drops, takes
 from tests.support.sick_relay import AWAY, broken, opened_breaker, refused
@@ -131,6 +135,15 @@ async def test_an_unknown_outcome_over_the_other_relay_makes_it_that_relay_s(tmp
         assert at.fleet.fuses["ses"].snapshot.phase is Phase.CLOSED
         await at.carried()
         assert [attempt.relay for attempt in await at.attempts("A")] == ["gmail", "gmail"]
+
+
+@pytest.mark.parametrize("jump", (3600.0, -3600.0, 3 * DAY, -3 * DAY))
+def test_after_a_jump_of_the_clock_mail_of_a_sick_relay_does_not_wait_for_longer_than_without(jump: float) -> None:
+    router = Router((Route(name="ses"), Route(name="gmail", priority=1)))
+    sick = {"ses": Standing(carrying=False, since=START, cause="the login is refused"), "gmail": Standing()}
+    assert duties(router, sick, after=60.0, now=START + 59.0) == {}
+    (duty,) = duties(router, sick, after=60.0, now=START + 59.0 + jump)["gmail"]
+    assert duty.home == "ses"
 
 
 @virtual
