@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from emailhub.adapters.sqlite import many, rows
 from emailhub.adapters.sqlite.writer import Transaction
-from emailhub.core.delivery import Outcome, Reason, State, Verb, Wish, sources
+from emailhub.core.delivery import Outcome, Reason, State, Verb, sources, wished
 from emailhub.core.suppression import SuppressionOrigin, folded, why
 
 SUPPRESSED = Outcome(Verb.SUPPRESS, State.SUPPRESSED, Reason.SUPPRESSED)
@@ -82,7 +82,8 @@ def stopped(tx: Transaction, endings: Sequence[rows.Ending]) -> Sequence[rows.En
 
 
 def _tries_again(one: rows.Ending) -> bool:
-    return one.outcome.to in _WAITING and one.sending.wish in (None, Wish.HOLD)
+    # A wish to hold takes back even a refusal for good: whoever releases it would send again.
+    return wished(one.outcome, one.sending.wish).to in _WAITING
 
 
 def _stopped(one: rows.Ending, lines: Mapping[str, str]) -> rows.Ending:

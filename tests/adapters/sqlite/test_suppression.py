@@ -169,6 +169,20 @@ async def test_a_message_given_back_to_the_queue_does_not_get_there_when_it_is_s
         assert (await store.history.find("A")).recipients[0].wish is None
 
 
+@pytest.mark.parametrize("outcome", (REFUSED, deferred(NOW + 60)))
+async def test_whoever_asked_to_hold_holds_nothing_back_for_an_address_that_is_on_the_list_by_then(
+    tmp_path: Path, outcome: Outcome
+) -> None:
+    async with opened(tmp_path / "hub.db") as store:
+        await store.outbox.add([parcel("A", to=(ADA,))])
+        job = (await store.outbox.claim("default", limit=1, now=NOW)).jobs[0]
+        await suppress(store, ADA)
+        await store.verbs.hold("A", now=NOW, actor="op", note="")
+        await store.outbox.record(job, results(job, outcome), REPORT, NOW)
+        assert (await store.history.find("A")).summary.state is State.SUPPRESSED
+        await adds_up(store)
+
+
 async def test_whoever_asked_to_cancel_gets_that_first(tmp_path: Path) -> None:
     async with opened(tmp_path / "hub.db") as store:
         await store.outbox.add([parcel("A", to=(ADA,))])
