@@ -11,6 +11,7 @@ from tests.crash.deeds import DEEDS
 from tests.crash.shim import run
 
 
+@pytest.mark.timeout(400)
 async def test_some_points_of_every_deed(library: Path, folder: Path, proved: Callable[[str], None]) -> None:
     await all_points(library, folder, proved, every=6)
 

@@ -13,6 +13,7 @@ from tests.crash.shim import run
 MODULE = "tests.crash.power"
 
 
+@pytest.mark.timeout(400)
 async def test_what_was_told_survives_a_power_cut_at_any_moment(
     library: Path, folder: Path, proved: Callable[[str], None]
 ) -> None:
@@ -32,6 +33,7 @@ async def test_whatever_part_of_the_writes_survives_no_promise_is_broken(
     assert not [line for one in found for line in one["wrong"]]
 
 
+@pytest.mark.timeout(400)
 async def test_commits_that_are_told_before_they_are_synced_are_found_out(library: Path, folder: Path) -> None:
     found = await run(library, MODULE, str(folder), "--every", "1000", "--hasty")
     assert [one["deed"] for one in found if one["wrong"]] == list(DEEDS)

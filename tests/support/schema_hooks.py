@@ -200,9 +200,6 @@ def _settle_sources(body: dict[str, Any]) -> None:
     if not body.get("html") and not body.get("text"):  # null in both would leave nothing
         for name in [name for name in ("html", "text") if name in body and body[name] in (None, "")]:
             del body[name]
-    for name in ("html", "text"):
-        if body.get(name) == "":
-            body[name] = "{{"  # made up as something that is no Jinja, which nothing is
 
 
 def _settle_variable(one: dict[str, Any], number: int) -> None:
